@@ -1,0 +1,40 @@
+# The commands of this project. `make train` needs nothing but Python 3.11 or newer.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: train test test-slow check format bench clean
+
+train: $(VENV)/installed ## train LeNet-5 on real digits, offline
+	$(BIN)/neocog train
+
+test: $(VENV)/developing ## the fast tests
+	$(BIN)/python -m pytest -m "not slow"
+
+test-slow: $(VENV)/developing ## the tests that train for long
+	$(BIN)/python -m pytest -m slow
+
+check: $(VENV)/developing ## formatting, lint and types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: $(VENV)/developing
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(VENV)/developing ## speed against the tutorials' own way, as ratios
+	$(BIN)/python benchmarks/speed.py
+
+$(VENV)/installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Neocog needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Say: make PYTHON=python3.12 train")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	touch $@
+
+$(VENV)/developing: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	touch $@
+
+clean:
+	rm -rf $(VENV) build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,236 @@
+"""A classifier: weights, preprocessing, classes, temperature and threshold in one file."""
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save as save_tensors
+from torch import Tensor, nn
+
+from neocog import models, runs
+from neocog.data.decode import read_picture
+from neocog.data.preprocess import Preprocessing
+from neocog.errors import NeocogError, UsageError
+from neocog.files import write_atomic
+
+FORMAT_VERSION = 1
+BATCH_SIZE = 500
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the classifier says of one picture.
+
+    `top` holds (class, probability) pairs, most likely first; `label` and `probability` are its
+    first. `rejected` is set where the probability lies below the classifier's threshold. Where the
+    picture could not be used `error` is one line, and there is no label.
+    """
+
+    path: str
+    label: str | None = None
+    probability: float | None = None
+    top: list[tuple[str, float]] = field(default_factory=list)
+    rejected: bool = False
+    error: str | None = None
+
+
+@dataclass
+class Classifier:
+    """A trained network with all that is needed to use it on a new picture.
+
+    `architecture` is what `models.build` takes: name, num_classes, in_channels, image_size.
+    `temperature` divides the logits; a prediction whose probability lies below `threshold` (0..1)
+    is marked as rejected. `facts` is the rest of what the file says of itself: recipe, data,
+    accuracy.
+    """
+
+    model: nn.Module
+    architecture: dict[str, Any]
+    preprocessing: Preprocessing
+    classes: tuple[str, ...]
+    temperature: float = 1.0
+    threshold: float = 0.0
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    def probabilities(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Class probabilities, N x K, of fitted pictures, uint8, N x H x W x C."""
+        device = next(self.model.parameters()).device
+        scores = logits(self.model, self.preprocessing, torch.tensor(images, device=device))
+        shares: NDArray[np.float32] = torch.softmax(scores / self.temperature, 1).cpu().numpy()
+        return shares
+
+    def predict(
+        self, sources: Sequence[tuple[str, Path | bytes]], top: int = 3
+    ) -> list[Prediction]:
+        """What each picture shows: `sources` are (name to report, file or the file's bytes).
+
+        A picture that cannot be read or used becomes a Prediction with its `error`; the others are
+        predicted all the same. `top` classes are reported.
+        """
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            read = list(pool.map(self._read, (source for _, source in sources)))
+        fitted = [picture for picture in read if not isinstance(picture, str)]
+        shares = iter(self.probabilities(np.stack(fitted)) if fitted else ())
+        return [
+            Prediction(name, error=picture)
+            if isinstance(picture, str)
+            else self._describe(name, next(shares), top)
+            for (name, _), picture in zip(sources, read, strict=True)
+        ]
+
+    def _read(self, source: Path | bytes) -> NDArray[np.uint8] | str:
+        """The fitted picture, or in a line why there is none."""
+        try:
+            picture = read_picture(source, self.preprocessing.shrink_to)
+            return self.preprocessing.fit_picture(picture)
+        except NeocogError as error:
+            return error.message
+
+    def _describe(self, name: str, row: NDArray[np.float32], top: int) -> Prediction:
+        best = np.argsort(-row, kind="stable")[: max(1, top)]
+        pairs = [(self.classes[k], float(row[k])) for k in best]
+        label, probability = pairs[0]
+        return Prediction(name, label, probability, pairs, rejected=probability < self.threshold)
+
+    def save(self, path: Path) -> None:
+        """Write one safetensors file that describes itself, whole or not at all."""
+        card = {
+            "format_version": FORMAT_VERSION,
+            "architecture": self.architecture,
+            "preprocessing": self.preprocessing.to_json(),
+            "classes": list(self.classes),
+            "temperature": self.temperature,
+            "threshold": self.threshold,
+            **self.facts,
+        }
+        state = {k: v.detach().cpu().contiguous() for k, v in self.model.state_dict().items()}
+        text = json.dumps(card, ensure_ascii=False)
+        write_atomic(path, save_tensors(state, metadata={"neocog": text}))
+
+
+def pick_device(name: str) -> torch.device:
+    """The torch device for auto, cpu, cuda or mps. Raises UsageError where it is not there."""
+    has = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
+    if name == "auto":
+        return torch.device(next(kind for kind, there in has.items() if there))
+    if name not in has:
+        raise UsageError(f"There is no device {name!r}.", "Known: auto, cpu, cuda, mps.")
+    if not has[name]:
+        raise UsageError(f"This machine has no {name} device.", "Say: --device auto")
+    return torch.device(name)
+
+
+def load(run: str | Path, runs_dir: Path | None = None, device: str = "auto") -> Classifier:
+    """The classifier of a run, of `latest`, or in a model file; no code from the file is run.
+
+    Raises UsageError where there is no such run, NeocogError where the file is missing, damaged,
+    not Neocog's, of a newer format, or its weights do not fit its network (the first layer that
+    differs is named).
+    """
+    path = model_path(str(run), runs.runs_folder(runs_dir))
+    try:
+        with safe_open(path, framework="pt", device="cpu") as file:
+            metadata = file.metadata() or {}
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except FileNotFoundError:
+        raise NeocogError(f"There is no model file {path}.", "Train one: neocog train") from None
+    except (OSError, SafetensorError) as error:
+        raise NeocogError(f"{path} is damaged or no model file ({error}).") from None
+    card = _read_card(path, metadata)
+    try:
+        architecture = dict(card.pop("architecture"))
+        preprocessing = Preprocessing.from_json(card.pop("preprocessing"))
+        classes = tuple(card.pop("classes"))
+        options = {**architecture, "image_size": tuple(architecture["image_size"])}
+        model = models.build(**options)
+        temperature, threshold = float(card.pop("temperature")), float(card.pop("threshold"))
+    except (KeyError, TypeError) as error:
+        raise NeocogError(f"{path} does not describe its network ({error}).") from None
+    fit_weights(model, state, str(path))
+    model.to(pick_device(device)).eval()
+    return Classifier(
+        model, architecture, preprocessing, classes, temperature, threshold, facts=card
+    )
+
+
+def model_path(run: str, folder: Path) -> Path:
+    """The model file that was typed: itself, or that of the run. Raises as `runs.find` does."""
+    if run.endswith(runs.MODEL_SUFFIX):
+        return Path(run)
+    found = runs.find(run, folder)
+    if not found.model_file.is_file():
+        raise NeocogError(
+            f"The run {found.path} has no model yet: it did not get to the end of an epoch.",
+            f"Go on with it: neocog train --resume {found.path}",
+        )
+    return found.model_file
+
+
+def _read_card(path: Path, metadata: dict[str, str]) -> dict[str, Any]:
+    try:
+        card = json.loads(metadata["neocog"])
+        version = int(card.pop("format_version"))
+    except (KeyError, ValueError, TypeError, AttributeError):
+        raise NeocogError(
+            f"{path} is not a Neocog model: it does not say what network it holds.",
+            "Give a run folder or a model.safetensors that `neocog train` wrote.",
+        ) from None
+    if version > FORMAT_VERSION:
+        raise NeocogError(
+            f"{path} has format {version}; this Neocog reads up to {FORMAT_VERSION}.",
+            "Install a newer one: pip install --upgrade neocog",
+        )
+    return dict(card)
+
+
+def fit_weights(model: nn.Module, state: dict[str, Tensor], origin: str) -> None:
+    """Put `state` into `model`. Raises NeocogError naming the first layer that differs."""
+    own = model.state_dict()
+    for name, tensor in own.items():
+        if name not in state:
+            raise NeocogError(f"The weights in {origin} do not fit: they have no {name!r}.")
+        if state[name].shape != tensor.shape:
+            raise NeocogError(
+                f"The weights in {origin} do not fit: {name!r} is {tuple(state[name].shape)} there "
+                f"and {tuple(tensor.shape)} in the network."
+            )
+    for name in state:
+        if name not in own:
+            raise NeocogError(
+                f"The weights in {origin} do not fit: {name!r} is not in the network."
+            )
+    model.load_state_dict(state)
+
+
+@torch.inference_mode()
+def logits(
+    model: nn.Module,
+    preprocessing: Preprocessing,
+    images: Tensor,
+    progress: Callable[[int], None] | None = None,
+) -> Tensor:
+    """Logits, float32, N x K, of fitted pictures, uint8 N x H x W x C, on their own device.
+
+    The network is put into evaluation mode and back into the mode it was in.
+    """
+    was_training = model.training
+    model.eval()
+    parts = []
+    for begin in range(0, len(images), BATCH_SIZE):
+        parts.append(model(preprocessing.normalize(images[begin : begin + BATCH_SIZE])).float())
+        if progress:
+            progress(min(begin + BATCH_SIZE, len(images)))
+    model.train(was_training)
+    return torch.cat(parts) if parts else torch.empty(0, 0)

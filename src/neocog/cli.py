@@ -1,0 +1,288 @@
+"""The command line: parse, call one public function, print."""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+import neocog
+from neocog.errors import NeocogError, UsageError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from neocog.runs import Run
+
+app = typer.Typer(
+    help="Train, judge and use image classifiers, from LeNet-5 to your own pictures.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="--debug, anywhere, shows the traceback of an error.",
+)
+
+RunsOption = Annotated[
+    Path | None, typer.Option("--runs", help="Folder of runs. [default: NEOCOG_RUNS or ./runs]")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
+DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
+
+
+@app.callback(invoke_without_command=True)
+def _start(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    if version:
+        print(f"neocog {neocog.__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def train(
+    data: Annotated[
+        str | None, typer.Argument(help="A data set's name. [default: the recipe's]")
+    ] = None,
+    recipe: Annotated[str | None, typer.Option(help="A recipe's name: neocog recipes")] = None,
+    model: Annotated[str | None, typer.Option(help="A network's name: neocog models")] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="FIELD=VALUE ...", help="Change the recipe."),
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(help="How often every picture is seen.")] = None,
+    seed: Annotated[int | None, typer.Option(help="The same seed gives the same bits.")] = None,
+    device: DeviceOption = "auto",
+    name: Annotated[str | None, typer.Option(help="Name of the run folder.")] = None,
+    runs: RunsOption = None,
+    resume: Annotated[
+        str | None, typer.Option(metavar="RUN", help="Go on with a run that was stopped.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Train a network; alone, LeNet-5 on 5,000 real digits in seconds, offline."""
+    from neocog import recipes
+    from neocog import runs as run_folders
+    from neocog.report import terminal
+
+    folder = run_folders.runs_folder(runs)
+    given = {"data": data, "model": model, "epochs": epochs, "seed": seed}
+    overrides: dict[str, Any] = {k: v for k, v in given.items() if v is not None}
+    overrides |= _assignments(set_ or [])
+    console = terminal.make_console(stderr=as_json)
+    if resume:
+        if overrides or recipe or name:
+            raise UsageError(
+                "--resume goes on with the run's own recipe; nothing else can be changed.",
+                f"Say only: neocog train --resume {resume}",
+            )
+        run = run_folders.find(resume, folder)
+        chosen = run.read_recipe()
+    else:
+        chosen = recipes.get(recipes.choose(data, recipe), overrides)
+    from neocog import training  # torch is loaded only when what was typed makes sense
+
+    progress = terminal.TrainingProgress(console, chosen)
+    try:
+        if resume:
+            training.resume(run, device=device, report=progress)
+        else:
+            run = training.train(
+                chosen,
+                runs_dir=folder,
+                name=name,
+                device=device,
+                command=_command(),
+                report=progress,
+            )
+    except training.Interrupted as stopped:
+        progress.close()
+        console.print(
+            f"Stopped after the step in hand. Go on: neocog train --resume {stopped.run.path}"
+        )
+        raise typer.Exit(stopped.exit_code) from None
+    finally:
+        progress.close()
+    result = _finish(run, console)
+    if as_json:
+        print(json.dumps(result, ensure_ascii=False))
+
+
+def _finish(run: "Run", console: "Console") -> dict[str, Any]:
+    """After training: judge, draw, and say what came of it."""
+    from neocog.evaluate import evaluate
+    from neocog.report import plots, terminal
+
+    evaluation = evaluate(run.path)
+    plots.draw(run, evaluation)
+    terminal.show_evaluation(console, evaluation.result)
+    terminal.show_trained(console, run, evaluation.result)
+    return evaluation.result
+
+
+@app.command()
+def evaluate(
+    run: Annotated[str, typer.Argument(help="Run folder, model file or latest.")] = "latest",
+    data: Annotated[
+        str | None, typer.Argument(help="Another data set, or a folder of class folders.")
+    ] = None,
+    runs: RunsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Judge a run on its test split, or on another data set."""
+    from neocog.evaluate import evaluate as judge
+    from neocog.report import plots, terminal
+
+    evaluation = judge(run, data, runs_dir=runs)
+    if evaluation.run:
+        plots.draw(evaluation.run, evaluation)
+    terminal.show_evaluation(terminal.make_console(stderr=as_json), evaluation.result)
+    if as_json:
+        print(json.dumps(evaluation.result, ensure_ascii=False))
+
+
+@app.command()
+def predict(
+    arguments: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="[RUN] PICTURE|FOLDER|- ...",
+            help="RUN: a run folder, a model file or latest (the default). -: standard input.",
+        ),
+    ],
+    top: Annotated[int, typer.Option(min=1, help="How many classes to report.")] = 3,
+    csv: Annotated[
+        str | None,
+        typer.Option(metavar="[FILE.csv]", help="Comma-separated, to a file or standard output."),
+    ] = None,
+    device: DeviceOption = "auto",
+    runs: RunsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say what is on pictures."""
+    from neocog.predict import predict as ask
+    from neocog.report import terminal
+
+    outcome = ask(arguments, top=top, device=device, runs_dir=runs)
+    if as_json:
+        print(json.dumps(outcome.to_json(), ensure_ascii=False))
+    elif csv == "-":
+        print(terminal.predictions_csv(outcome.predictions, top), end="")
+    elif csv:
+        terminal.write_csv(Path(csv), outcome.predictions, top)
+    else:
+        terminal.show_predictions(terminal.make_console(stderr=False), outcome.predictions)
+    if outcome.failed:
+        terminal.show_failures(terminal.make_console(stderr=True), outcome.predictions)
+        raise typer.Exit(1)
+
+
+@app.command()
+def models(as_json: JsonOption = False) -> None:
+    """List the networks."""
+    from neocog.models.summary import rows
+    from neocog.report import terminal
+
+    if as_json:
+        print(json.dumps({"models": rows()}))
+    else:
+        terminal.show_models(terminal.make_console(stderr=False), rows())
+
+
+@app.command()
+def recipes(
+    name: Annotated[str | None, typer.Argument(help="Show one recipe whole.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List the recipes, or show one."""
+    from neocog import recipes as all_recipes
+    from neocog.report import terminal
+
+    if name:
+        print(json.dumps(all_recipes.get(name).to_json(), indent=None if as_json else 2))
+    elif as_json:
+        print(json.dumps({"recipes": [r.to_json() for r in all_recipes.RECIPES.values()]}))
+    else:
+        terminal.show_recipes(terminal.make_console(stderr=False))
+
+
+def _assignments(texts: list[str]) -> dict[str, Any]:
+    """`field=value` texts as a dictionary."""
+    for text in texts:
+        if "=" not in text:
+            raise UsageError(
+                f"--set wants FIELD=VALUE, not {text!r}.", "For example: --set epochs=3"
+            )
+    return dict(text.split("=", 1) for text in texts)
+
+
+def _command() -> str:
+    import shlex
+
+    return shlex.join(["neocog", *sys.argv[1:]])
+
+
+def _spelled_out(arguments: list[str]) -> list[str]:
+    """What the option parser needs spelled out: `--set a=1 b=2`, and `--csv` without a file.
+
+    `--set` takes every FIELD=VALUE that follows; `--csv` takes a file only if it ends in .csv.
+    """
+    result: list[str] = []
+    setting = False
+    for place, argument in enumerate(arguments):
+        if setting and "=" in argument and not argument.startswith("-"):
+            if result[-1] != "--set":
+                result.append("--set")
+        else:
+            setting = argument == "--set"
+        result.append(argument)
+        following = arguments[place + 1 : place + 2]
+        if argument == "--csv" and not (following and following[0].lower().endswith(".csv")):
+            result.append("-")
+    return result
+
+
+def main() -> None:
+    """The entry point: runs a command and turns every error into a line and an exit code."""
+    arguments = [a for a in sys.argv[1:] if a != "--debug"]
+    debug = len(arguments) < len(sys.argv) - 1
+    as_json = "--json" in arguments
+    try:
+        code = app(_spelled_out(arguments), standalone_mode=False)
+    except NeocogError as error:
+        code = _fail(error.message, error.hint, as_json, 2 if isinstance(error, UsageError) else 1)
+        if debug:
+            raise
+    except KeyboardInterrupt:
+        code = _fail("Stopped.", "", as_json, 130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 1
+    except Exception as error:
+        if debug:
+            raise
+        code = _unforeseen(error, as_json)
+    sys.exit(code or 0)
+
+
+def _unforeseen(error: Exception, as_json: bool) -> int:
+    """A wrong call, by the parser's own exceptions, or a failure that nobody foresaw."""
+    if type(error).__name__ == "Abort":
+        return _fail("Stopped.", "", as_json, 130)
+    if hasattr(error, "format_message"):
+        context = getattr(error, "ctx", None)
+        command = context.command_path if context else "neocog"
+        return _fail(error.format_message(), f"See: {command} --help", as_json, 2)
+    return _fail(f"{type(error).__name__}: {error}", "Add --debug to see where.", as_json, 1)
+
+
+def _fail(message: str, hint: str, as_json: bool, code: int) -> int:
+    if as_json:
+        print(json.dumps({"error": {"message": message, "hint": hint}}, ensure_ascii=False))
+    else:
+        print(f"Error: {message}", file=sys.stderr)
+        if hint:
+            print(hint, file=sys.stderr)
+    return code

@@ -1,0 +1,169 @@
+"""Data sets: from a name to uint8 pictures and labels, split honestly."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from neocog.data import embedded, mnist
+from neocog.data.folder import class_names, read_folder, split_folders
+from neocog.data.images import ImageSet, Splits
+from neocog.data.preprocess import Preprocessing
+from neocog.data.split import stratified
+from neocog.errors import NeocogError, unknown
+from neocog.recipes import Recipe
+
+SPLIT_SEED = 0  # the same pictures are kept back whatever the run's seed: runs can be compared
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """A named data set: how to read it, what is kept back, how new pictures are made to match.
+
+    `read` gives (train, test); where there is no official test half it gives None for it, and
+    `test_size` pictures are set apart. `validation_size` is the default.
+    """
+
+    title: str
+    read: Callable[[], tuple[ImageSet, ImageSet | None]]
+    validation_size: int
+    fit: str
+    box: int
+    test_size: int = 0
+
+
+DATASETS: dict[str, DataSet] = {
+    "mnist5k": DataSet(
+        "5,000 MNIST digits that arrive with pip",
+        lambda: (embedded.read_mnist5k(), None),
+        validation_size=500,
+        test_size=1000,
+        fit="digit",
+        box=20,
+    ),
+    "mnist": DataSet(
+        "MNIST: 60,000 + 10,000 handwritten digits",
+        lambda: mnist.read_idx_set(mnist.MNIST),
+        validation_size=5000,
+        fit="digit",
+        box=20,
+    ),
+    "fashion-mnist": DataSet(
+        "Fashion-MNIST: 60,000 + 10,000 pieces of clothing",
+        lambda: mnist.read_idx_set(mnist.FASHION_MNIST),
+        validation_size=5000,
+        fit="square",
+        box=28,
+    ),
+    "digits": DataSet(
+        "scikit-learn's 1,797 digits of 8 x 8",
+        lambda: (embedded.read_digits(), None),
+        validation_size=180,
+        test_size=360,
+        fit="digit",
+        box=8,
+    ),
+}
+
+
+def load(
+    name: str,
+    mean: tuple[float, ...] = (0.5,),
+    std: tuple[float, ...] = (0.5,),
+    validation_size: int | None = None,
+    fit: str = "square",
+    image_size: int = 64,
+) -> Splits:
+    """A data set by its name, or a folder of class folders, split into train, validation and test.
+
+    The official test half is kept apart; validation is cut from the training half, stratified and
+    seeded. `mean` and `std` are those of `Preprocessing`. `validation_size` None is the data set's
+    own number; 0 leaves validation empty. `fit` and `image_size` (pixels a side) are for a folder's
+    pictures; a named data set has its own. Raises UsageError for an unknown name, NeocogError for
+    files that are missing or damaged or a `validation_size` that leaves nothing to train on.
+    """
+    if name not in DATASETS:
+        if Path(name).is_dir():
+            rule = Preprocessing((image_size, image_size), len(mean), fit, mean, std, image_size)
+            return _load_folder(Path(name), rule, validation_size)
+        raise unknown("data set or folder", name, DATASETS)
+    entry = DATASETS[name]
+    train, test = entry.read()
+    if test is None:
+        held, rest = stratified(train.labels, [entry.test_size], SPLIT_SEED)
+        train, test = train.subset(rest), train.subset(held)
+        note = f"{entry.test_size:,} pictures set apart as test, "
+    else:
+        note = f"the official {len(test):,} test pictures, "
+    height, width, channels = train.images.shape[1:]
+    rule = Preprocessing(
+        image_size=(height, width),
+        channels=channels,
+        fit=entry.fit,
+        mean=mean,
+        std=std,
+        box=entry.box,
+        dark_background=entry.fit == "square",
+    )
+    wanted = entry.validation_size if validation_size is None else validation_size
+    return _with_validation(name, train, test, rule, wanted, note)
+
+
+def load_for(recipe: Recipe) -> Splits:
+    """The splits that a recipe trains on. Raises as `load` does."""
+    return load(
+        recipe.data,
+        recipe.mean,
+        recipe.std,
+        recipe.validation_size,
+        recipe.fit,
+        recipe.image_size_pixels,
+    )
+
+
+def _load_folder(path: Path, rule: Preprocessing, validation_size: int | None) -> Splits:
+    """A folder's pictures: by its train and test folders, else 15% for test; 15% for validation."""
+    given = split_folders(path)
+    skipped: list[str] = []
+
+    def skip(file: Path, reason: str) -> None:
+        skipped.append(f"{file.relative_to(path)}: {reason}")
+
+    if "train" in given and len(given) > 1:
+        classes = tuple(sorted({c for split in given.values() for c in class_names(split)}))
+        parts = {k: read_folder(v, rule, skip, classes) for k, v in given.items()}
+        train = parts["train"]
+        test = parts.get("test") or parts["validation"]
+        note = f"{given.get('test', given.get('validation'))} held out as test, "
+        if len(parts) == 3 and validation_size is None:
+            note = "train, validation and test as the folders are"
+            return Splits(str(path), train, parts["validation"], test, rule, _told(note, skipped))
+    else:
+        source = given.get("train", path)
+        train = read_folder(source, rule, skip)
+        held, rest = stratified(train.labels, [round(0.15 * len(train))], SPLIT_SEED)
+        test, train = train.subset(held), train.subset(rest)
+        note = f"{len(test):,} pictures set apart as test, "
+    if len(train.classes) < 2:
+        raise NeocogError(
+            f"{path} holds one class, {train.classes[0]}, and there is nothing to tell apart.",
+            f"Expected at least two class folders: {path / 'CLASS' / 'picture.png'}",
+        )
+    wanted = round(0.15 / 0.85 * len(train)) if validation_size is None else validation_size
+    return _with_validation(str(path), train, test, rule, wanted, _told(note, skipped))
+
+
+def _told(note: str, skipped: list[str]) -> str:
+    if not skipped:
+        return note
+    return f"{len(skipped)} file(s) left out ({'; '.join(skipped[:5])}); {note}"
+
+
+def _with_validation(
+    name: str, train: ImageSet, test: ImageSet, rule: Preprocessing, size: int, note: str
+) -> Splits:
+    chosen, rest = stratified(train.labels, [size], SPLIT_SEED + 1)
+    note += f"{size:,} of the rest as validation; stratified, seed {SPLIT_SEED}"
+    return Splits(name, train.subset(rest), train.subset(chosen), test, rule, note)
+
+
+__all__ = ["DATASETS", "DataSet", "ImageSet", "Preprocessing", "Splits", "load", "load_for"]

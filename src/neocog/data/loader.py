@@ -1,0 +1,42 @@
+"""Batches out of memory: uint8 pictures on the device, taken by index, no hidden state."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from neocog.data.images import ImageSet
+
+
+def to_device(split: ImageSet, device: torch.device) -> tuple[Tensor, Tensor]:
+    """The pictures (uint8, N x H x W x C) and labels (int64, N) of a split, on the device."""
+    return torch.tensor(split.images, device=device), torch.tensor(split.labels, device=device)
+
+
+def seeded(*key: int) -> torch.Generator:
+    """A CPU generator that depends on the numbers of `key` and on nothing else."""
+    state = 0x9E3779B97F4A7C15
+    for number in key:  # splitmix64: neighbouring keys give unrelated streams
+        state = (state + number * 0xBF58476D1CE4E5B9) % 2**64
+        state ^= state >> 30
+        state = state * 0x94D049BB133111EB % 2**64
+        state ^= state >> 31
+    return torch.Generator().manual_seed(state % 2**63)
+
+
+def order(count: int, seed: int, epoch: int) -> Tensor:
+    """The order in which an epoch takes `count` pictures, decided by (seed, epoch)."""
+    return torch.randperm(count, generator=seeded(seed, epoch, 0))
+
+
+def batches(
+    images: Tensor, labels: Tensor, indices: Tensor, batch_size: int, first: int = 0
+) -> Iterator[tuple[int, Tensor, Tensor]]:
+    """(number, images, labels) of the batches that `indices` make, from batch `first` on.
+
+    The last batch holds what remains. Nothing is copied but the batch itself.
+    """
+    indices = indices.to(images.device)
+    for number in range(first, -(-len(indices) // batch_size)):
+        chosen = indices[number * batch_size : (number + 1) * batch_size]
+        yield number, images[chosen], labels[chosen]

@@ -1,0 +1,168 @@
+"""Data sets in MNIST's IDX files: `mnist` and `fashion-mnist`, found on disk or downloaded."""
+
+import gzip
+import hashlib
+import math
+import os
+import struct
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import platformdirs
+from numpy.typing import NDArray
+
+from neocog.data.images import ImageSet
+from neocog.download import fetch
+from neocog.errors import NeocogError
+
+
+@dataclass(frozen=True)
+class IdxFiles:
+    """Where the four files of an IDX data set are: torchvision's folder, mirrors and MD5s.
+
+    `gz_md5` are the mirrors' packed files; `raw_md5`, where known, the unpacked ones, which hold
+    for a file that was packed anew, too.
+    """
+
+    name: str
+    folder: str
+    mirrors: tuple[str, ...]
+    gz_md5: Mapping[str, str]
+    raw_md5: Mapping[str, str]
+    classes: tuple[str, ...]
+
+
+TRAIN_IMAGES, TRAIN_LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
+TEST_IMAGES, TEST_LABELS = "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"
+
+MNIST = IdxFiles(
+    name="mnist",
+    folder="MNIST/raw",
+    mirrors=(
+        "https://ossci-datasets.s3.amazonaws.com/mnist/",
+        "http://yann.lecun.com/exdb/mnist/",
+    ),
+    gz_md5={
+        TRAIN_IMAGES: "f68b3c2dcbeaaa9fbdd348bbdeb94873",
+        TRAIN_LABELS: "d53e105ee54ea40749a09fcbcd1e9432",
+        TEST_IMAGES: "9fb629c4189551a2d022fa330f9573f3",
+        TEST_LABELS: "ec29112dd5afa0611ce80d1b7f02629c",
+    },
+    raw_md5={
+        TRAIN_IMAGES: "6bbc9ace898e44ae57da46a324031adb",
+        TRAIN_LABELS: "a25bea736e30d166cdddb491f175f624",
+        TEST_IMAGES: "2646ac647ad5339dbf082846283269ea",
+        TEST_LABELS: "27ae3e4e09519cfbb04c329615203637",
+    },
+    classes=tuple("0123456789"),
+)
+
+FASHION_MNIST = IdxFiles(
+    name="fashion-mnist",
+    folder="FashionMNIST/raw",
+    mirrors=("http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",),
+    gz_md5={
+        TRAIN_IMAGES: "8d4fb7e6c68d591d4c3dfef9ec88bf0d",
+        TRAIN_LABELS: "25c81989df183df01b3e8a0aad5dffbe",
+        TEST_IMAGES: "bef4ecab320f06d8554ea6380940ec79",
+        TEST_LABELS: "bb300cfdad3c16e7a12a480ee83cd310",
+    },
+    raw_md5={},
+    classes=(
+        "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat",
+        "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
+    ),
+)  # fmt: skip
+
+
+def data_folders() -> list[Path]:
+    """Where data sets are looked for: `NEOCOG_DATA`'s folders, `./data`, the user's cache."""
+    named = [Path(part) for part in os.environ.get("NEOCOG_DATA", "").split(os.pathsep) if part]
+    return [*named, Path("data"), cache_folder()]
+
+
+def cache_folder() -> Path:
+    """Where downloads are kept."""
+    return Path(platformdirs.user_cache_dir("neocog", appauthor=False)) / "data"
+
+
+def read_idx_set(files: IdxFiles) -> tuple[ImageSet, ImageSet]:
+    """The official training and test halves of an IDX data set, N x 28 x 28 x 1.
+
+    Each file is taken from the first of `data_folders()` that has it, gzipped or not, else
+    downloaded and checked. Raises NeocogError naming a file that is damaged, truncated or of the
+    wrong content; and, where a file can neither be found nor fetched, the folder to put it in.
+    """
+    train_images, train_labels, test_images, test_labels = (
+        _read(files, name) for name in (TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS)
+    )
+    return (
+        _image_set(files, train_images, train_labels),
+        _image_set(files, test_images, test_labels),
+    )
+
+
+def _image_set(files: IdxFiles, images: NDArray[np.uint8], labels: NDArray[np.uint8]) -> ImageSet:
+    if len(images) != len(labels) or images.ndim != 3 or labels.ndim != 1:
+        raise NeocogError(
+            f"The files of {files.name} do not belong together: {images.shape} pictures and "
+            f"{labels.shape} labels."
+        )
+    if labels.size and labels.max() >= len(files.classes):
+        raise NeocogError(
+            f"{files.name} has a label {labels.max()} and {len(files.classes)} classes."
+        )
+    return ImageSet(images[:, :, :, None], labels.astype(np.int64), files.classes)
+
+
+def _read(files: IdxFiles, name: str) -> NDArray[np.uint8]:
+    for folder in data_folders():
+        for path in (folder / files.folder / name, folder / files.folder / f"{name}.gz"):
+            if path.is_file():
+                return _read_idx(path, files.raw_md5.get(name))
+    return _read_idx(_download(files, name), files.raw_md5.get(name))
+
+
+def _download(files: IdxFiles, name: str) -> Path:
+    destination = cache_folder() / files.folder / f"{name}.gz"
+    try:
+        return fetch([m + destination.name for m in files.mirrors], destination, files.gz_md5[name])
+    except NeocogError as error:
+        offline_way = (
+            "Or train on the 5,000 real digits that came with Neocog: neocog train mnist5k"
+            if files is MNIST
+            else "Or train on digits that came with Neocog: neocog train mnist5k"
+        )
+        raise NeocogError(
+            f"The data set {files.name} is not in {', '.join(map(str, data_folders()))}, and "
+            + error.message,
+            f"Put its four *-ubyte.gz files into {destination.parent} (or {files.folder} below "
+            f"a folder named by NEOCOG_DATA). {offline_way}",
+        ) from None
+
+
+def _read_idx(path: Path, md5: str | None) -> NDArray[np.uint8]:
+    """An IDX file's array; LeCun's format: two zero bytes, type 8, dimensions, sizes, bytes."""
+    hint = f"Delete it and try again, or copy it there anew: {path}"
+    try:
+        raw = path.read_bytes()
+        content = gzip.decompress(raw) if path.suffix == ".gz" else raw
+    except (OSError, EOFError, zlib.error) as error:
+        raise NeocogError(f"{path} is damaged or truncated ({error}).", hint) from None
+    dimensions = content[3] if len(content) > 4 and content[:3] == b"\0\0\x08" else 0
+    header = 4 + 4 * dimensions
+    if not 1 <= dimensions <= 3 or len(content) < header:
+        raise NeocogError(f"{path} is not an IDX file of bytes, as MNIST's are.", hint)
+    shape = struct.unpack(f">{dimensions}I", content[4:header])
+    if len(content) - header != math.prod(shape):
+        raise NeocogError(
+            f"{path} is truncated or damaged: its head promises {math.prod(shape):,} bytes and "
+            f"{len(content) - header:,} follow.",
+            hint,
+        )
+    if md5 and hashlib.md5(content, usedforsecurity=False).hexdigest() != md5:
+        raise NeocogError(f"{path} is not the official file: its MD5 differs from {md5}.", hint)
+    return np.frombuffer(content, dtype=np.uint8, offset=header).reshape(shape)

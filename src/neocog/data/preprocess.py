@@ -1,0 +1,128 @@
+"""The one path from a picture to a network's input, for training, prediction and export."""
+
+import dataclasses
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from neocog.errors import NeocogError
+
+if TYPE_CHECKING:
+    import torch
+
+FITS = ("digit", "square")
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How a picture becomes a network's input.
+
+    `fit_picture` brings any picture to `image_size` (height, width) and `channels` (1 grey, 3 RGB),
+    still uint8: the form that data sets are held in. `normalize` then makes the floats. `fit` is
+    the rule: `digit` finds the ink, either polarity, and centres it in a `box` as MNIST did;
+    `square` pads to a square with the border's colour and shrinks, and with `dark_background` turns
+    pictures on a light ground into negatives. `mean` and `std` are of pictures scaled to 0..1.
+    """
+
+    image_size: tuple[int, int]
+    channels: int
+    fit: str
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    box: int = 20
+    dark_background: bool = False
+
+    def __post_init__(self) -> None:
+        if self.fit not in FITS:
+            raise NeocogError(f"Preprocessing has no rule {self.fit!r}, only {', '.join(FITS)}.")
+        if not len(self.mean) == len(self.std) == self.channels:
+            raise NeocogError(
+                f"mean {self.mean} and std {self.std} must have one number for each of "
+                f"{self.channels} channel(s)."
+            )
+
+    @property
+    def shrink_to(self) -> int:
+        """The short side, in pixels, that a JPEG may be decoded at and still show its strokes."""
+        return max(512, *(2 * side for side in self.image_size))
+
+    def fit_picture(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """A picture, H x W x 3 RGB uint8, as the network's H x W x C, uint8.
+
+        A picture that already has the data set's size and dark ground is kept to the bit, so that a
+        data set saved as files is predicted as it was evaluated. Raises NeocogError where `digit`
+        finds no ink.
+        """
+        height, width = self.image_size
+        if self.channels == 1 and picture.shape[:2] == self.image_size:
+            grey = _grey(picture)
+            if self._on_dark_ground(grey):
+                return grey[:, :, None]
+        if self.fit == "digit":
+            from neocog.data.ink import find_digit  # scipy: only where a picture is read
+
+            return find_digit(picture, height, self.box)[:, :, None]
+        fitted = _square(picture, height, width)
+        if self.channels == 3:
+            return fitted
+        grey = _grey(fitted)
+        if self.dark_background and not self._on_dark_ground(grey):
+            grey = 255 - grey
+        return grey[:, :, None]
+
+    def _on_dark_ground(self, grey: NDArray[np.uint8]) -> bool:
+        border = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
+        if self.fit == "digit":
+            return bool(np.median(border) <= 8 and grey.max() > 96)
+        return bool(np.median(border) <= np.median([grey.min(), grey.max()]))
+
+    def normalize(self, images: "torch.Tensor") -> "torch.Tensor":
+        """N x H x W x C pictures (uint8 or 0..255 floats) as float32 N x C x H x W, normalised."""
+        import torch
+
+        # A copy even of floats: what follows works in place.
+        pixels = images.to(torch.float32, copy=True).permute(0, 3, 1, 2)
+        if self.channels == 1:
+            return pixels.mul_(1 / (255 * self.std[0])).sub_(self.mean[0] / self.std[0])
+        std = torch.tensor(self.std, device=pixels.device).view(1, -1, 1, 1)
+        mean = torch.tensor(self.mean, device=pixels.device).view(1, -1, 1, 1)
+        return pixels.mul_(1 / (255 * std)).sub_(mean / std)
+
+    def to_json(self) -> dict[str, Any]:
+        """All fields as JSON values; `from_json` reads them back."""
+        return dataclasses.asdict(self)
+
+    @staticmethod
+    def from_json(values: dict[str, Any]) -> "Preprocessing":
+        """The preprocessing that `to_json` wrote. Raises NeocogError where it is not one."""
+        fields: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in values.items()
+        }
+        try:
+            return Preprocessing(**fields)
+        except TypeError as error:
+            raise NeocogError(f"This is not a preprocessing: {error}.") from None
+
+
+def _grey(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    if (picture[:, :, 0] == picture[:, :, 1]).all() and (
+        picture[:, :, 0] == picture[:, :, 2]
+    ).all():
+        return picture[:, :, 0]
+    return np.asarray(Image.fromarray(picture).convert("L"))
+
+
+def _square(picture: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
+    """Pad to the aspect ratio of height x width with the border's median colour, then resize."""
+    border = np.concatenate([picture[0], picture[-1], picture[:, 0], picture[:, -1]])
+    ground = np.median(border, axis=0).astype(np.uint8)
+    scale = max(picture.shape[0] / height, picture.shape[1] / width)
+    tall, wide = round(height * scale), round(width * scale)
+    canvas = np.empty((tall, wide, 3), dtype=np.uint8)
+    canvas[:] = ground
+    top, left = (tall - picture.shape[0]) // 2, (wide - picture.shape[1]) // 2
+    canvas[top : top + picture.shape[0], left : left + picture.shape[1]] = picture
+    return np.asarray(Image.fromarray(canvas).resize((width, height), Image.Resampling.BILINEAR))

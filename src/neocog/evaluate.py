@@ -1,0 +1,198 @@
+"""A classifier against a test split: the one place where test pictures are used."""
+
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neocog import data
+from neocog.classifier import Classifier, load, model_path
+from neocog.data import ImageSet
+from neocog.data.folder import read_folder
+from neocog.errors import NeocogError, UsageError
+from neocog.metrics.accuracy import class_scores, confusion_matrix, wilson_interval
+from neocog.recipes import Recipe
+from neocog.runs import Run, runs_folder
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a test split said, and the pictures it was said of.
+
+    `result` is the JSON value that `--json` prints and a run keeps. `probabilities` is N x K.
+    `notes` are sentences that the reader of the number must know. `run` is the run folder where
+    this is the run's own test split, else None.
+    """
+
+    result: dict[str, Any]
+    test: ImageSet
+    probabilities: NDArray[np.float32]
+    notes: tuple[str, ...]
+    run: Run | None
+
+
+def evaluate(
+    run: str | Path, data_name: str | None = None, *, runs_dir: Path | None = None
+) -> Evaluation:
+    """Judge a run, `latest` or a model file on its own test split, or on another data set's.
+
+    `data_name` is a data set's name or a folder of class folders, all of whose pictures are used.
+    Classes are matched by name. On its own test split the result is kept in the run folder and in
+    the model file. Raises UsageError for classes that the classifier does not know, NeocogError
+    where the data are missing or have changed.
+    """
+    path = model_path(str(run), runs_folder(runs_dir))
+    classifier = load(path)
+    trained_on = str(classifier.facts.get("data", {}).get("name", ""))
+    begin = time.perf_counter()
+    if data_name is None or data_name == trained_on:
+        test, split = _own_test(classifier, trained_on), "test"
+        notes: tuple[str, ...] = ()
+    else:
+        test, notes = _other_test(classifier, data_name)
+        split = "test" if data_name in data.DATASETS else "all"
+    middle = time.perf_counter()
+    probabilities = classifier.probabilities(test.images)
+    seconds = {"data": middle - begin, "evaluation": time.perf_counter() - middle}
+    folder = Run(path.parent)
+    is_run = folder.model_file == path and folder.recipe_file.is_file()
+    result = {
+        "run": str(folder.path if is_run else path),
+        "recipe": classifier.facts.get("recipe", {}).get("name"),
+        "model": classifier.architecture["name"],
+        "data": data_name or trained_on,
+        "split": split,
+        **judge(test, probabilities),
+        "parameters": sum(p.numel() for p in classifier.model.parameters()),
+        "notes": list(notes),
+        "time_seconds": {**seconds, "training": 0.0, "total": sum(seconds.values())},
+    }
+    own_run = folder if is_run and split == "test" and result["data"] == trained_on else None
+    if own_run:
+        result |= _training_facts(own_run, classifier, seconds)
+        own_run.write_evaluation(result)
+        measured = {key: result[key] for key in ("split", "n", "accuracy", "interval")}
+        if classifier.facts.get("measured") != measured:
+            classifier.facts["measured"] = measured
+            classifier.save(path)
+    return Evaluation(result, test, probabilities, notes, own_run)
+
+
+def _training_facts(run: Run, classifier: Classifier, seconds: dict[str, float]) -> dict[str, Any]:
+    """How the run was trained: what `neocog train --json` adds to an evaluation."""
+    metrics = run.read_metrics()
+    training = {"training": metrics[-1]["time_seconds"] if metrics else 0.0}
+    return {
+        "epochs": len(metrics),
+        "selected_epoch": classifier.facts["selected"]["epoch"],
+        "selected_by": classifier.facts["selected"]["by"],
+        "time_seconds": {
+            **seconds,
+            **training,
+            "total": sum([*seconds.values(), *training.values()]),
+        },
+    }
+
+
+def judge(test: ImageSet, probabilities: NDArray[np.float32]) -> dict[str, Any]:
+    """Accuracy with its 95% Wilson interval, per-class scores and the confusion matrix, as JSON."""
+    predicted = probabilities.argmax(axis=1).astype(np.int64)
+    confusion = confusion_matrix(test.labels, predicted, len(test.classes))
+    correct = int(np.trace(confusion))
+    return {
+        "n": len(test),
+        "accuracy": correct / len(test),
+        "interval": list(wilson_interval(correct, len(test))),
+        "per_class": [
+            {"class": name, **vars(score)}
+            for name, score in zip(test.classes, class_scores(confusion), strict=True)
+        ],
+        "confusion": confusion.tolist(),
+    }
+
+
+def _own_test(classifier: Classifier, name: str) -> ImageSet:
+    if not name or "recipe" not in classifier.facts:
+        raise NeocogError(
+            "The model file does not say what it was trained on.",
+            "Name the data to judge it on: neocog evaluate MODEL DATA",
+        )
+    recipe = Recipe.from_json(classifier.facts["recipe"])
+    test = data.load_for(replace(recipe, data=name)).test
+    if test.fingerprint() != classifier.facts["data"]["fingerprints"]["test"]:
+        raise NeocogError(
+            f"The test pictures of {name} are not those that the run knew.",
+            f"Train anew: neocog train {name} --recipe {recipe.name}",
+        )
+    return test
+
+
+def _other_test(classifier: Classifier, name: str) -> tuple[ImageSet, tuple[str, ...]]:
+    """Another data set's test split in the classifier's form, and notes on it."""
+    notes = []
+    if name not in data.DATASETS and Path(name).is_dir():
+        skipped: list[str] = []
+
+        def skip(path: Path, reason: str) -> None:
+            skipped.append(f"{path}: {reason}")
+
+        found = read_folder(Path(name), classifier.preprocessing, skip)
+        if skipped:
+            notes.append(f"{len(skipped)} file(s) left out: {'; '.join(skipped[:3])}")
+    elif name not in data.DATASETS and Path(name).exists():
+        raise UsageError(f"{name} is a file.", "Name a data set or a folder of class folders.")
+    else:
+        found = data.load(name).test
+    unknown = [c for c in found.classes if c not in classifier.classes]
+    if unknown:
+        raise UsageError(
+            f"{name} has classes that the classifier does not know: {', '.join(unknown[:5])}"
+            f"{' ...' if len(unknown) > 5 else ''}.",
+            f"It knows: {', '.join(classifier.classes)}.",
+        )
+    place = np.array([classifier.classes.index(c) for c in found.classes], dtype=np.int64)
+    fitted, failed = _fitted(classifier, found.images)
+    if len(failed):
+        notes.append(f"{len(failed)} picture(s) left out: no ink was found in them")
+    rest = np.setdiff1d(np.arange(len(found)), failed)
+    paths = tuple(found.paths[i] for i in rest) if found.paths else ()
+    test = ImageSet(fitted, place[found.labels[rest]], classifier.classes, paths)
+    seen = _trained_on(classifier, test)
+    if seen:
+        notes.append(
+            f"{seen:,} of these {len(test):,} pictures were trained on: the accuracy is too high"
+        )
+    return test, tuple(notes)
+
+
+def _fitted(
+    classifier: Classifier, images: NDArray[np.uint8]
+) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """The pictures in the classifier's size and channels, and the indices of those without ink."""
+    rule = classifier.preprocessing
+    if images.shape[1:] == (*rule.image_size, rule.channels):
+        return images, np.array([], dtype=np.int64)
+    fitted, failed = [], []
+    for number, image in enumerate(images):
+        try:
+            fitted.append(rule.fit_picture(np.broadcast_to(image, (*image.shape[:2], 3))))
+        except NeocogError:
+            failed.append(number)
+    return np.stack(fitted), np.array(failed, dtype=np.int64)
+
+
+def _trained_on(classifier: Classifier, test: ImageSet) -> int:
+    """How many of the pictures are, to the bit, among those that the classifier was trained on."""
+    name = classifier.facts.get("data", {}).get("name")
+    if name not in data.DATASETS:
+        return 0
+    recipe = Recipe.from_json(classifier.facts["recipe"])
+    try:
+        train = data.load_for(recipe).train
+    except NeocogError:
+        return 0  # the training pictures are not on this machine
+    known = {image.tobytes() for image in train.images}
+    return sum(image.tobytes() in known for image in test.images)

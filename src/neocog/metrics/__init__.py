@@ -1,0 +1,1 @@
+"""From logits and labels to numbers: pure functions of arrays."""

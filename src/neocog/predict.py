@@ -1,0 +1,60 @@
+"""From what was typed, pictures, folders and standard input, to predictions."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from neocog.classifier import Prediction, load
+from neocog.data.folder import list_pictures
+from neocog.errors import UsageError
+from neocog.runs import is_run, runs_folder
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The predictions of one call, in the order typed, and the run that made them."""
+
+    run: str
+    predictions: list[Prediction]
+
+    @property
+    def failed(self) -> bool:
+        """Whether any picture could not be used."""
+        return any(p.error is not None for p in self.predictions)
+
+    def to_json(self) -> dict[str, Any]:
+        """What `--json` prints."""
+        return {"run": self.run, "predictions": [asdict(p) for p in self.predictions]}
+
+
+def predict(
+    arguments: Sequence[str], *, top: int = 3, device: str = "auto", runs_dir: Path | None = None
+) -> Outcome:
+    """Predict the pictures that `arguments` name, by the run that the first of them may name.
+
+    An argument is a file, a folder (all pictures below it) or `-` (a picture's bytes on standard
+    input). Without a run, `latest` is used. Raises UsageError where no picture is named and as
+    `classifier.load` does; a picture that cannot be used becomes a Prediction with its error.
+    """
+    folder = runs_folder(runs_dir)
+    named = bool(arguments) and is_run(arguments[0], folder)
+    run, rest = (arguments[0], arguments[1:]) if named else ("latest", arguments)
+    if not rest:
+        raise UsageError("No picture is named.", f"For example: neocog predict {run} digit.png")
+    classifier = load(run, runs_dir, device)
+    sources: list[tuple[str, Path | bytes]] = []
+    empty = []
+    for argument in rest:
+        path = Path(argument)
+        if argument == "-":
+            sources.append(("-", sys.stdin.buffer.read()))
+        elif path.is_dir():
+            found = list_pictures(path)
+            sources += [(str(picture), picture) for picture in found]
+            if not found:
+                empty.append(Prediction(argument, error="the folder holds no pictures"))
+        else:
+            sources.append((argument, path))
+    return Outcome(run, [*classifier.predict(sources, top), *empty])

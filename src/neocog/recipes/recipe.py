@@ -1,0 +1,217 @@
+"""A recipe: everything that decides what is trained and how, as one frozen value."""
+
+import dataclasses
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from neocog.errors import UsageError, unknown
+
+CHOICES: dict[str, tuple[str, ...]] = {
+    "loss": ("cross_entropy", "nll"),
+    "output": ("auto", "logits", "log_softmax", "softmax"),
+    "optimizer": ("sgd", "adam"),
+    "schedule": ("constant", "one-cycle"),
+    "select": ("validation/accuracy", "validation/loss", "train/accuracy_after", "last"),
+    "fit": ("digit", "square"),
+    "precision": ("float32", "bfloat16"),
+}
+
+_WRONG_PAIRS = {
+    ("softmax", "cross_entropy"): (
+        "cross_entropy takes logits and applies log-softmax itself: after a softmax it sees "
+        "numbers between 0 and 1, so its gradient is flat and it can never reach zero"
+    ),
+    ("softmax", "nll"): (
+        "nll takes log-probabilities: given plain probabilities it returns minus the probability, "
+        "which is not a likelihood and weighs a hopeless picture like an easy one"
+    ),
+    ("logits", "nll"): (
+        "nll takes log-probabilities: given bare logits it falls without bound by making them large"
+    ),
+    ("log_softmax", "cross_entropy"): (
+        "cross_entropy applies log-softmax itself, so it would be taken twice"
+    ),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """What to train and how; plain values only, checked when made.
+
+    `fit` and `image_size_pixels` say how a folder's pictures are brought to one size (see
+    `Preprocessing`); named data sets have their own. `mean` and `std` are of the pictures scaled to
+    0..1, one number a channel. `validation_size` is how many pictures are kept back from the
+    official training half; None is the data set's own number and 0 trains on all of them, as
+    published recipes do. `select` names the metric whose best epoch is kept (ties go to the
+    earlier), looked at every `look_every_epochs` and at the last. `train/accuracy_after` is
+    measured on the whole training split after the epoch. `augment_*` describe uniform ranges, drawn
+    anew for every picture and epoch. Raises UsageError where a value is outside its range or two
+    values contradict each other.
+    """
+
+    name: str
+    source: str
+    data: str
+    model: str
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    fit: str = "square"
+    image_size_pixels: int = 28
+    validation_size: int | None = None
+    augment_shift_pixels: float = 0.0
+    augment_rotate_degrees: float = 0.0
+    augment_scale_fraction: float = 0.0
+    augment_shear_fraction: float = 0.0
+    augment_stroke_fraction: float = 0.0
+    loss: str = "cross_entropy"
+    output: str = "auto"
+    label_smoothing: float = 0.0
+    optimizer: str = "sgd"
+    momentum: float = 0.0
+    nesterov: bool = False
+    weight_decay: float = 0.0
+    schedule: str = "constant"
+    warmup_fraction: float = 0.3
+    select: str = "validation/accuracy"
+    look_every_epochs: int = 1
+    precision: str = "float32"
+    channels_last: bool = False
+    seed: int = 0
+    printed_test_accuracy: float | None = None
+    printed_train_accuracy: float | None = None
+
+    def __post_init__(self) -> None:
+        """Check every range, choice and pairing."""
+        for field, choices in CHOICES.items():
+            if getattr(self, field) not in choices:
+                raise unknown(f"value of {field}:", str(getattr(self, field)), choices)
+        for field, low in _LOWEST.items():
+            value = getattr(self, field)
+            if value is not None and not value >= low:
+                raise UsageError(f"{field} must be at least {low}, not {value}.")
+        if not self.learning_rate > 0 or not min(self.std, default=0) > 0:
+            raise UsageError(
+                f"learning_rate ({self.learning_rate}) and std {self.std} must be above 0."
+            )
+        for field in ("label_smoothing", "augment_stroke_fraction", "warmup_fraction"):
+            if not getattr(self, field) < 1:
+                raise UsageError(f"{field} must be below 1, not {getattr(self, field)}.")
+        self._check_together()
+
+    def _check_together(self) -> None:
+        if len(self.mean) != len(self.std):
+            raise UsageError(
+                f"mean and std want one number a channel each, not {self.mean} and {self.std}."
+            )
+        if self.nesterov and not self.momentum > 0:
+            raise UsageError("nesterov needs momentum above 0.", "Say: --set momentum=0.9")
+        if self.label_smoothing and self.loss == "nll":
+            raise UsageError(
+                "label_smoothing works with loss=cross_entropy.", "Say: --set loss=cross_entropy"
+            )
+        if self.select.startswith("validation") and self.validation_size == 0:
+            raise UsageError(
+                f"select={self.select} needs a validation split, and validation_size is 0.",
+                "Say: --set select=last or --set validation_size=5000",
+            )
+        reason = _WRONG_PAIRS.get((self.loss_input, self.loss))
+        if reason:
+            fit = "logits" if self.loss == "cross_entropy" else "log_softmax"
+            raise UsageError(
+                f"output={self.output} does not go with loss={self.loss}: {reason}.",
+                f"Say: --set output={fit}",
+            )
+
+    @property
+    def loss_input(self) -> str:
+        """What the loss is given: `logits`, `log_softmax` or `softmax`."""
+        if self.output != "auto":
+            return self.output
+        return "log_softmax" if self.loss == "nll" else "logits"
+
+    def to_json(self) -> dict[str, Any]:
+        """All fields as JSON values; `from_json` reads them back."""
+        return dataclasses.asdict(self)
+
+    @staticmethod
+    def from_json(values: Mapping[str, Any]) -> "Recipe":
+        """The recipe that `to_json` wrote. Raises UsageError for an unknown or missing field."""
+        known = {field.name for field in dataclasses.fields(Recipe)}
+        for name in values:
+            if name not in known:
+                raise unknown("recipe field", name, known)
+        lists: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in values.items()
+        }
+        try:
+            return Recipe(**lists)
+        except TypeError as error:
+            raise UsageError(f"The recipe is incomplete: {error}.") from None
+
+
+_LOWEST: dict[str, float] = {
+    "epochs": 1,
+    "image_size_pixels": 1,
+    "batch_size": 1,
+    "look_every_epochs": 1,
+    "seed": 0,
+    "validation_size": 0,
+    "momentum": 0,
+    "weight_decay": 0,
+    "label_smoothing": 0,
+    "warmup_fraction": 0,
+    "augment_shift_pixels": 0,
+    "augment_rotate_degrees": 0,
+    "augment_scale_fraction": 0,
+    "augment_shear_fraction": 0,
+    "augment_stroke_fraction": 0,
+}
+
+
+def override(recipe: Recipe, values: Mapping[str, Any]) -> Recipe:
+    """The recipe with some fields replaced; text is read as the field's own type.
+
+    `{"epochs": "3", "mean": "0.5"}` is what `--set epochs=3 mean=0.5` gives. Raises UsageError for
+    an unknown field (the nearest name is suggested) and for a value of the wrong type.
+    """
+    hints = typing.get_type_hints(Recipe)
+    fixed = {}
+    for name, value in values.items():
+        if name not in hints or name in ("name", "source"):
+            raise unknown("recipe field", name, set(hints) - {"name", "source"})
+        fixed[name] = _read(name, hints[name], value) if isinstance(value, str) else value
+    return dataclasses.replace(recipe, **fixed)
+
+
+def _read(name: str, kind: Any, text: str) -> Any:
+    if isinstance(kind, types.UnionType):
+        if text.lower() in ("none", "null"):
+            return None
+        kind = next(k for k in typing.get_args(kind) if k is not types.NoneType)
+    if typing.get_origin(kind) is tuple:
+        return tuple(_read(name, float, part) for part in text.strip("()[]").split(","))
+    if kind is bool:
+        words = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+        if text.lower() in words:
+            return words[text.lower()]
+    elif kind is str:
+        return text
+    else:
+        try:
+            return kind(text)
+        except ValueError:
+            pass
+    wanted = {int: "a whole number", float: "a number", bool: "true or false"}[kind]
+    raise UsageError(
+        f"{name} wants {wanted}, not {text!r}.", f"For example: --set {name}={_example(kind)}"
+    )
+
+
+def _example(kind: Any) -> str:
+    return {int: "10", float: "0.01", bool: "true"}[kind]

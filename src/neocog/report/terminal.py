@@ -1,0 +1,220 @@
+"""What people read in the terminal: tables, progress, and what to type next."""
+
+import csv
+import io
+import os
+import shlex
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from neocog.classifier import Prediction
+from neocog.files import write_atomic
+from neocog.metrics.accuracy import worst_confusions
+from neocog.recipes import RECIPES, Recipe
+from neocog.runs import Run
+
+FEW = 100  # below this many pictures an accuracy says little
+
+
+class TrainingProgress:
+    """Shows training as it goes: a bar on a terminal, a plain line an epoch elsewhere."""
+
+    def __init__(self, console: Console, recipe: Recipe) -> None:
+        self.console = console
+        self.epochs = recipe.epochs
+        self.begin = self.shown = time.perf_counter()
+        self.first: int | None = None
+        self.bar: Progress | None = None
+        if console.is_terminal:
+            self.bar = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(),
+                TextColumn("{task.fields[speed]}"),
+                TimeRemainingColumn(),
+                console=console,
+                transient=True,
+            )
+            self.task = self.bar.add_task("training", total=None, speed="")
+            self.bar.start()
+        self.batch_size = recipe.batch_size
+
+    def __call__(self, step: int, steps: int, line: dict[str, Any] | None) -> None:
+        """Take note of a step, and of an epoch's line at its end."""
+        if self.first is None:
+            self.first = step
+        if line:
+            self.console.print(_epoch_line(line, self.epochs), highlight=False)
+        now = time.perf_counter()
+        if self.bar and now - self.shown > 0.1:
+            self.shown = now
+            speed = (step - self.first) * self.batch_size / (now - self.begin)
+            self.bar.update(
+                self.task, completed=step, total=steps, speed=f"{speed:,.0f} pictures/s"
+            )
+
+    def close(self) -> None:
+        """Take the bar away."""
+        if self.bar:
+            self.bar.stop()
+
+
+def _epoch_line(line: dict[str, Any], epochs: int) -> str:
+    shown = [f"epoch {line['epoch']:>{len(str(epochs))}}/{epochs}"]
+    shown.append(f"train loss {line['train/loss']:.4f} accuracy {line['train/accuracy']:.2%}")
+    if "validation/loss" in line:
+        shown.append(
+            f"validation loss {line['validation/loss']:.4f} "
+            f"accuracy {line['validation/accuracy']:.2%}"
+        )
+    if "train/accuracy_after" in line:
+        shown.append(f"train accuracy after it {line['train/accuracy_after']:.3%}")
+    return "  ".join([*shown, f"{line['time_seconds']:.1f} s"])
+
+
+def show_evaluation(console: Console, result: dict[str, Any]) -> None:
+    """The accuracy with its interval, the table of classes, and the worst confusions."""
+    low, high = result["interval"]
+    table = Table(
+        title=f"{result['model']} on {result['data']}: {result['n']:,} {result['split']} pictures"
+    )
+    for name in ("class", "precision", "recall", "F1", "pictures"):
+        table.add_column(name, justify="left" if name == "class" else "right")
+    for row in result["per_class"]:
+        table.add_row(
+            row["class"],
+            *(f"{row[key]:.2%}" for key in ("precision", "recall", "f1")),
+            f"{row['n']:,}",
+        )
+    console.print(table)
+    console.print(
+        f"[bold]Accuracy {result['accuracy']:.2%}[/bold] (95% interval {low:.2%} to {high:.2%}, "
+        f"n = {result['n']:,})",
+        highlight=False,
+    )
+    if result["n"] < FEW:
+        console.print(f"With {result['n']} pictures this number says little: add test pictures.")
+    names = [row["class"] for row in result["per_class"]]
+    worst = worst_confusions(_as_array(result["confusion"]))
+    if worst:
+        cells = [f"{names[i]} taken for {names[j]} ({count}x)" for i, j, count in worst]
+        console.print("Worst confusions: " + ", ".join(cells), highlight=False)
+    for note in result["notes"]:
+        console.print(f"[bold]Note:[/bold] {note}", highlight=False)
+
+
+def _as_array(confusion: list[list[int]]) -> Any:
+    import numpy as np
+
+    return np.array(confusion, dtype=np.int64)
+
+
+def show_trained(console: Console, run: Run, result: dict[str, Any]) -> None:
+    """Where the run is, what was kept and how long it took, and the commands to type next."""
+    seconds = result["time_seconds"]
+    console.print(
+        f"Kept epoch {result['selected_epoch']} of {result['epochs']}, selected by "
+        f"{result['selected_by']}. Trained {result['parameters']:,} parameters in "
+        f"{seconds['training']:.1f} s ({seconds['total']:.1f} s in all).",
+        highlight=False,
+    )
+    console.print(f"Run folder: {run.path} (curves, confusions and mistakes in {run.plots_folder})")
+    path = shlex.quote(str(run.path))
+    commands = [
+        (f"neocog predict {path} PICTURE", "what digit is on your picture"),
+        ("neocog train mnist", "train on the full MNIST"),
+        ("neocog train FOLDER", "train on your own pictures, one folder a class"),
+    ]
+    console.print("\nNext:")
+    for command, meaning in commands:
+        console.print(
+            f"  {command:<{max(len(c) for c, _ in commands)}}  # {meaning}", highlight=False
+        )
+
+
+def show_predictions(console: Console, predictions: Sequence[Prediction]) -> None:
+    """A table of labels and probabilities, then a line for each picture that could not be used."""
+    good = [p for p in predictions if p.error is None]
+    if good:
+        table = Table()
+        table.add_column("picture", overflow="fold")
+        table.add_column("label")
+        table.add_column("probability", justify="right")
+        table.add_column("next")
+        for p in good:
+            others = ", ".join(
+                f"{label} {share:.1%}" for label, share in p.top[1:] if share >= 5e-4
+            )
+            label = f"not sure ({p.label})" if p.rejected else str(p.label)
+            table.add_row(escape(p.path), escape(label), f"{p.probability:.1%}", others)
+        console.print(table)
+
+
+def show_failures(console: Console, predictions: Sequence[Prediction]) -> None:
+    """A line for each picture that could not be used."""
+    for p in predictions:
+        if p.error is not None:
+            console.print(f"{escape(p.path)}: {escape(p.error)}", highlight=False, soft_wrap=True)
+
+
+def predictions_csv(predictions: Sequence[Prediction], top: int) -> str:
+    """The predictions as comma-separated text with a header line."""
+    text = io.StringIO()
+    ranks = range(1, top + 1)
+    columns = [column for k in ranks for column in (f"top{k}", f"probability{k}")]
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["path", "label", "probability", "rejected", "error", *columns])
+    for p in predictions:
+        pairs: list[Any] = [value for pair in p.top for value in pair]
+        pairs += [""] * (2 * top - len(pairs))
+        error = p.error or ""
+        writer.writerow([p.path, p.label or "", p.probability or "", p.rejected, error, *pairs])
+    return text.getvalue()
+
+
+def show_recipes(console: Console) -> None:
+    """The recipes: what each trains, and the figure its source printed."""
+    table = Table(title="Recipes: neocog train --recipe NAME")
+    for name in ("name", "network", "data", "epochs", "printed", "source"):
+        table.add_column(name, justify="right" if name in ("epochs", "printed") else "left")
+    for recipe in RECIPES.values():
+        printed = recipe.printed_test_accuracy
+        table.add_row(
+            recipe.name,
+            recipe.model,
+            recipe.data,
+            str(recipe.epochs),
+            f"{printed:.5g}" if printed else "",
+            recipe.source,
+        )
+    console.print(table)
+
+
+def show_models(console: Console, rows: Sequence[dict[str, Any]]) -> None:
+    """The networks with input, parameters, year and paper."""
+    table = Table(title="Networks: neocog train --model NAME")
+    for name in ("name", "input", "parameters", "year", "paper"):
+        table.add_column(name, justify="right" if name in ("parameters", "year") else "left")
+    for row in rows:
+        parameters = f"{row['parameters']:,}"
+        table.add_row(row["name"], row["input"], parameters, str(row["year"]), row["paper"])
+    console.print(table)
+
+
+def make_console(stderr: bool) -> Console:
+    """A console that wraps nowhere but at a terminal's edge, and honours NO_COLOR."""
+    console = Console(stderr=stderr, soft_wrap=False)
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = 160
+    return console
+
+
+def write_csv(path: Path, predictions: Sequence[Prediction], top: int) -> None:
+    """Write the predictions to a file, whole or not at all."""
+    write_atomic(path, predictions_csv(predictions, top))

@@ -1,0 +1,48 @@
+"""The losses, and the refusal of networks whose output is not what a loss takes."""
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from neocog.errors import UsageError
+from neocog.recipes import Recipe
+
+
+def make_loss(recipe: Recipe) -> Callable[[Tensor, Tensor], Tensor]:
+    """The recipe's loss: (logits N x K, labels N) to the batch's mean.
+
+    `cross_entropy` takes the logits; `nll` takes their log-softmax. Both are the same number: the
+    mean of minus the log-probability of the label. Which pairs make sense, Recipe has checked.
+    """
+    if recipe.loss == "nll":
+        return lambda logits, labels: F.nll_loss(F.log_softmax(logits, dim=1), labels)
+    smoothing = recipe.label_smoothing
+    return lambda logits, labels: F.cross_entropy(logits, labels, label_smoothing=smoothing)
+
+
+@torch.no_grad()
+def check_gives_logits(model: nn.Module, inputs: Tensor) -> None:
+    """Raise UsageError where the network ends in softmax or log-softmax rather than logits.
+
+    `inputs` are a few normalised pictures, N x C x H x W. Looks at the numbers, so that a softmax
+    is found however it is written.
+    """
+    was_training = model.training
+    model.eval()
+    outputs = model(inputs).double()
+    model.train(was_training)
+    ones = torch.ones(len(outputs), dtype=torch.float64, device=outputs.device)
+    if outputs.min() >= 0 and torch.allclose(outputs.sum(1), ones, atol=1e-4):
+        raise UsageError(
+            "The network ends in softmax, and both losses take it themselves: after a second one "
+            "the gradient is flat and the loss can never reach zero.",
+            "Remove the softmax: a network gives logits, one number a class.",
+        )
+    if outputs.max() <= 0 and torch.allclose(outputs.exp().sum(1), ones, atol=1e-4):
+        raise UsageError(
+            "The network ends in log-softmax, and both losses take it themselves.",
+            "Remove it: a network gives logits. The pairing of the tutorials, log-softmax and "
+            "negative log likelihood, is the recipe's: --set loss=nll",
+        )

@@ -1,0 +1,347 @@
+"""The one training loop."""
+
+import os
+import platform
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+import neocog
+from neocog import data, models, runs
+from neocog.allocator import keep_freed_memory
+from neocog.classifier import Classifier, logits, pick_device
+from neocog.data import Splits, augment, loader
+from neocog.errors import NeocogError
+from neocog.recipes import Recipe
+from neocog.runs import Run
+from neocog.training import checkpoint
+from neocog.training.checkpoint import Progress
+from neocog.training.loss import check_gives_logits, make_loss
+from neocog.training.optimizer import learning_rate, make_optimizer
+
+CHECKPOINT_SECONDS = 60.0  # within an epoch; one is written at the end of every epoch, too
+
+# Told (steps done, steps in all, None) after every step and the epoch's line at its end.
+Report = Callable[[int, int, dict[str, Any] | None], None]
+
+
+class Interrupted(Exception):  # noqa: N818 - not an error: the run was asked to stop, and did
+    """Training was stopped by a signal after the step in hand; its checkpoint is written."""
+
+    def __init__(self, run: Run, signal_number: int) -> None:
+        super().__init__(f"stopped by {signal.Signals(signal_number).name}")
+        self.run = run
+        self.exit_code = 128 + signal_number
+
+
+def train(
+    recipe: Recipe,
+    *,
+    runs_dir: Path | None = None,
+    name: str | None = None,
+    device: str = "auto",
+    command: str = "",
+    report: Report | None = None,
+) -> Run:
+    """Train a recipe from the start in a new run folder.
+
+    `device` is auto, cpu, cuda or mps. Raises UsageError for what cannot be built, NeocogError
+    where the data are missing, the loss is not finite or the disk is full, Interrupted on Ctrl-C or
+    SIGTERM; the run folder is kept in all of these once training has begun.
+    """
+    chosen = pick_device(device)
+    if recipe.data not in data.DATASETS and Path(recipe.data).is_dir():
+        # The run must find its folder from anywhere.
+        recipe = replace(recipe, data=str(Path(recipe.data).absolute()))
+    begin = time.perf_counter()
+    splits = data.load_for(recipe)
+    seconds = time.perf_counter() - begin
+    model, architecture = _build(recipe, splits, chosen)
+    folder = runs.runs_folder(runs_dir)
+    what = Path(recipe.data).name
+    base = recipe.name if recipe.name == what else f"{recipe.name}-{what}"
+    run = runs.claim(name, folder) if name else runs.create(base, folder)
+    run.write_recipe(recipe, command)
+    if splits.train.paths:
+        run.write_split({name: part.paths for name, part in splits.parts.items()})
+    run.write_environment(_environment(chosen, splits, seconds))
+    classifier = Classifier(model, architecture, splits.preprocessing, splits.classes)
+    _fit(run, recipe, splits, classifier, report)
+    return run
+
+
+def resume(run: Run, *, device: str = "auto", report: Report | None = None) -> Run:
+    """Go on with a run from its checkpoint; from the start where it has none yet.
+
+    On the CPU the result has the same bits as if the run had never stopped. Raises as `train` does,
+    and NeocogError where the data are no longer those the run began with.
+    """
+    recipe, chosen = run.read_recipe(), pick_device(device)
+    splits = data.load_for(recipe)
+    recorded = run.read_environment()["data"]["fingerprints"]
+    if recorded != splits.describe()["fingerprints"]:
+        raise NeocogError(
+            f"The data set {recipe.data} has changed since {run.path} began.",
+            f"Train anew: neocog train {recipe.data} --recipe {recipe.name}",
+        )
+    model, architecture = _build(recipe, splits, chosen)
+    classifier = Classifier(model, architecture, splits.preprocessing, splits.classes)
+    _fit(run, recipe, splits, classifier, report)
+    return run
+
+
+def _fit(  # noqa: C901 - the loop is read from top to bottom
+    run: Run, recipe: Recipe, splits: Splits, classifier: Classifier, report: Report | None
+) -> None:
+    """The loop: everything that happens to the weights happens here."""
+    keep_freed_memory()
+    model, preprocessing = classifier.model, splits.preprocessing
+    device = next(model.parameters()).device
+    images, labels = loader.to_device(splits.train, device)
+    optimizer, loss_of = make_optimizer(model, recipe), make_loss(recipe)
+    batches = -(-len(images) // recipe.batch_size)
+    steps = batches * recipe.epochs
+    check_gives_logits(model, preprocessing.normalize(images[:8]))
+    state = Progress(
+        torch.zeros(batches, device=device), torch.zeros((), dtype=torch.long, device=device)
+    )
+    if run.checkpoint_file.exists():
+        state = checkpoint.load(run.checkpoint_file, model, optimizer)
+    run.write_metrics([line for line in run.read_metrics() if line["epoch"] <= state.epoch])
+    low_precision = torch.autocast(
+        device.type, torch.bfloat16, enabled=recipe.precision == "bfloat16"
+    )
+    begin = time.perf_counter() - state.seconds
+    saved = time.perf_counter()
+
+    with _noting_signals() as stop:
+        while state.epoch < recipe.epochs:
+            epoch = state.epoch
+            if state.batch == 0:
+                torch.manual_seed(loader.seeded(recipe.seed, epoch, 1).initial_seed() % 2**63)
+            model.train()
+            order = loader.order(len(images), recipe.seed, epoch)
+            for number, pictures, targets in loader.batches(
+                images, labels, order, recipe.batch_size, first=state.batch
+            ):
+                step = epoch * batches + number
+                inputs = preprocessing.normalize(_augmented(recipe, pictures, step))
+                for group in optimizer.param_groups:
+                    group["lr"] = learning_rate(recipe, step, steps)
+                with low_precision:
+                    scores = model(inputs).float()
+                    loss = loss_of(scores, targets)
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+                state.losses[number] = loss.detach()
+                state.correct += (scores.detach().argmax(1) == targets).sum()
+                if report:
+                    report(step + 1, steps, None)
+                if stop or time.perf_counter() - saved > CHECKPOINT_SECONDS:
+                    state.batch, state.seconds = number + 1, time.perf_counter() - begin
+                    _check_finite(state.losses[: number + 1], epoch * batches)
+                    if state.batch < batches:
+                        _save(run, model, optimizer, state)
+                        saved = time.perf_counter()
+                        if stop:
+                            raise Interrupted(run, stop[0])
+
+            _check_finite(state.losses, epoch * batches)
+            line: dict[str, Any] = {
+                "epoch": epoch + 1,
+                "step": (epoch + 1) * batches,
+                "time_seconds": 0.0,
+                "lr": optimizer.param_groups[0]["lr"],
+                "train/loss": _mean_loss(state.losses, len(images), recipe.batch_size),
+                "train/accuracy": state.correct.item() / len(images),
+            }
+            state.epoch, state.batch = epoch + 1, 0
+            state.losses.zero_()
+            state.correct.zero_()
+            if state.epoch % recipe.look_every_epochs == 0 or state.epoch == recipe.epochs:
+                line |= _look(model, splits, recipe, images, labels)
+                value = _merit(recipe, line, state.epoch)
+                if state.best_value is None or value > state.best_value:
+                    state.best_epoch, state.best_value = state.epoch, value
+                    state.best_weights = {k: v.clone() for k, v in model.state_dict().items()}
+                    classifier.facts = _facts(recipe, splits, line)
+            state.seconds = line["time_seconds"] = time.perf_counter() - begin
+            _save(run, model, optimizer, state)
+            saved = time.perf_counter()
+            run.append_metrics(line)
+            if report:
+                report(line["step"], steps, line)
+            if state.best_epoch == state.epoch:
+                _write(run, lambda: classifier.save(run.model_file))
+            if stop:
+                raise Interrupted(run, stop[0])
+    model.load_state_dict(state.best_weights)
+    classifier.facts = _facts(recipe, splits, run.read_metrics()[state.best_epoch - 1])
+    _write(run, lambda: classifier.save(run.model_file))
+
+
+def _augmented(recipe: Recipe, pictures: Tensor, step: int) -> Tensor:
+    """The batch, N x H x W x C, with the random changes that (seed, step) decide."""
+    whole = int(recipe.augment_shift_pixels)
+    bends = (
+        recipe.augment_rotate_degrees,
+        recipe.augment_scale_fraction,
+        recipe.augment_shear_fraction,
+    )
+    if not (any(bends) or recipe.augment_shift_pixels or recipe.augment_stroke_fraction):
+        return pictures
+    generator = loader.seeded(recipe.seed, step, 2)
+    batch = pictures.permute(0, 3, 1, 2).float()
+    if recipe.augment_stroke_fraction:
+        batch = augment.strokes(batch, recipe.augment_stroke_fraction, generator)
+    if any(bends) or whole != recipe.augment_shift_pixels:
+        batch = augment.affine(batch, generator, *bends, recipe.augment_shift_pixels)
+    elif whole:
+        batch = augment.shift(batch, whole, generator)
+    return batch.permute(0, 2, 3, 1)
+
+
+def _look(
+    model: nn.Module, splits: Splits, recipe: Recipe, images: Tensor, labels: Tensor
+) -> dict[str, float]:
+    """What the weights reach on validation, and on train where the recipe selects by it."""
+    found = {}
+    if len(splits.validation):
+        pictures, targets = loader.to_device(splits.validation, images.device)
+        scores = logits(model, splits.preprocessing, pictures)
+        found["validation/loss"] = nn.functional.cross_entropy(scores, targets).item()
+        found["validation/accuracy"] = (scores.argmax(1) == targets).float().mean().item()
+    if recipe.select.startswith("train"):
+        scores = logits(model, splits.preprocessing, images)
+        found["train/accuracy_after"] = (scores.argmax(1) == labels).double().mean().item()
+    return found
+
+
+def _merit(recipe: Recipe, line: dict[str, Any], epoch: int) -> float:
+    """The number that selection makes as large as it can."""
+    if recipe.select == "last":
+        return float(epoch)
+    value = float(line[recipe.select])
+    return -value if recipe.select.endswith("loss") else value
+
+
+def _mean_loss(losses: Tensor, count: int, batch_size: int) -> float:
+    """The mean over pictures of the batches' mean losses: the last batch may be smaller."""
+    last = count - (len(losses) - 1) * batch_size
+    return float((losses[:-1].double().sum() * batch_size + losses[-1].double() * last) / count)
+
+
+def _check_finite(losses: Tensor, first_step: int) -> None:
+    wrong = torch.nonzero(~torch.isfinite(losses))
+    if len(wrong):
+        place = int(wrong[0, 0])
+        raise NeocogError(
+            f"The loss is {losses[place].item()} at step {first_step + place + 1}: "
+            "training has diverged, and its last good checkpoint is kept.",
+            "Try a learning rate ten times smaller: --set learning_rate=...",
+        )
+
+
+def _save(run: Run, model: nn.Module, optimizer: torch.optim.Optimizer, state: Progress) -> None:
+    _write(run, lambda: checkpoint.save(run.checkpoint_file, model, optimizer, state))
+
+
+def _write(run: Run, action: Callable[[], None]) -> None:
+    try:
+        action()
+    except OSError as error:
+        raise NeocogError(
+            f"{run.path} cannot be written ({error.strerror or error}); its last good checkpoint "
+            "is kept.",
+            f"Make room, then go on: neocog train --resume {run.path}",
+        ) from None
+
+
+@contextmanager
+def _noting_signals() -> Iterator[list[int]]:
+    """A list that SIGINT and SIGTERM append to; a second SIGINT interrupts at once."""
+    noted: list[int] = []
+
+    def note(number: int, _frame: object) -> None:
+        if noted and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        noted.append(number)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield noted
+        return
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield noted
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _build(
+    recipe: Recipe, splits: Splits, device: torch.device
+) -> tuple[nn.Module, dict[str, Any]]:
+    """The recipe's network with the weights that its seed gives, and its architecture."""
+    height, width, channels = splits.train.images.shape[1:]
+    architecture = {
+        "name": recipe.model,
+        "num_classes": len(splits.classes),
+        "in_channels": channels,
+        "image_size": (height, width),
+    }
+    torch.manual_seed(recipe.seed)
+    model = models.build(**architecture).to(device)
+    if recipe.channels_last:
+        model = model.to(memory_format=torch.channels_last)
+    return model, architecture
+
+
+def _environment(device: torch.device, splits: Splits, read_seconds: float) -> dict[str, Any]:
+    return {
+        "neocog": neocog.__version__,
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        "processor": torch.backends.cpu.get_cpu_capability(),
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+        "threads": torch.get_num_threads(),
+        "cpus": os.cpu_count(),
+        "git_commit": _git_commit(),
+        "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "read_seconds": read_seconds,
+        "data": splits.describe(),
+    }
+
+
+def _git_commit() -> str | None:
+    """The commit of the source tree that this package runs from, None where it is installed."""
+    folder = Path(__file__).resolve().parents[3]
+    if not (folder / ".git").exists():
+        return None
+    try:
+        answer = subprocess.run(
+            ["git", "-C", str(folder), "rev-parse", "HEAD"],
+            capture_output=True, text=True, timeout=5, check=False,
+        )  # fmt: skip
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return answer.stdout.strip() or None
+
+
+def _facts(recipe: Recipe, splits: Splits, line: dict[str, Any]) -> dict[str, Any]:
+    """What the model file says of itself beyond what is needed to use it."""
+    return {
+        "recipe": recipe.to_json(),
+        "data": splits.describe(),
+        "selected": {"epoch": line["epoch"], "by": recipe.select, "metrics": line},
+    }

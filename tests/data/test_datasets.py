@@ -1,0 +1,59 @@
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits
+
+from neocog import data
+from neocog.data import embedded
+from neocog.errors import UsageError
+
+EMBEDDED = ["mnist5k", "digits"]
+
+
+def test_mnist5k_is_split_3500_500_1000_with_all_classes_alike(mnist5k):
+    assert [len(part) for part in mnist5k.parts.values()] == [3500, 500, 1000]
+    for part in mnist5k.parts.values():
+        assert len(set(np.bincount(part.labels))) == 1
+    assert mnist5k.classes == tuple("0123456789")
+
+
+def test_digits_are_scikit_learns():
+    reference = load_digits()
+    found = embedded.read_digits()
+    assert (found.labels == reference.target).all()
+    assert np.abs(found.images[:, :, :, 0] / 255 * 16 - reference.images).max() < 0.04
+
+
+@pytest.mark.parametrize("name", EMBEDDED)
+def test_splits_share_no_picture_and_are_the_same_each_time(name):
+    splits = data.load(name)
+    assert splits.describe() == data.load(name).describe()
+    shapes = {part.images.shape[1:] for part in splits.parts.values()}
+    assert len(shapes) == 1
+    if name == "mnist5k":  # in `digits` some 8 x 8 pictures are equal by nature
+        seen = [image.tobytes() for part in splits.parts.values() for image in part.images]
+        assert len(set(seen)) == len(seen)
+
+
+def test_validation_size_is_honoured():
+    assert len(data.load("digits", validation_size=0).validation) == 0
+    assert len(data.load("digits", validation_size=99).validation) == 99
+
+
+def test_a_fingerprint_notices_every_change(mnist5k):
+    test = mnist5k.test
+    changed = test.images.copy()
+    changed[5, 5, 5] += 1
+    swapped = test.labels[::-1].copy()
+    prints = {
+        test.fingerprint(),
+        data.ImageSet(changed, test.labels, test.classes).fingerprint(),
+        data.ImageSet(test.images, swapped, test.classes).fingerprint(),
+        data.ImageSet(test.images, test.labels, test.classes[::-1]).fingerprint(),
+        test.subset(np.arange(len(test))[::-1].copy()).fingerprint(),
+    }
+    assert len(prints) == 5
+
+
+def test_an_unknown_name_is_answered_with_the_nearest():
+    with pytest.raises(UsageError, match="Did you mean 'mnist5k'"):
+        data.load("minst5k")

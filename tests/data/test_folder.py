@@ -1,0 +1,88 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from neocog import data
+from neocog.errors import NeocogError, UsageError
+
+
+def fill(folder, name, count, colour, seed=0):
+    random = np.random.default_rng(seed)
+    (folder / name).mkdir(parents=True, exist_ok=True)
+    for number in range(count):
+        noise = random.integers(0, 60, (20, 30, 3)) + np.array(colour)
+        picture = Image.fromarray(noise.clip(0, 255).astype(np.uint8))
+        picture.save(folder / name / f"{number} a.png")
+
+
+@pytest.fixture
+def photos(tmp_path):
+    folder = tmp_path / "我的 照片"
+    fill(folder, "猫", 40, (200, 0, 0))
+    fill(folder, "dog house", 60, (0, 200, 0))
+    return folder
+
+
+RGB = {"mean": (0.5,) * 3, "std": (0.5,) * 3}
+
+
+def test_a_folder_is_split_and_the_classes_are_in_the_names_order(photos):
+    (photos / ".hidden").mkdir()
+    (photos / "__MACOSX").mkdir()
+    (photos / "猫" / "._0 a.png").write_bytes(b"litter")
+    splits = data.load(str(photos), **RGB)
+    assert splits.classes == ("dog house", "猫")
+    assert [len(part) for part in splits.parts.values()] == [70, 15, 15]
+    assert splits.train.images.shape[1:] == (64, 64, 3)
+    named = sorted(path for part in splits.parts.values() for path in part.paths)
+    assert len(set(named)) == 100
+    assert named[0] == "dog house/0 a.png"
+
+
+def test_a_broken_picture_is_left_out_and_told(photos):
+    (photos / "猫" / "broken.jpg").write_bytes(b"not a picture")
+    splits = data.load(str(photos), **RGB)
+    assert sum(len(part) for part in splits.parts.values()) == 100
+    assert "1 file(s) left out (猫/broken.jpg: the file is not a picture" in splits.note
+
+
+def test_train_and_val_folders_are_kept_apart(tmp_path):
+    for split, count in (("train", 40), ("val", 10)):
+        fill(tmp_path / split, "a", count, (200, 0, 0))
+        fill(tmp_path / split, "b", count, (0, 200, 0), seed=1)
+    splits = data.load(str(tmp_path), **RGB)
+    assert splits.classes == ("a", "b")
+    assert [len(part) for part in splits.parts.values()] == [66, 14, 20]
+    assert "val held out as test" in splits.note
+
+
+def test_three_folders_are_taken_as_they_are_and_aligned_by_name(tmp_path):
+    for split, count in (("training", 9), ("valid", 4), ("test", 5)):
+        fill(tmp_path / split, "b", count, (0, 200, 0))
+    fill(tmp_path / "training", "a", 3, (200, 0, 0))
+    splits = data.load(str(tmp_path), **RGB)
+    assert [len(part) for part in splits.parts.values()] == [12, 4, 5]
+    assert set(splits.test.labels) == {1}
+
+
+def test_one_class_is_refused(tmp_path):
+    fill(tmp_path, "only", 20, (9, 9, 9))
+    with pytest.raises(NeocogError, match="one class, only"):
+        data.load(str(tmp_path), **RGB)
+
+
+def test_an_empty_folder_is_refused(tmp_path):
+    with pytest.raises(NeocogError, match="no pictures in class folders"):
+        data.load(str(tmp_path), **RGB)
+
+
+def test_a_missing_folder_is_a_wrong_name():
+    with pytest.raises(UsageError, match="no data set or folder 'no/such'"):
+        data.load("no/such")
+
+
+def test_links_out_of_the_folder_are_not_followed(photos, tmp_path):
+    Image.new("RGB", (9, 9)).save(tmp_path / "outside.png")
+    (photos / "猫" / "link.png").symlink_to(tmp_path / "outside.png")
+    splits = data.load(str(photos), **RGB)
+    assert "猫/link.png: it is a link to a file outside" in splits.note

@@ -1,0 +1,115 @@
+import json
+
+import pytest
+
+from neocog import recipes
+from neocog.data import DATASETS
+from neocog.errors import UsageError
+from neocog.models import MODELS
+from neocog.recipes import RECIPES, Recipe
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_recipe_names_what_exists_and_survives_json(name):
+    recipe = RECIPES[name]
+    assert recipe.model in MODELS
+    assert recipe.data in DATASETS or recipe.data == "FOLDER"
+    assert recipe.source
+    assert Recipe.from_json(json.loads(json.dumps(recipe.to_json()))) == recipe
+
+
+def test_the_tutorials_settings_are_the_tutorials():
+    assert recipes.get("threenet").printed_test_accuracy == 0.97959
+    three, lenet, lenet5, convnet = (
+        recipes.get(n) for n in ("threenet", "lenet", "lenet5", "convnet")
+    )
+    assert (three.epochs, three.batch_size, three.learning_rate) == (500, 256, 0.01)
+    assert (three.loss, three.mean, three.std, three.momentum) == ("nll", (0.5,), (0.5,), 0)
+    assert (three.select, three.look_every_epochs) == ("train/accuracy_after", 20)
+    assert (lenet.epochs, lenet.batch_size, lenet.learning_rate, lenet.momentum) == (
+        2,
+        4,
+        1e-3,
+        0.9,
+    )
+    assert (lenet5.epochs, lenet5.batch_size, lenet5.learning_rate) == (50, 64, 1e-3)
+    assert lenet.mean == lenet5.mean == (0.1307,)
+    assert lenet.std == lenet5.std == (0.3081,)
+    assert (convnet.optimizer, convnet.learning_rate, convnet.batch_size) == ("adam", 1e-3, 100)
+    assert (convnet.epochs, convnet.mean, convnet.std) == (1, (0.0,), (1.0,))
+    assert {r.validation_size for r in (three, lenet, lenet5, convnet)} == {0}
+
+
+def test_text_is_read_as_the_fields_type():
+    changed = recipes.get(
+        "quickstart",
+        {
+            "epochs": "3",
+            "learning_rate": "1e-2",
+            "nesterov": "false",
+            "mean": "0.5",
+            "validation_size": "none",
+            "model": "lenet",
+        },
+    )
+    assert (changed.epochs, changed.learning_rate, changed.nesterov) == (3, 0.01, False)
+    assert (changed.mean, changed.validation_size, changed.model) == ((0.5,), None, "lenet")
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"learnig_rate": "1"}, "Did you mean 'learning_rate'"),
+        ({"lr": "1"}, "no recipe field 'lr'"),
+        ({"epochs": "many"}, "epochs wants a whole number, not 'many'"),
+        ({"epochs": "2.5"}, "epochs wants a whole number"),
+        ({"nesterov": "maybe"}, "nesterov wants true or false"),
+        ({"learning_rate": "fast"}, "learning_rate wants a number"),
+        ({"mean": "a,b"}, "mean wants a number"),
+        ({"epochs": "0"}, "epochs must be at least 1"),
+        ({"learning_rate": "-1"}, "must be above 0"),
+        ({"learning_rate": "nan"}, "must be above 0"),
+        ({"std": "0"}, "must be above 0"),
+        ({"mean": "0.1,0.2"}, "one number a channel"),
+        ({"optimizer": "sdg"}, "Did you mean 'sgd'"),
+        ({"momentum": "0"}, "nesterov needs momentum"),
+        ({"validation_size": "0"}, "needs a validation split"),
+        ({"label_smoothing": "1"}, "must be below 1"),
+        ({"loss": "nll", "label_smoothing": "0.1"}, "label_smoothing works with"),
+    ],
+)
+def test_wrong_values_are_answered_with_what_is_right(values, message):
+    with pytest.raises(UsageError, match=message):
+        recipes.get("quickstart", values)
+
+
+@pytest.mark.parametrize(
+    ("loss", "output", "reason"),
+    [
+        ("cross_entropy", "softmax", "gradient is flat"),
+        ("nll", "softmax", "minus the probability"),
+        ("nll", "logits", "falls without bound"),
+        ("cross_entropy", "log_softmax", "taken twice"),
+    ],
+)
+def test_a_loss_is_not_paired_with_the_wrong_output(loss, output, reason):
+    with pytest.raises(UsageError, match=reason):
+        recipes.get("quickstart", {"loss": loss, "output": output})
+
+
+@pytest.mark.parametrize(("loss", "output"), [("nll", "log_softmax"), ("cross_entropy", "logits")])
+def test_the_right_pairs_are_taken(loss, output):
+    assert recipes.get("quickstart", {"loss": loss}).loss_input == output
+    assert recipes.get("quickstart", {"loss": loss, "output": output}).loss_input == output
+
+
+def test_an_unknown_recipe_is_answered_with_the_nearest():
+    with pytest.raises(UsageError, match="Did you mean 'quickstart'"):
+        recipes.get("quikstart")
+
+
+def test_data_brings_its_own_recipe():
+    assert recipes.choose(None, None) == "quickstart"
+    assert recipes.choose("mnist", None) == "mnist"
+    assert recipes.choose("mnist", "lenet") == "lenet"
+    assert recipes.choose("my photos/", None) == "photos"

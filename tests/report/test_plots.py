@@ -1,0 +1,54 @@
+import warnings
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from neocog.data import ImageSet
+from neocog.evaluate import Evaluation, evaluate, judge
+from neocog.report import plots
+
+
+def test_a_run_gets_its_four_pictures(digits_run):
+    files = plots.draw(digits_run, evaluate(digits_run.path))
+    names = {path.name for path in files}
+    assert {"curves.png", "confusion.png", "predictions.png"} <= names
+    for path in files:
+        with Image.open(path) as image:
+            pixels = np.asarray(image.convert("L"))
+        assert min(pixels.shape) > 300
+        assert pixels.std() > 10
+
+
+@pytest.mark.parametrize("count", [2, 40])
+def test_chinese_class_names_have_glyphs(digits_run, count):
+    """matplotlib warns of every missing glyph, and warnings are errors here."""
+    found = evaluate(digits_run.path)
+    names = tuple(f"蚂蚁与蜜蜂{k} ants" for k in range(max(count, 10)))
+    labels = np.arange(len(found.test)) % len(names)
+    images = found.test.images
+    test = ImageSet(images, labels.astype(np.int64), names)
+    shares = np.random.default_rng(0).dirichlet(np.ones(len(names)), len(test)).astype(np.float32)
+    chinese = Evaluation({**found.result, **judge(test, shares)}, test, shares, (), found.run)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        files = plots.draw(digits_run, chinese)
+    assert len(files) == 4
+
+
+def test_no_mistakes_no_picture_of_them(digits_run):
+    found = evaluate(digits_run.path)
+    perfect = np.eye(10, dtype=np.float32)[found.test.labels]
+    ideal = replace(
+        found, probabilities=perfect, result={**found.result, **judge(found.test, perfect)}
+    )
+    plots.draw(digits_run, found)
+    plots.draw(digits_run, ideal)
+    assert not (digits_run.plots_folder / "mistakes.png").exists()
+
+
+def test_the_ten_pictures_show_every_class():
+    labels = np.repeat(np.arange(10), 5)
+    assert sorted(labels[plots._spread(labels, 10)]) == list(range(10))
+    assert len(plots._spread(labels[:3], 10)) == 3

@@ -1,0 +1,206 @@
+"""The command line as a user types it, in one process: arguments in, text and exit code out."""
+
+import csv
+import io
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from neocog import cli, data
+
+
+@pytest.fixture
+def neocog(monkeypatch, capsys):
+    """Runs a command line; returns exit code, standard output and standard error."""
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["neocog", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stopped:
+            cli.main()
+        return stopped.value.code, *capsys.readouterr()
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    """Clean digits as files, one of them large and dark on light."""
+    folder = tmp_path_factory.mktemp("我的 pictures")
+    test = data.load("mnist5k").test
+    for label in (0, 1, 7):
+        image = test.images[np.nonzero(test.labels == label)[0][3], :, :, 0]
+        Image.fromarray(image).save(folder / f"{label}.png")
+    large = Image.fromarray(255 - image).resize((280, 280))
+    large.save(folder / "7 large.jpg")
+    return folder
+
+
+def test_train_prints_one_json_object_with_the_promised_names(neocog, tmp_path):
+    code, out, err = neocog(
+        "train", "digits", "--epochs", 3, "--seed", 5, "--runs", tmp_path, "--json",
+        "--set", "batch_size=32", "model=threenet", "--set", "learning_rate=0.02",
+    )  # fmt: skip
+    assert code == 0
+    result = json.loads(out)
+    assert {
+        "run", "recipe", "model", "data", "split", "n", "accuracy", "interval", "per_class",
+        "confusion", "time_seconds", "epochs", "selected_epoch", "selected_by", "parameters",
+    } <= set(result)  # fmt: skip
+    assert result["model"] == "threenet"
+    recipe = json.loads((tmp_path / "digits-1" / "recipe.json").read_text())
+    assert recipe["command"].startswith("neocog train digits --epochs 3")
+    assert (recipe["recipe"]["seed"], recipe["recipe"]["learning_rate"]) == (5, 0.02)
+    assert "epoch 3/3" in err
+    assert sorted(p.name for p in (tmp_path / "digits-1" / "plots").iterdir())[0] == "confusion.png"
+
+
+def test_train_ends_with_what_a_person_needs(neocog, tmp_path):
+    code, out, _ = neocog("train", "digits", "--epochs", 4, "--runs", tmp_path)
+    assert code == 0
+    for expected in ("Accuracy", "95% interval", "precision", "Run folder:", "neocog predict",
+                     "neocog train mnist", "neocog train FOLDER"):  # fmt: skip
+        assert expected in out
+
+
+def test_predict_as_a_table_json_and_csv(neocog, quick_run, pictures, tmp_path):
+    files = [pictures / "0.png", pictures / "7 large.jpg"]
+    code, out, _ = neocog("predict", quick_run.path, *files)
+    assert code == 0
+    assert "7 large.jpg" in out
+    code, out, _ = neocog("predict", quick_run.path, *files, "--json", "--top", 2)
+    found = json.loads(out)["predictions"]
+    assert [p["label"] for p in found] == ["0", "7"]
+    assert set(found[0]) == {"path", "label", "probability", "top", "rejected", "error"}
+    assert len(found[0]["top"]) == 2
+    code, out, _ = neocog("predict", quick_run.path, pictures, "--csv")
+    rows = list(csv.DictReader(io.StringIO(out)))
+    assert {row["path"]: row["label"] for row in rows} == {
+        str(pictures / f"{name}"): name[0] for name in ("0.png", "1.png", "7 large.jpg", "7.png")
+    }
+    neocog("predict", quick_run.path, "--csv", tmp_path / "out.csv", pictures)
+    assert (tmp_path / "out.csv").read_text() == out
+
+
+def test_predict_reads_standard_input_and_takes_the_latest_run(
+    neocog, quick_run, pictures, monkeypatch
+):
+    monkeypatch.setenv("NEOCOG_RUNS", str(quick_run.path.parent))
+    stream = io.TextIOWrapper(io.BytesIO((pictures / "7.png").read_bytes()))
+    monkeypatch.setattr(sys, "stdin", stream)
+    code, out, _ = neocog("predict", "-", "--json")
+    assert code == 0
+    assert json.loads(out)["predictions"][0]["label"] == "7"
+
+
+def test_predict_tells_each_failure_and_predicts_the_others(neocog, quick_run, pictures, tmp_path):
+    (tmp_path / "text.png").write_text("no picture")
+    (tmp_path / "empty.png").write_bytes(b"")
+    Image.new("RGB", (50, 50), "white").save(tmp_path / "blank.png")
+    (tmp_path / "nothing").mkdir()
+    wrong = [tmp_path / name for name in ("text.png", "empty.png", "blank.png", "nothing", "gone")]
+    code, out, err = neocog("predict", quick_run.path, *wrong, pictures / "0.png", "--json")
+    assert code == 1
+    found = {p["path"].rsplit("/", 1)[1]: p for p in json.loads(out)["predictions"]}
+    assert found["0.png"]["label"] == "0"
+    assert "not a picture" in found["text.png"]["error"]
+    assert "empty" in found["empty.png"]["error"]
+    assert "no ink" in found["blank.png"]["error"]
+    assert "no pictures" in found["nothing"]["error"]
+    assert "no such file" in found["gone"]["error"]
+    assert len(err.strip().splitlines()) == 5
+
+
+def test_evaluate_prints_json_and_people_read_the_table(neocog, digits_run):
+    code, out, err = neocog("evaluate", digits_run.path, "--json")
+    assert code == 0
+    assert json.loads(out)["n"] == 360
+    assert "Accuracy" in err
+    code, out, err = neocog("evaluate", digits_run.path)
+    assert (code, err) == (0, "")
+    assert "Accuracy" in out
+
+
+def test_recipes_and_models_are_listed(neocog):
+    assert "threenet" in neocog("recipes")[1]
+    names = {r["name"] for r in json.loads(neocog("recipes", "--json")[1])["recipes"]}
+    assert {"quickstart", "mnist", "threenet", "lenet", "lenet5", "convnet"} <= names
+    assert json.loads(neocog("recipes", "lenet5", "--json")[1])["epochs"] == 50
+    rows = json.loads(neocog("models", "--json")[1])["models"]
+    assert {"name": "lenet5", "parameters": 61706}.items() <= next(
+        row for row in rows if row["name"] == "lenet5"
+    ).items()
+    assert "lenet5" in neocog("models")[1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["train", "--recipe", "quikstart"], 2, "Did you mean 'quickstart'"),
+        (["train", "--set", "learnig_rate=1"], 2, "Did you mean 'learning_rate'"),
+        (["train", "--set", "epochs"], 2, "--set wants FIELD=VALUE"),
+        (["train", "--epochs", "x"], 2, "neocog train --help"),
+        (["train", "minst"], 2, "Did you mean 'mnist'"),
+        (["train", "--model", "lenet6"], 2, "Did you mean"),
+        (["train", "--resume", "none", "--epochs", "3"], 2, "nothing else can be changed"),
+        (["train", "--resume", "none"], 2, "There is no run 'none'"),
+        (["predict", "latest"], 2, "No picture is named"),
+        (["predict", "a.png"], 2, "There is no run in"),
+        (["evaluate"], 2, "There is no run in"),
+        (["evaluate", "x.safetensors"], 1, "no model file"),
+        (["nonsense"], 2, "No such command"),
+        (["train", "--nonsense"], 2, "No such option"),
+        (["train", "--device", "gpu"], 2, "no device 'gpu'"),
+    ],
+)
+def test_a_wrong_call_is_answered_in_two_lines_and_with_the_right_code(
+    neocog, arguments, code, message
+):
+    found, out, err = neocog(*arguments)
+    assert found == code
+    assert message in err
+    assert out == ""
+    assert "Traceback" not in err
+    assert len(err.strip().splitlines()) <= 2
+    found, out, err = neocog(*arguments, "--json")
+    assert found == code
+    error = json.loads(out)["error"]
+    assert message in f"{error['message']} {error['hint']}"
+
+
+def test_debug_shows_the_traceback(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["neocog", "evaluate", "x.safetensors", "--debug"])
+    with pytest.raises(ValueError, match="no model file"):
+        cli.main()
+
+
+def test_set_takes_all_that_follow_and_csv_a_file_only_by_its_name():
+    spelled = cli._spelled_out(["train", "--set", "a=1", "b=2", "--epochs", "3", "x=y"])
+    assert spelled == ["train", "--set", "a=1", "--set", "b=2", "--epochs", "3", "x=y"]
+    assert cli._spelled_out(["predict", "--csv", "a.png"]) == ["predict", "--csv", "-", "a.png"]
+    assert cli._spelled_out(["predict", "--csv", "a.csv"]) == ["predict", "--csv", "a.csv"]
+    assert cli._spelled_out(["predict", "--csv"]) == ["predict", "--csv", "-"]
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["Ctrl-C", "SIGTERM"]
+)
+def test_a_signal_says_how_to_go_on(number, code, tmp_path, neocog):
+    child = subprocess.Popen(
+        [sys.executable, "-m", "neocog", "train", "digits", "--epochs", "10000", "--runs", "runs"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path,
+    )  # fmt: skip
+    run = tmp_path / "runs" / "digits-1"
+    deadline = time.monotonic() + 60
+    while not (run / "checkpoint.pt").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    child.send_signal(number)
+    out, err = child.communicate(timeout=60)
+    assert child.returncode == code, err
+    assert "neocog train --resume runs/digits-1" in out
+    assert (run / "model.safetensors").exists()

@@ -1,0 +1,105 @@
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from neocog import classifier, data
+from neocog.errors import NeocogError, UsageError
+from neocog.evaluate import evaluate
+from neocog.metrics.accuracy import wilson_interval
+
+
+def test_the_result_is_what_the_classifier_says_of_the_test_split(digits_run):
+    found = evaluate(digits_run.path)
+    test = data.load("digits").test
+    predicted = classifier.load(digits_run.path).probabilities(test.images).argmax(1)
+    correct = int((predicted == test.labels).sum())
+    result = found.result
+    assert (result["n"], result["accuracy"]) == (360, correct / 360)
+    assert tuple(result["interval"]) == wilson_interval(correct, 360)
+    assert np.trace(result["confusion"]) == correct
+    assert (result["data"], result["split"], result["model"]) == ("digits", "test", "convnet")
+    assert [row["class"] for row in result["per_class"]] == list("0123456789")
+    assert (result["epochs"], result["selected_by"]) == (6, "validation/accuracy")
+    assert set(result["time_seconds"]) == {"data", "training", "evaluation", "total"}
+
+
+def test_the_run_and_its_model_file_keep_the_result(digits_run):
+    result = evaluate(digits_run.path).result
+    assert json.loads(digits_run.evaluation_file.read_text()) == result
+    measured = classifier.load(digits_run.path).facts["measured"]
+    assert measured == {key: result[key] for key in ("split", "n", "accuracy", "interval")}
+
+
+def test_a_model_file_alone_can_be_judged(digits_run, tmp_path):
+    copy = tmp_path / "copied.safetensors"
+    copy.write_bytes(digits_run.model_file.read_bytes())
+    found = evaluate(copy)
+    assert found.run is None
+    assert found.result["accuracy"] == evaluate(digits_run.path).result["accuracy"]
+
+
+def save_digits(folder, names, count=6):
+    """A folder of class folders with pictures of the test split of mnist5k."""
+    test = data.load("mnist5k").test
+    for label, name in enumerate(names):
+        (folder / name).mkdir(parents=True)
+        for place in np.nonzero(test.labels == label)[0][:count]:
+            Image.fromarray(test.images[place, :, :, 0]).save(folder / name / f"{place}.png")
+
+
+def test_a_folder_is_judged_with_classes_matched_by_name(quick_run, tmp_path):
+    save_digits(tmp_path, [str(9 - k) for k in range(10)])  # every digit under another's name
+    (tmp_path / "0" / "broken.png").write_bytes(b"broken")
+    found = evaluate(quick_run.path, str(tmp_path))
+    confusion = np.array(found.result["confusion"])
+    assert np.trace(confusion[:, ::-1]) > 0.8 * confusion.sum()
+    assert found.result["split"] == "all"
+    assert any("1 file(s) left out" in note for note in found.result["notes"])
+    assert not quick_run.evaluation_file.exists()
+
+
+def test_some_of_the_classes_are_enough(quick_run, tmp_path):
+    save_digits(tmp_path / "some", ["0", "1"])
+    (tmp_path / "some" / "1").rename(tmp_path / "some" / "one")
+    with pytest.raises(UsageError, match="does not know: one"):
+        evaluate(quick_run.path, str(tmp_path / "some"))
+    (tmp_path / "some" / "one").rename(tmp_path / "some" / "1")
+    assert evaluate(quick_run.path, str(tmp_path / "some")).result["n"] == 12
+
+
+def test_pictures_that_were_trained_on_are_reported(quick_run, tmp_path):
+    train = data.load("mnist5k").train
+    for label in (0, 1):
+        (tmp_path / str(label)).mkdir()
+        for place in np.nonzero(train.labels == label)[0][:5]:
+            picture = Image.fromarray(train.images[place, :, :, 0])
+            picture.save(tmp_path / str(label) / f"{place}.png")
+    notes = evaluate(quick_run.path, str(tmp_path)).result["notes"]
+    assert any("10 of these 10 pictures were trained on" in note for note in notes)
+
+
+def test_a_data_set_of_another_size_is_fitted(quick_run, monkeypatch):
+    digits = data.load("digits")
+    few = replace(digits, test=digits.test.subset(np.arange(40)))
+    monkeypatch.setattr(data, "load", lambda *_: few)
+    monkeypatch.setattr(data, "load_for", lambda *_: data.load("digits"))
+    result = evaluate(quick_run.path, "digits").result
+    assert result["n"] == 40
+    assert result["accuracy"] > 0.3  # 8 x 8 scrawls: chance is 0.1
+
+
+def test_a_class_that_is_not_known_and_a_name_that_is_not_are_refused(quick_run, tmp_path):
+    with pytest.raises(UsageError, match="no data set or folder 'nonesuch'"):
+        evaluate(quick_run.path, "nonesuch")
+    (tmp_path / "file.txt").write_text("")
+    with pytest.raises(UsageError, match="is a file"):
+        evaluate(quick_run.path, str(tmp_path / "file.txt"))
+
+
+def test_a_test_split_that_changed_is_refused(digits_run, tmp_path, monkeypatch):
+    monkeypatch.setattr(data, "SPLIT_SEED", 5)
+    with pytest.raises(NeocogError, match="not those that the run knew"):
+        evaluate(digits_run.path)

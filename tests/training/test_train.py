@@ -1,0 +1,274 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from neocog import data, models, recipes, runs
+from neocog.errors import NeocogError, UsageError
+from neocog.models import MODELS, Network
+from neocog.runs import Run
+from neocog.training import Interrupted, resume, train
+from neocog.training import train as train_function
+
+loop = sys.modules["neocog.training.train"]
+
+
+def outcome(run: Run):
+    """The kept weights as bytes, and the epochs' lines without their times."""
+    weights = {name: tensor.numpy().tobytes() for name, tensor in load_file(run.model_file).items()}
+    lines = [{k: v for k, v in line.items() if k != "time_seconds"} for line in run.read_metrics()]
+    return weights, lines
+
+
+@pytest.fixture(scope="module")
+def recipe():
+    """Augmentation, momentum and an odd last batch: all that a resumed run must get right."""
+    return recipes.get(
+        "digits", {"epochs": 4, "augment_shift_pixels": 1, "batch_size": 60, "model": "convnet"}
+    )
+
+
+@pytest.fixture(scope="module")
+def whole(recipe, tmp_path_factory):
+    return train(recipe, runs_dir=tmp_path_factory.mktemp("whole"), device="cpu")
+
+
+def test_it_learns(digits_run):
+    last = digits_run.read_metrics()[-1]
+    assert last["validation/accuracy"] > 0.95
+    assert last["train/loss"] < 0.3
+
+
+def test_the_run_folder_holds_what_it_should(digits_run, digits_recipe):
+    names = {path.name for path in digits_run.path.iterdir()}
+    assert {
+        "recipe.json",
+        "environment.json",
+        "metrics.jsonl",
+        "checkpoint.pt",
+        "model.safetensors",
+    } <= names
+    assert digits_run.path.name == "digits-1"
+    assert digits_run.read_recipe() == digits_recipe
+    environment = digits_run.read_environment()
+    assert environment["data"] == data.load_for(digits_recipe).describe()
+    assert environment["threads"] == torch.get_num_threads()
+    lines = digits_run.read_metrics()
+    assert [line["epoch"] for line in lines] == list(range(1, 7))
+    assert set(lines[0]) == {
+        "epoch",
+        "step",
+        "time_seconds",
+        "lr",
+        "train/loss",
+        "train/accuracy",
+        "validation/loss",
+        "validation/accuracy",
+    }
+
+
+def test_the_same_seed_gives_the_same_bits_and_another_does_not(whole, recipe, tmp_path):
+    again = train(recipe, runs_dir=tmp_path, device="cpu")
+    assert outcome(again) == outcome(whole)
+    other = train(replace(recipe, seed=1), runs_dir=tmp_path, device="cpu")
+    assert outcome(other)[0] != outcome(whole)[0]
+
+
+class StopAt:
+    """A report that sends this process a signal after a step."""
+
+    def __init__(self, step, number):
+        self.step, self.number = step, number
+
+    def __call__(self, step, _steps, line):
+        if step == self.step and line is None:
+            os.kill(os.getpid(), self.number)
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["Ctrl-C", "SIGTERM"]
+)
+@pytest.mark.parametrize("step", [1, 30, 42, 84])
+def test_a_signal_finishes_the_step_and_resume_goes_on_bit_for_bit(
+    recipe, whole, tmp_path, number, code, step
+):
+    with pytest.raises(Interrupted) as stopped:
+        train(recipe, runs_dir=tmp_path, device="cpu", report=StopAt(step, number))
+    assert stopped.value.exit_code == code
+    run = stopped.value.run
+    assert torch.load(run.checkpoint_file, weights_only=True)["progress"]["epoch"] == step // 21
+    torch.manual_seed(999)  # nothing may hang on the state of the process that goes on
+    assert outcome(resume(run, device="cpu")) == outcome(whole)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+CHILD = """
+import os, signal, sys
+from pathlib import Path
+from neocog import recipes, runs
+from neocog.recipes import Recipe
+import json
+import neocog.training
+loop = sys.modules["neocog.training.train"]
+loop.CHECKPOINT_SECONDS = float(sys.argv[4])
+at = int(sys.argv[3])
+def report(step, steps, line):
+    if step == at and line is None:
+        os.kill(os.getpid(), signal.SIGKILL)
+folder = Path(sys.argv[1])
+if sys.argv[2] == "new":
+    recipe = Recipe.from_json(json.loads(sys.stdin.read()))
+    neocog.training.train(recipe, runs_dir=folder, device="cpu", report=report)
+else:
+    neocog.training.resume(runs.find(sys.argv[2], folder), device="cpu", report=report)
+"""
+
+
+def killed(folder, what, step, checkpoint_seconds, recipe):
+    child = subprocess.run(
+        [sys.executable, "-c", CHILD, str(folder), what, str(step), str(checkpoint_seconds)],
+        input=json.dumps(recipe.to_json()),
+        text=True,
+        capture_output=True,
+        timeout=120,
+        check=False,
+    )
+    assert child.returncode == -signal.SIGKILL, child.stderr
+
+
+def test_kill_9_at_random_steps_and_resume_give_the_same_bits(recipe, whole, tmp_path):
+    """Killed before the first checkpoint, then between two of them, then within an epoch."""
+    random = torch.Generator().manual_seed(int.from_bytes(os.urandom(4)))
+    first, second = torch.randint(1, 21, (2,), generator=random).tolist()
+    killed(tmp_path, "new", first, 60, recipe)
+    killed(tmp_path, "latest", 21 + second, 0, recipe)
+    run = runs.find("latest", tmp_path)
+    progress = torch.load(run.checkpoint_file, weights_only=True)["progress"]
+    assert (progress["epoch"], progress["batch"]) in {(1, second - 1), (0, 21), (1, 0)}
+    assert outcome(resume(run, device="cpu")) == outcome(whole), f"steps {first}, {second}"
+
+
+def test_resuming_a_finished_run_changes_nothing(whole):
+    before = outcome(whole)
+    assert outcome(resume(whole, device="cpu")) == before
+
+
+def test_a_loss_that_is_not_finite_stops_with_the_step_and_a_hint(recipe, tmp_path):
+    wild = replace(recipe, learning_rate=1e30, schedule="constant")
+    with pytest.raises(
+        NeocogError, match=r"The loss is (nan|inf) at step \d+: .*diverged"
+    ) as caught:
+        train(wild, runs_dir=tmp_path, device="cpu")
+    assert "--set learning_rate" in caught.value.hint
+
+
+def test_a_full_disk_leaves_the_last_good_checkpoint(recipe, whole, tmp_path, monkeypatch):
+    written = loop.checkpoint.save
+    calls = []
+
+    def failing(path, *rest):
+        calls.append(path)
+        if len(calls) == 3:
+            raise OSError(28, "No space left on device")
+        written(path, *rest)
+
+    monkeypatch.setattr(loop.checkpoint, "save", failing)
+    with pytest.raises(
+        NeocogError, match=r"No space left on device.*last good checkpoint"
+    ) as caught:
+        train(recipe, runs_dir=tmp_path, device="cpu")
+    run = runs.find("latest", tmp_path)
+    assert f"--resume {run.path}" in caught.value.hint
+    assert torch.load(run.checkpoint_file, weights_only=True)["progress"]["epoch"] == 2
+    assert outcome(resume(run, device="cpu")) == outcome(whole)
+
+
+@pytest.mark.parametrize("damage", [b"", b"not a checkpoint", None])
+def test_a_damaged_checkpoint_is_named(recipe, whole, tmp_path, damage):
+    run = runs.claim("damaged", tmp_path)
+    for file in whole.path.iterdir():
+        (run.path / file.name).write_bytes(file.read_bytes())
+    content = run.checkpoint_file.read_bytes()[:3000] if damage is None else damage
+    run.checkpoint_file.write_bytes(content)
+    with pytest.raises(NeocogError, match=r"checkpoint.pt is damaged"):
+        resume(run, device="cpu")
+
+
+def test_the_best_epoch_is_kept_and_ties_go_to_the_earlier(digits_run):
+    lines = digits_run.read_metrics()
+    values = [line["validation/accuracy"] for line in lines]
+    progress = torch.load(digits_run.checkpoint_file, weights_only=True)["progress"]
+    assert progress["best_epoch"] == values.index(max(values)) + 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "best"),
+    [
+        ({"select": "last"}, len),
+        (
+            {"select": "validation/loss"},
+            lambda lines: min(lines, key=lambda line: line["validation/loss"])["epoch"],
+        ),
+        (
+            {"select": "train/accuracy_after", "look_every_epochs": 2, "validation_size": 0},
+            lambda lines: max(
+                (line for line in lines if "train/accuracy_after" in line),
+                key=lambda line: line["train/accuracy_after"],
+            )["epoch"],
+        ),
+    ],
+    ids=["last", "loss", "train"],
+)
+def test_selection_follows_the_recipe(changes, best, tmp_path):
+    recipe = recipes.get("digits", {"epochs": 5, "learning_rate": 0.1, **changes})
+    run = train(recipe, runs_dir=tmp_path, device="cpu")
+    lines = run.read_metrics()
+    progress = torch.load(run.checkpoint_file, weights_only=True)["progress"]
+    assert progress["best_epoch"] == best(lines)
+    if "look_every_epochs" in changes:
+        looked = [line["epoch"] for line in lines if "train/accuracy_after" in line]
+        assert looked == [2, 4, 5]
+        assert not any("validation/loss" in line for line in lines)
+
+
+def test_the_mean_loss_weighs_pictures_not_batches():
+    losses = torch.tensor([1.0, 2.0, 5.0])
+    assert loop._mean_loss(losses, count=21, batch_size=10) == pytest.approx((10 + 20 + 5) / 21)
+
+
+def test_a_network_that_ends_in_softmax_is_refused(recipe, tmp_path, monkeypatch):
+    monkeypatch.setitem(MODELS, "soft", Network("", 0, "", ""))
+    soft = lambda *_, **__: torch.nn.Sequential(  # noqa: E731
+        torch.nn.Flatten(), torch.nn.Linear(64, 10), torch.nn.Softmax(dim=1)
+    )
+    monkeypatch.setattr(models, "build", soft)
+    with pytest.raises(UsageError, match="ends in softmax"):
+        train(replace(recipe, model="soft"), runs_dir=tmp_path, device="cpu")
+
+
+def test_runs_are_never_overwritten(recipe, tmp_path):
+    short = replace(recipe, epochs=1)
+    first, second = (train(short, runs_dir=tmp_path, device="cpu") for _ in range(2))
+    assert (first.path.name, second.path.name) == ("digits-1", "digits-2")
+    with pytest.raises(UsageError, match="never overwritten"):
+        train(short, runs_dir=tmp_path, name="digits-1", device="cpu")
+
+
+def test_bfloat16_and_channels_last_train_too(recipe, tmp_path):
+    changed = replace(recipe, precision="bfloat16", channels_last=True)
+    run = train_function(changed, runs_dir=tmp_path, device="cpu")
+    assert run.read_metrics()[-1]["validation/accuracy"] > 0.9
+
+
+def test_a_device_that_is_not_there_is_named(recipe, tmp_path):
+    with pytest.raises(UsageError, match="no device 'gpu'"):
+        train(recipe, runs_dir=tmp_path, device="gpu")
+    if not torch.cuda.is_available():
+        with pytest.raises(UsageError, match="has no cuda"):
+            train(recipe, runs_dir=tmp_path, device="cuda")

@@ -24,7 +24,7 @@ format: $(VENV)/developing
 	$(BIN)/ruff check --fix .
 
 bench: $(VENV)/developing ## speed against the tutorials' own way, as ratios
-	$(BIN)/python benchmarks/speed.py
+	$(BIN)/python benchmarks/speed.py && $(BIN)/python benchmarks/speed.py --where
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Neocog needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Say: make PYTHON=python3.12 train")'

@@ -20,7 +20,7 @@ FLOORS = [
     {"runs"},
     {"classifier"},
     {"training", "evaluate", "predict", "export"},
-    {"report", "web"},
+    {"report", "web", "terminal"},
     {"reproduce"},
     {"cli"},
     {"__main__"},

@@ -53,11 +53,14 @@ def test_train_prints_one_json_object_with_the_promised_names(neocog, tmp_path):
         "confusion", "time_seconds", "epochs", "selected_epoch", "selected_by", "parameters",
     } <= set(result)  # fmt: skip
     assert result["model"] == "threenet"
-    recipe = json.loads((tmp_path / "digits-1" / "recipe.json").read_text())
+    recipe = json.loads((tmp_path / "digits-digits-1" / "recipe.json").read_text())
     assert recipe["command"].startswith("neocog train digits --epochs 3")
     assert (recipe["recipe"]["seed"], recipe["recipe"]["learning_rate"]) == (5, 0.02)
     assert "epoch 3/3" in err
-    assert sorted(p.name for p in (tmp_path / "digits-1" / "plots").iterdir())[0] == "confusion.png"
+    assert (
+        sorted(p.name for p in (tmp_path / "digits-digits-1" / "plots").iterdir())[0]
+        == "confusion.png"
+    )
 
 
 def test_train_ends_with_what_a_person_needs(neocog, tmp_path):
@@ -173,10 +176,18 @@ def test_a_wrong_call_is_answered_in_two_lines_and_with_the_right_code(
     assert message in f"{error['message']} {error['hint']}"
 
 
-def test_debug_shows_the_traceback(monkeypatch):
+def test_alone_it_shows_the_help(neocog):
+    code, out, err = neocog()
+    assert (code, err) == (0, "")
+    assert "Commands" in out
+
+
+def test_debug_shows_the_traceback(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["neocog", "evaluate", "x.safetensors", "--debug"])
-    with pytest.raises(ValueError, match="no model file"):
+    with pytest.raises(SystemExit) as stopped:
         cli.main()
+    assert stopped.value.code == 1
+    assert "Traceback" in capsys.readouterr().err
 
 
 def test_set_takes_all_that_follow_and_csv_a_file_only_by_its_name():
@@ -185,6 +196,9 @@ def test_set_takes_all_that_follow_and_csv_a_file_only_by_its_name():
     assert cli._spelled_out(["predict", "--csv", "a.png"]) == ["predict", "--csv", "-", "a.png"]
     assert cli._spelled_out(["predict", "--csv", "a.csv"]) == ["predict", "--csv", "a.csv"]
     assert cli._spelled_out(["predict", "--csv"]) == ["predict", "--csv", "-"]
+    assert cli._spelled_out(["predict", "--csv", "-"]) == ["predict", "--csv", "-"]
+    joined = cli._spelled_out(["train", "--set=a=1", "b=2"])
+    assert joined == ["train", "--set=a=1", "--set", "b=2"]
 
 
 @pytest.mark.parametrize(
@@ -195,12 +209,12 @@ def test_a_signal_says_how_to_go_on(number, code, tmp_path, neocog):
         [sys.executable, "-m", "neocog", "train", "digits", "--epochs", "10000", "--runs", "runs"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path,
     )  # fmt: skip
-    run = tmp_path / "runs" / "digits-1"
+    run = tmp_path / "runs" / "digits-digits-1"
     deadline = time.monotonic() + 60
     while not (run / "checkpoint.pt").exists() and time.monotonic() < deadline:
         time.sleep(0.05)
     child.send_signal(number)
-    out, err = child.communicate(timeout=60)
+    _, err = child.communicate(timeout=60)
     assert child.returncode == code, err
-    assert "neocog train --resume runs/digits-1" in out
+    assert "neocog train --resume runs/digits-digits-1" in err
     assert (run / "model.safetensors").exists()

@@ -99,6 +99,22 @@ def test_a_class_that_is_not_known_and_a_name_that_is_not_are_refused(quick_run,
         evaluate(quick_run.path, str(tmp_path / "file.txt"))
 
 
+def test_a_folder_that_was_trained_on_is_judged_on_its_own_test_split(tmp_path, monkeypatch):
+    from neocog import recipes
+    from neocog.training import train
+
+    save_digits(tmp_path / "digits", list("0123456789"), count=10)
+    recipe = recipes.get(
+        "quickstart", {"data": str(tmp_path / "digits"), "epochs": 2, "batch_size": 16}
+    )
+    run = train(recipe, runs_dir=tmp_path / "runs", device="cpu")
+    assert "0/" in run.split_file.read_text()
+    monkeypatch.chdir(tmp_path)
+    assert evaluate(run.path).result["n"] == 15
+    assert evaluate(run.path, "digits/").result["n"] == 15
+    assert evaluate(run.path, str(tmp_path / "digits")).result["split"] == "test"
+
+
 def test_a_test_split_that_changed_is_refused(digits_run, tmp_path, monkeypatch):
     monkeypatch.setattr(data, "SPLIT_SEED", 5)
     with pytest.raises(NeocogError, match="not those that the run knew"):

@@ -48,6 +48,8 @@ def test_metrics_are_lines_that_can_be_dropped(tmp_path):
     for epoch in (1, 2, 3):
         run.append_metrics({"epoch": epoch})
     run.write_metrics(run.read_metrics()[:2])
+    with run.metrics_file.open("a") as file:
+        file.write('{"epoch": 3, "tr')  # killed while it wrote
     assert [line["epoch"] for line in run.read_metrics()] == [1, 2]
 
 

@@ -18,5 +18,6 @@ def keep_freed_memory() -> None:
         mallopt = ctypes.CDLL(None).mallopt
     except (OSError, AttributeError):
         return  # another C library, musl for one
-    mallopt(M_MMAP_THRESHOLD, 2**30)
+    if not mallopt(M_MMAP_THRESHOLD, 2**30):
+        mallopt(M_MMAP_THRESHOLD, 2**25)  # the most that glibc takes before 2.35
     mallopt(M_TRIM_THRESHOLD, 2**31 - 1)

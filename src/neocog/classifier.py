@@ -1,9 +1,7 @@
 """A classifier: weights, preprocessing, classes, temperature and threshold in one file."""
 
 import json
-import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,7 +14,7 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
 from neocog import models, runs
-from neocog.data.decode import read_picture
+from neocog.data.decode import read_pictures
 from neocog.data.preprocess import Preprocessing
 from neocog.errors import NeocogError, UsageError
 from neocog.files import write_atomic
@@ -75,8 +73,8 @@ class Classifier:
         A picture that cannot be read or used becomes a Prediction with its `error`; the others are
         predicted all the same. `top` classes are reported.
         """
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            read = list(pool.map(self._read, (source for _, source in sources)))
+        rule = self.preprocessing
+        read = read_pictures((source for _, source in sources), rule.fit_picture, rule.shrink_to)
         fitted = [picture for picture in read if not isinstance(picture, str)]
         shares = iter(self.probabilities(np.stack(fitted)) if fitted else ())
         return [
@@ -85,14 +83,6 @@ class Classifier:
             else self._describe(name, next(shares), top)
             for (name, _), picture in zip(sources, read, strict=True)
         ]
-
-    def _read(self, source: Path | bytes) -> NDArray[np.uint8] | str:
-        """The fitted picture, or in a line why there is none."""
-        try:
-            picture = read_picture(source, self.preprocessing.shrink_to)
-            return self.preprocessing.fit_picture(picture)
-        except NeocogError as error:
-            return error.message
 
     def _describe(self, name: str, row: NDArray[np.float32], top: int) -> Prediction:
         best = np.argsort(-row, kind="stable")[: max(1, top)]

@@ -1,8 +1,10 @@
 """The command line: parse, call one public function, print."""
 
+import io
 import json
 import os
 import sys
+import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,7 +20,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     help="Train, judge and use image classifiers, from LeNet-5 to your own pictures.",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -34,17 +35,19 @@ DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 
 @app.callback(invoke_without_command=True)
 def _start(
+    context: typer.Context,
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
 ) -> None:
     if version:
         print(f"neocog {neocog.__version__}")
-        raise typer.Exit
+    elif context.invoked_subcommand is None:
+        print(context.get_help())
 
 
 @app.command()
 def train(
     data: Annotated[
-        str | None, typer.Argument(help="A data set's name. [default: the recipe's]")
+        str | None, typer.Argument(help="A data set's name, or a folder of class folders.")
     ] = None,
     recipe: Annotated[str | None, typer.Option(help="A recipe's name: neocog recipes")] = None,
     model: Annotated[str | None, typer.Option(help="A network's name: neocog models")] = None,
@@ -63,9 +66,8 @@ def train(
     as_json: JsonOption = False,
 ) -> None:
     """Train a network; alone, LeNet-5 on 5,000 real digits in seconds, offline."""
-    from neocog import recipes
+    from neocog import recipes, terminal
     from neocog import runs as run_folders
-    from neocog.report import terminal
 
     folder = run_folders.runs_folder(runs)
     given = {"data": data, "model": model, "epochs": epochs, "seed": seed}
@@ -99,26 +101,26 @@ def train(
             )
     except training.Interrupted as stopped:
         progress.close()
-        console.print(
-            f"Stopped after the step in hand. Go on: neocog train --resume {stopped.run.path}"
-        )
-        raise typer.Exit(stopped.exit_code) from None
+        hint = f"Go on: neocog train --resume {stopped.run.path}"
+        code = _fail("Stopped after the step in hand.", hint, as_json, stopped.exit_code)
+        raise typer.Exit(code) from None
     finally:
         progress.close()
-    result = _finish(run, console)
+    result = _finish(run, console, device)
     if as_json:
         print(json.dumps(result, ensure_ascii=False))
 
 
-def _finish(run: "Run", console: "Console") -> dict[str, Any]:
+def _finish(run: "Run", console: "Console", device: str) -> dict[str, Any]:
     """After training: judge, draw, and say what came of it."""
+    from neocog import terminal
     from neocog.evaluate import evaluate
-    from neocog.report import plots, terminal
+    from neocog.report import plots
 
-    evaluation = evaluate(run.path)
-    plots.draw(run, evaluation)
+    evaluation = evaluate(run.path, device=device)
     terminal.show_evaluation(console, evaluation.result)
     terminal.show_trained(console, run, evaluation.result)
+    plots.draw(run, evaluation)
     return evaluation.result
 
 
@@ -128,17 +130,19 @@ def evaluate(
     data: Annotated[
         str | None, typer.Argument(help="Another data set, or a folder of class folders.")
     ] = None,
+    device: DeviceOption = "auto",
     runs: RunsOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Judge a run on its test split, or on another data set."""
+    from neocog import terminal
     from neocog.evaluate import evaluate as judge
-    from neocog.report import plots, terminal
+    from neocog.report import plots
 
-    evaluation = judge(run, data, runs_dir=runs)
+    evaluation = judge(run, data, runs_dir=runs, device=device)
+    terminal.show_evaluation(terminal.make_console(stderr=as_json), evaluation.result)
     if evaluation.run:
         plots.draw(evaluation.run, evaluation)
-    terminal.show_evaluation(terminal.make_console(stderr=as_json), evaluation.result)
     if as_json:
         print(json.dumps(evaluation.result, ensure_ascii=False))
 
@@ -162,9 +166,11 @@ def predict(
     as_json: JsonOption = False,
 ) -> None:
     """Say what is on pictures."""
+    from neocog import terminal
     from neocog.predict import predict as ask
-    from neocog.report import terminal
 
+    if as_json and csv:
+        raise UsageError("--json and --csv are two forms of the same answer.", "Say one of them.")
     outcome = ask(arguments, top=top, device=device, runs_dir=runs)
     if as_json:
         print(json.dumps(outcome.to_json(), ensure_ascii=False))
@@ -182,8 +188,8 @@ def predict(
 @app.command()
 def models(as_json: JsonOption = False) -> None:
     """List the networks."""
+    from neocog import terminal
     from neocog.models.summary import rows
-    from neocog.report import terminal
 
     if as_json:
         print(json.dumps({"models": rows()}))
@@ -198,7 +204,7 @@ def recipes(
 ) -> None:
     """List the recipes, or show one."""
     from neocog import recipes as all_recipes
-    from neocog.report import terminal
+    from neocog import terminal
 
     if name:
         print(json.dumps(all_recipes.get(name).to_json(), indent=None if as_json else 2))
@@ -227,19 +233,21 @@ def _command() -> str:
 def _spelled_out(arguments: list[str]) -> list[str]:
     """What the option parser needs spelled out: `--set a=1 b=2`, and `--csv` without a file.
 
-    `--set` takes every FIELD=VALUE that follows; `--csv` takes a file only if it ends in .csv.
+    `--set` takes every FIELD=VALUE that follows; `--csv` takes what follows only
+    if it is a dash or ends in .csv.
     """
     result: list[str] = []
     setting = False
     for place, argument in enumerate(arguments):
         if setting and "=" in argument and not argument.startswith("-"):
-            if result[-1] != "--set":
+            if result[-1] != "--set":  # the first follows it already
                 result.append("--set")
         else:
-            setting = argument == "--set"
+            setting = argument.startswith("--set")
         result.append(argument)
         following = arguments[place + 1 : place + 2]
-        if argument == "--csv" and not (following and following[0].lower().endswith(".csv")):
+        named = bool(following) and (following[0] == "-" or following[0].lower().endswith(".csv"))
+        if argument == "--csv" and not named:
             result.append("-")
     return result
 
@@ -249,12 +257,16 @@ def main() -> None:
     arguments = [a for a in sys.argv[1:] if a != "--debug"]
     debug = len(arguments) < len(sys.argv) - 1
     as_json = "--json" in arguments
+    for stream in (sys.stdout, sys.stderr):  # a file's name need not be text
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         code = app(_spelled_out(arguments), standalone_mode=False)
+        sys.stdout.flush()
     except NeocogError as error:
-        code = _fail(error.message, error.hint, as_json, 2 if isinstance(error, UsageError) else 1)
         if debug:
-            raise
+            traceback.print_exc()
+        code = _fail(error.message, error.hint, as_json, 2 if isinstance(error, UsageError) else 1)
     except KeyboardInterrupt:
         code = _fail("Stopped.", "", as_json, 130)
     except BrokenPipeError:
@@ -262,7 +274,7 @@ def main() -> None:
         code = 1
     except Exception as error:
         if debug:
-            raise
+            traceback.print_exc()
         code = _unforeseen(error, as_json)
     sys.exit(code or 0)
 
@@ -282,7 +294,7 @@ def _fail(message: str, hint: str, as_json: bool, code: int) -> int:
     if as_json:
         print(json.dumps({"error": {"message": message, "hint": hint}}, ensure_ascii=False))
     else:
-        print(f"Error: {message}", file=sys.stderr)
+        print(message if code >= 128 else f"Error: {message}", file=sys.stderr)
         if hint:
             print(hint, file=sys.stderr)
     return code

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from neocog import data
 from neocog.classifier import Classifier, load, model_path
 from neocog.data import ImageSet
-from neocog.data.folder import read_folder
+from neocog.data.folder import read_folder, split_folders
 from neocog.errors import NeocogError, UsageError
 from neocog.metrics.accuracy import class_scores, confusion_matrix, wilson_interval
 from neocog.recipes import Recipe
@@ -35,7 +35,11 @@ class Evaluation:
 
 
 def evaluate(
-    run: str | Path, data_name: str | None = None, *, runs_dir: Path | None = None
+    run: str | Path,
+    data_name: str | None = None,
+    *,
+    runs_dir: Path | None = None,
+    device: str = "auto",
 ) -> Evaluation:
     """Judge a run, `latest` or a model file on its own test split, or on another data set's.
 
@@ -45,14 +49,15 @@ def evaluate(
     where the data are missing or have changed.
     """
     path = model_path(str(run), runs_folder(runs_dir))
-    classifier = load(path)
+    classifier = load(path, device=device)
     trained_on = str(classifier.facts.get("data", {}).get("name", ""))
     begin = time.perf_counter()
-    if data_name is None or data_name == trained_on:
+    own = data_name is None or _same_data(data_name, trained_on)
+    if own:
         test, split = _own_test(classifier, trained_on), "test"
         notes: tuple[str, ...] = ()
     else:
-        test, notes = _other_test(classifier, data_name)
+        test, notes = _other_test(classifier, str(data_name))
         split = "test" if data_name in data.DATASETS else "all"
     middle = time.perf_counter()
     probabilities = classifier.probabilities(test.images)
@@ -63,14 +68,14 @@ def evaluate(
         "run": str(folder.path if is_run else path),
         "recipe": classifier.facts.get("recipe", {}).get("name"),
         "model": classifier.architecture["name"],
-        "data": data_name or trained_on,
+        "data": trained_on if own else data_name,
         "split": split,
         **judge(test, probabilities),
         "parameters": sum(p.numel() for p in classifier.model.parameters()),
         "notes": list(notes),
         "time_seconds": {**seconds, "training": 0.0, "total": sum(seconds.values())},
     }
-    own_run = folder if is_run and split == "test" and result["data"] == trained_on else None
+    own_run = folder if is_run and own else None
     if own_run:
         result |= _training_facts(own_run, classifier, seconds)
         own_run.write_evaluation(result)
@@ -84,16 +89,16 @@ def evaluate(
 def _training_facts(run: Run, classifier: Classifier, seconds: dict[str, float]) -> dict[str, Any]:
     """How the run was trained: what `neocog train --json` adds to an evaluation."""
     metrics = run.read_metrics()
-    training = {"training": metrics[-1]["time_seconds"] if metrics else 0.0}
+    spent = {
+        "data": run.read_environment()["read_seconds"],
+        "training": metrics[-1]["time_seconds"],
+        "evaluation": seconds["evaluation"],
+    }
     return {
         "epochs": len(metrics),
         "selected_epoch": classifier.facts["selected"]["epoch"],
         "selected_by": classifier.facts["selected"]["by"],
-        "time_seconds": {
-            **seconds,
-            **training,
-            "total": sum([*seconds.values(), *training.values()]),
-        },
+        "time_seconds": {**spent, "total": sum(spent.values())},
     }
 
 
@@ -112,6 +117,13 @@ def judge(test: ImageSet, probabilities: NDArray[np.float32]) -> dict[str, Any]:
         ],
         "confusion": confusion.tolist(),
     }
+
+
+def _same_data(one: str, other: str) -> bool:
+    """Whether two data sets' names or folders are the same."""
+    if one in data.DATASETS or other in data.DATASETS:
+        return one == other
+    return Path(one).resolve() == Path(other).resolve()
 
 
 def _own_test(classifier: Classifier, name: str) -> ImageSet:
@@ -139,7 +151,11 @@ def _other_test(classifier: Classifier, name: str) -> tuple[ImageSet, tuple[str,
         def skip(path: Path, reason: str) -> None:
             skipped.append(f"{path}: {reason}")
 
-        found = read_folder(Path(name), classifier.preprocessing, skip)
+        given = split_folders(Path(name))
+        folder = given.get("test", given.get("validation", given.get("train", Path(name))))
+        if folder != Path(name):
+            notes.append(f"judged on the pictures of {folder}")
+        found = read_folder(folder, classifier.preprocessing, skip)
         if skipped:
             notes.append(f"{len(skipped)} file(s) left out: {'; '.join(skipped[:3])}")
     elif name not in data.DATASETS and Path(name).exists():
@@ -186,8 +202,7 @@ def _fitted(
 
 def _trained_on(classifier: Classifier, test: ImageSet) -> int:
     """How many of the pictures are, to the bit, among those that the classifier was trained on."""
-    name = classifier.facts.get("data", {}).get("name")
-    if name not in data.DATASETS:
+    if "recipe" not in classifier.facts:
         return 0
     recipe = Recipe.from_json(classifier.facts["recipe"])
     try:

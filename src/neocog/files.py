@@ -11,7 +11,7 @@ def write_atomic(path: Path, content: bytes | str) -> None:
     The parent folder must exist. Text is written as UTF-8. Raises OSError (a full disk, a folder
     that may not be written) with nothing left behind.
     """
-    data = content.encode() if isinstance(content, str) else content
+    data = content.encode(errors="surrogateescape") if isinstance(content, str) else content
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:

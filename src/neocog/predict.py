@@ -1,20 +1,22 @@
 """From what was typed, pictures, folders and standard input, to predictions."""
 
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from neocog.classifier import Prediction, load
+from neocog.classifier import Prediction, load, model_path
+from neocog.data.decode import MAX_BYTES
 from neocog.data.folder import list_pictures
 from neocog.errors import UsageError
-from neocog.runs import is_run, runs_folder
+from neocog.runs import Run, is_run, runs_folder
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """The predictions of one call, in the order typed, and the run that made them."""
+    """The predictions of one call, in the order typed (empty folders last), and their run."""
 
     run: str
     predictions: list[Prediction]
@@ -49,12 +51,20 @@ def predict(
     for argument in rest:
         path = Path(argument)
         if argument == "-":
-            sources.append(("-", sys.stdin.buffer.read()))
-        elif path.is_dir():
+            sources.append(("-", sys.stdin.buffer.read(MAX_BYTES + 1)))
+        elif os.path.isdir(argument):  # noqa: PTH112 - Path.is_dir fails on a name too long
             found = list_pictures(path)
             sources += [(str(picture), picture) for picture in found]
             if not found:
                 empty.append(Prediction(argument, error="the folder holds no pictures"))
         else:
             sources.append((argument, path))
-    return Outcome(run, [*classifier.predict(sources, top), *empty])
+    return Outcome(
+        str(_shown(model_path(run, folder))), [*classifier.predict(sources, top), *empty]
+    )
+
+
+def _shown(model_file: Path) -> Path:
+    """The run folder of a model file that lies in one, else the file."""
+    run = Run(model_file.parent)
+    return run.path if run.model_file == model_file and run.recipe_file.is_file() else model_file

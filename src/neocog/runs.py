@@ -92,10 +92,14 @@ class Run:
         write_atomic(self.split_file, text.getvalue())
 
     def read_metrics(self) -> list[dict[str, Any]]:
-        """One dictionary an epoch, in order; empty where no epoch has ended."""
+        """One dictionary an epoch, in order; empty where no epoch has ended.
+
+        A last line that a kill cut off is left out.
+        """
         if not self.metrics_file.exists():
             return []
-        return [json.loads(line) for line in self.metrics_file.read_text("utf-8").splitlines()]
+        lines = self.metrics_file.read_text("utf-8").splitlines(keepends=True)
+        return [json.loads(line) for line in lines if line.endswith("\n")]
 
     def write_metrics(self, lines: list[dict[str, Any]]) -> None:
         """Replace the epochs' lines: a resumed run drops those after its checkpoint."""
@@ -175,7 +179,7 @@ def is_run(text: str, folder: Path) -> bool:
     """Whether `text` names a run or a model file, rather than a picture."""
     if text == "latest" or text.endswith(MODEL_SUFFIX):
         return True
-    return any(Run(path).recipe_file.is_file() for path in (Path(text), folder / text))
+    return any(os.path.isfile(Run(p).recipe_file) for p in (Path(text), folder / text))  # noqa: PTH113 - a name may be too long
 
 
 def _line(values: Mapping[str, Any]) -> str:

@@ -65,6 +65,36 @@ def test_three_folders_are_taken_as_they_are_and_aligned_by_name(tmp_path):
     assert set(splits.test.labels) == {1}
 
 
+def test_a_class_may_be_called_train(tmp_path):
+    for name in ("bus", "train", "tram"):
+        fill(tmp_path, name, 20, (200, 0, 0))
+    assert data.load(str(tmp_path), **RGB).classes == ("bus", "train", "tram")
+
+
+def test_too_few_pictures_are_refused(tmp_path):
+    fill(tmp_path, "a", 1, (200, 0, 0))
+    fill(tmp_path, "b", 2, (0, 200, 0))
+    with pytest.raises(NeocogError, match=r"left to train on|too few pictures"):
+        data.load(str(tmp_path), **RGB)
+    fill(tmp_path, "b", 30, (0, 200, 0))
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(NeocogError, match=r"No picture of .*empty is left to train on"):
+        data.load(str(tmp_path), **RGB)
+
+
+def test_a_folder_of_digits_is_set_as_mnist_is(tmp_path, mnist5k):
+    for label in (0, 1):
+        (tmp_path / str(label)).mkdir()
+        for k in np.nonzero(mnist5k.test.labels == label)[0][:10]:
+            large = Image.fromarray(255 - mnist5k.test.images[k, :, :, 0]).resize((140, 140))
+            large.save(tmp_path / str(label) / f"{k}.png")
+    train = data.load(str(tmp_path), fit="digit", image_size=28).train
+    assert train.images.shape[1:] == (28, 28, 1)
+    for image in train.images:
+        rows, columns, _ = np.nonzero(image > 64)
+        assert 18 <= max(np.ptp(rows), np.ptp(columns)) + 1 <= 22
+
+
 def test_one_class_is_refused(tmp_path):
     fill(tmp_path, "only", 20, (9, 9, 9))
     with pytest.raises(NeocogError, match="one class, only"):

@@ -83,7 +83,8 @@ def load(
     """
     if name not in DATASETS:
         if Path(name).is_dir():
-            rule = Preprocessing((image_size, image_size), len(mean), fit, mean, std, image_size)
+            box = round(image_size * 20 / 28)  # MNIST's own proportion
+            rule = Preprocessing((image_size, image_size), len(mean), fit, mean, std, box)
             return _load_folder(Path(name), rule, validation_size)
         raise unknown("data set or folder", name, DATASETS)
     entry = DATASETS[name]
@@ -128,28 +129,48 @@ def _load_folder(path: Path, rule: Preprocessing, validation_size: int | None) -
     def skip(file: Path, reason: str) -> None:
         skipped.append(f"{file.relative_to(path)}: {reason}")
 
-    if "train" in given and len(given) > 1:
+    if len(given) > 1:
         classes = tuple(sorted({c for split in given.values() for c in class_names(split)}))
-        parts = {k: read_folder(v, rule, skip, classes) for k, v in given.items()}
+        parts = {k: read_folder(v, rule, skip, classes, v.name) for k, v in given.items()}
         train = parts["train"]
         test = parts.get("test") or parts["validation"]
-        note = f"{given.get('test', given.get('validation'))} held out as test, "
-        if len(parts) == 3 and validation_size is None:
-            note = "train, validation and test as the folders are"
-            return Splits(str(path), train, parts["validation"], test, rule, _told(note, skipped))
+        note = f"the folder {given.get('test', given.get('validation'))} held out as test, "
     else:
         source = given.get("train", path)
-        train = read_folder(source, rule, skip)
+        train = read_folder(source, rule, skip, (), source.name if given else "")
         held, rest = stratified(train.labels, [round(0.15 * len(train))], SPLIT_SEED)
         test, train = train.subset(held), train.subset(rest)
-        note = f"{len(test):,} pictures set apart as test, "
-    if len(train.classes) < 2:
+        parts, note = {}, f"{len(test):,} pictures set apart as test, "
+    if len(parts) == 3:
+        note = "train, validation and test as the folders are"
+        splits = Splits(str(path), train, parts["validation"], test, rule, _told(note, skipped))
+    else:
+        wanted = round(0.15 / 0.85 * len(train)) if validation_size is None else validation_size
+        note = _told(note, skipped)
+        splits = _with_validation(str(path), train, test, rule, wanted, note)
+    _check_enough(path, splits, validation_size)
+    return splits
+
+
+def _check_enough(path: Path, splits: Splits, validation_size: int | None) -> None:
+    """Raise NeocogError for a folder that no network can be trained and judged on."""
+    if len(splits.classes) < 2:
         raise NeocogError(
-            f"{path} holds one class, {train.classes[0]}, and there is nothing to tell apart.",
+            f"{path} holds one class, {splits.classes[0]}, and there is nothing to tell apart.",
             f"Expected at least two class folders: {path / 'CLASS' / 'picture.png'}",
         )
-    wanted = round(0.15 / 0.85 * len(train)) if validation_size is None else validation_size
-    return _with_validation(str(path), train, test, rule, wanted, _told(note, skipped))
+    missing = [c for k, c in enumerate(splits.classes) if not (splits.train.labels == k).any()]
+    if missing:
+        raise NeocogError(
+            f"No picture of {', '.join(missing[:5])} is left to train on in {path}.",
+            "Add pictures of it, or remove its folder.",
+        )
+    empty = [name for name, part in splits.parts.items() if not len(part)]
+    if empty and not (empty == ["validation"] and validation_size == 0):
+        raise NeocogError(
+            f"{path} has too few pictures: none is left for {' and '.join(empty)}.",
+            "Add pictures: ten a class is the least that makes sense.",
+        )
 
 
 def _told(note: str, skipped: list[str]) -> str:

@@ -1,14 +1,11 @@
 """A folder of class folders, one picture a file, with or without train and test folders above."""
 
-import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from neocog.data.decode import SUFFIXES, read_picture
+from neocog.data.decode import SUFFIXES, read_pictures
 from neocog.data.images import ImageSet
 from neocog.data.preprocess import Preprocessing
 from neocog.errors import NeocogError
@@ -29,10 +26,17 @@ def list_pictures(folder: Path) -> list[Path]:
 
 
 def split_folders(folder: Path) -> dict[str, Path]:
-    """The folders of `folder` that are splits by their names: train, validation, test."""
+    """The folders of `folder` by split, where they are splits by their names; else empty.
+
+    They are where every folder in it has such a name and one is the train folder: a class may well
+    be called "train".
+    """
     known = {name: split for split, names in SPLIT_NAMES.items() for name in names}
-    here = (p for p in sorted(folder.iterdir()) if p.is_dir())
-    return {known[p.name.lower()]: p for p in here if p.name.lower() in known}
+    names = class_names(folder)
+    if not all(name.lower() in known for name in names):
+        return {}
+    found = {known[name.lower()]: folder / name for name in names}
+    return found if "train" in found else {}
 
 
 def class_names(folder: Path) -> list[str]:
@@ -49,13 +53,14 @@ def read_folder(
     preprocessing: Preprocessing,
     skipped: Callable[[Path, str], None],
     classes: tuple[str, ...] = (),
+    under: str = "",
 ) -> ImageSet:
     """The pictures of `folder`/CLASS/*, fitted by `preprocessing`.
 
-    Labels count `classes`, by default the class folders in their names' order. A picture that
-    cannot be read is left out and told to `skipped` with the reason; one that is a link to a file
-    outside the folder is, too. Raises NeocogError where there are no readable pictures in class
-    folders.
+    Labels count `classes`, by default the class folders in their names' order. `under` is put
+    before the pictures' paths. A picture that cannot be read, or is a link to a file outside the
+    folder, is left out and told to `skipped` with the reason. Raises NeocogError where there are no
+    readable pictures in class folders.
     """
     classes = classes or tuple(class_names(folder))
     root = folder.resolve()
@@ -65,27 +70,24 @@ def read_folder(
         for path in (list_pictures(folder / name) if (folder / name).is_dir() else ())
     ]
 
-    def read(path: Path) -> NDArray[np.uint8] | str:
+    inside = [(label, path) for label, path in files if path.resolve().is_relative_to(root)]
+    for _, path in files:
         if not path.resolve().is_relative_to(root):
-            return "it is a link to a file outside the folder"
-        try:
-            return preprocessing.fit_picture(read_picture(path, preprocessing.shrink_to))
-        except NeocogError as error:
-            return error.message
-
-    with ThreadPoolExecutor(os.cpu_count()) as pool:  # Pillow decodes outside the interpreter lock
-        results = list(pool.map(read, (path for _, path in files)))
+            skipped(path, "it is a link to a file outside the folder")
+    results = read_pictures(
+        (path for _, path in inside), preprocessing.fit_picture, preprocessing.shrink_to
+    )
     images, labels, paths = [], [], []
-    for (label, path), result in zip(files, results, strict=True):
+    for (label, path), result in zip(inside, results, strict=True):
         if isinstance(result, str):
             skipped(path, result)
             continue
         images.append(result)
         labels.append(label)
-        paths.append(str(path.relative_to(folder)))
+        paths.append(str(Path(under) / path.relative_to(folder)))
     if not images:
         raise NeocogError(
-            f"{folder} holds no pictures in class folders.",
+            f"{folder} holds no pictures in class folders that can be read.",
             f"Expected {folder / 'CLASS' / 'picture.png'}: one folder a class.",
         )
     return ImageSet(np.stack(images), np.array(labels, dtype=np.int64), classes, tuple(paths))

@@ -116,13 +116,14 @@ def _grey(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _square(picture: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
-    """Pad to the aspect ratio of height x width with the border's median colour, then resize."""
+    """Resize to fit into height x width, and fill the rest with the border's median colour."""
     border = np.concatenate([picture[0], picture[-1], picture[:, 0], picture[:, -1]])
     ground = np.median(border, axis=0).astype(np.uint8)
-    scale = max(picture.shape[0] / height, picture.shape[1] / width)
-    tall, wide = round(height * scale), round(width * scale)
-    canvas = np.empty((tall, wide, 3), dtype=np.uint8)
+    scale = min(height / picture.shape[0], width / picture.shape[1])
+    tall, wide = max(1, round(picture.shape[0] * scale)), max(1, round(picture.shape[1] * scale))
+    canvas = np.empty((height, width, 3), dtype=np.uint8)
     canvas[:] = ground
-    top, left = (tall - picture.shape[0]) // 2, (wide - picture.shape[1]) // 2
-    canvas[top : top + picture.shape[0], left : left + picture.shape[1]] = picture
-    return np.asarray(Image.fromarray(canvas).resize((width, height), Image.Resampling.BILINEAR))
+    top, left = (height - tall) // 2, (width - wide) // 2
+    small = Image.fromarray(picture).resize((wide, tall), Image.Resampling.BILINEAR)
+    canvas[top : top + tall, left : left + wide] = np.asarray(small)
+    return canvas

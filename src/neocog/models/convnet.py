@@ -2,8 +2,10 @@
 
 Papers: Ioffe and Szegedy, "Batch normalization", ICML 2015; Springenberg, Dosovitskiy, Brox and
 Riedmiller, "Striving for simplicity: the all convolutional net", ICLR workshop 2015, for strides in
-the place of pooling. Deviations: `ConvNet` is the tutorial's, not a paper's network; `StridedNet`
-is ours: it keeps a Linear layer for the paper's global average.
+the place of pooling.
+Deviations: `ConvNet` is the tutorial's, not a paper's network; `StridedNet` and `StridedNetSmall`
+are ours: narrower, with BatchNorm, without dropout, with a Linear layer at the end; the small one
+has no global average before it.
 """
 
 from torch import Tensor, nn

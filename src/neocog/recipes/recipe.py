@@ -1,6 +1,7 @@
 """A recipe: everything that decides what is trained and how, as one frozen value."""
 
 import dataclasses
+import math
 import types
 import typing
 from collections.abc import Mapping
@@ -102,6 +103,9 @@ class Recipe:
         for field in ("label_smoothing", "augment_stroke_fraction", "warmup_fraction"):
             if not getattr(self, field) < 1:
                 raise UsageError(f"{field} must be below 1, not {getattr(self, field)}.")
+        numbers = [v for v in vars(self).values() if isinstance(v, float)]
+        if not all(map(math.isfinite, (*numbers, *self.mean, *self.std))) or self.seed >= 2**63:
+            raise UsageError("Every number of a recipe must be finite, and seed below 2**63.")
         self._check_together()
 
     def _check_together(self) -> None:
@@ -181,11 +185,14 @@ def override(recipe: Recipe, values: Mapping[str, Any]) -> Recipe:
     an unknown field (the nearest name is suggested) and for a value of the wrong type.
     """
     hints = typing.get_type_hints(Recipe)
-    fixed = {}
+    fixed: dict[str, Any] = {}
     for name, value in values.items():
         if name not in hints or name in ("name", "source"):
             raise unknown("recipe field", name, set(hints) - {"name", "source"})
-        fixed[name] = _read(name, hints[name], value) if isinstance(value, str) else value
+        plain = isinstance(value, tuple | list) or value is None
+        fixed[name] = tuple(value) if isinstance(value, list) else value
+        if not plain:
+            fixed[name] = _read(name, hints[name], str(value))
     return dataclasses.replace(recipe, **fixed)
 
 

@@ -157,6 +157,7 @@ def _style() -> dict[str, Any]:
         "text.color": INK,
         "axes.labelcolor": INK,
         "axes.unicode_minus": False,
+        "text.parse_math": False,  # a class may be called $x$
         "savefig.facecolor": "white",
     }
 

@@ -67,13 +67,12 @@ def train(
     seconds = time.perf_counter() - begin
     model, architecture = _build(recipe, splits, chosen)
     folder = runs.runs_folder(runs_dir)
-    what = Path(recipe.data).name
-    base = recipe.name if recipe.name == what else f"{recipe.name}-{what}"
+    base = f"{recipe.name}-{Path(recipe.data).name}"
     run = runs.claim(name, folder) if name else runs.create(base, folder)
-    run.write_recipe(recipe, command)
+    run.write_environment(_environment(recipe, chosen, splits, seconds))
     if splits.train.paths:
         run.write_split({name: part.paths for name, part in splits.parts.items()})
-    run.write_environment(_environment(chosen, splits, seconds))
+    run.write_recipe(recipe, command)  # last: it is what makes the folder a run
     classifier = Classifier(model, architecture, splits.preprocessing, splits.classes)
     _fit(run, recipe, splits, classifier, report)
     return run
@@ -82,13 +81,13 @@ def train(
 def resume(run: Run, *, device: str = "auto", report: Report | None = None) -> Run:
     """Go on with a run from its checkpoint; from the start where it has none yet.
 
-    On the CPU the result has the same bits as if the run had never stopped. Raises as `train` does,
-    and NeocogError where the data are no longer those the run began with.
+    `device` auto is the kind it began on. On the CPU the result has the same bits as if the run
+    had never stopped. Raises as `train` does, and NeocogError where the data have changed.
     """
-    recipe, chosen = run.read_recipe(), pick_device(device)
+    recipe, environment = run.read_recipe(), run.read_environment()
+    chosen = pick_device(environment["device"] if device == "auto" else device)
     splits = data.load_for(recipe)
-    recorded = run.read_environment()["data"]["fingerprints"]
-    if recorded != splits.describe()["fingerprints"]:
+    if environment["data"]["fingerprints"] != splits.describe()["fingerprints"]:
         raise NeocogError(
             f"The data set {recipe.data} has changed since {run.path} began.",
             f"Train anew: neocog train {recipe.data} --recipe {recipe.name}",
@@ -108,9 +107,9 @@ def _fit(  # noqa: C901 - the loop is read from top to bottom
     device = next(model.parameters()).device
     images, labels = loader.to_device(splits.train, device)
     optimizer, loss_of = make_optimizer(model, recipe), make_loss(recipe)
-    batches = -(-len(images) // recipe.batch_size)
+    cuts = loader.cuts(len(images), recipe.batch_size)
+    batches = len(cuts)
     steps = batches * recipe.epochs
-    check_gives_logits(model, preprocessing.normalize(images[:8]))
     state = Progress(
         torch.zeros(batches, device=device), torch.zeros((), dtype=torch.long, device=device)
     )
@@ -120,10 +119,10 @@ def _fit(  # noqa: C901 - the loop is read from top to bottom
     low_precision = torch.autocast(
         device.type, torch.bfloat16, enabled=recipe.precision == "bfloat16"
     )
-    begin = time.perf_counter() - state.seconds
+    began = time.perf_counter() - state.seconds
     saved = time.perf_counter()
 
-    with _noting_signals() as stop:
+    with _noting_signals() as stop, _telling_of_a_full_disk(run):
         while state.epoch < recipe.epochs:
             epoch = state.epoch
             if state.batch == 0:
@@ -131,7 +130,7 @@ def _fit(  # noqa: C901 - the loop is read from top to bottom
             model.train()
             order = loader.order(len(images), recipe.seed, epoch)
             for number, pictures, targets in loader.batches(
-                images, labels, order, recipe.batch_size, first=state.batch
+                images, labels, order, cuts, first=state.batch
             ):
                 step = epoch * batches + number
                 inputs = preprocessing.normalize(_augmented(recipe, pictures, step))
@@ -148,21 +147,21 @@ def _fit(  # noqa: C901 - the loop is read from top to bottom
                 if report:
                     report(step + 1, steps, None)
                 if stop or time.perf_counter() - saved > CHECKPOINT_SECONDS:
-                    state.batch, state.seconds = number + 1, time.perf_counter() - begin
-                    _check_finite(state.losses[: number + 1], epoch * batches)
+                    state.batch, state.seconds = number + 1, time.perf_counter() - began
+                    _check_finite(state.losses[: number + 1], epoch * batches, model)
                     if state.batch < batches:
-                        _save(run, model, optimizer, state)
+                        checkpoint.save(run.checkpoint_file, model, optimizer, state)
                         saved = time.perf_counter()
                         if stop:
                             raise Interrupted(run, stop[0])
 
-            _check_finite(state.losses, epoch * batches)
+            _check_finite(state.losses, epoch * batches, model)
             line: dict[str, Any] = {
                 "epoch": epoch + 1,
                 "step": (epoch + 1) * batches,
                 "time_seconds": 0.0,
                 "lr": optimizer.param_groups[0]["lr"],
-                "train/loss": _mean_loss(state.losses, len(images), recipe.batch_size),
+                "train/loss": _mean_loss(state.losses, [end - begin for begin, end in cuts]),
                 "train/accuracy": state.correct.item() / len(images),
             }
             state.epoch, state.batch = epoch + 1, 0
@@ -175,19 +174,19 @@ def _fit(  # noqa: C901 - the loop is read from top to bottom
                     state.best_epoch, state.best_value = state.epoch, value
                     state.best_weights = {k: v.clone() for k, v in model.state_dict().items()}
                     classifier.facts = _facts(recipe, splits, line)
-            state.seconds = line["time_seconds"] = time.perf_counter() - begin
-            _save(run, model, optimizer, state)
+            state.seconds = line["time_seconds"] = time.perf_counter() - began
+            run.append_metrics(line)  # first: a resumed run drops lines that its checkpoint lacks
+            checkpoint.save(run.checkpoint_file, model, optimizer, state)
             saved = time.perf_counter()
-            run.append_metrics(line)
+            if state.best_epoch == state.epoch:
+                classifier.save(run.model_file)
             if report:
                 report(line["step"], steps, line)
-            if state.best_epoch == state.epoch:
-                _write(run, lambda: classifier.save(run.model_file))
             if stop:
                 raise Interrupted(run, stop[0])
-    model.load_state_dict(state.best_weights)
-    classifier.facts = _facts(recipe, splits, run.read_metrics()[state.best_epoch - 1])
-    _write(run, lambda: classifier.save(run.model_file))
+        model.load_state_dict(state.best_weights)
+        classifier.facts = _facts(recipe, splits, run.read_metrics()[state.best_epoch - 1])
+        classifier.save(run.model_file)
 
 
 def _augmented(recipe: Recipe, pictures: Tensor, step: int) -> Tensor:
@@ -220,10 +219,10 @@ def _look(
         pictures, targets = loader.to_device(splits.validation, images.device)
         scores = logits(model, splits.preprocessing, pictures)
         found["validation/loss"] = nn.functional.cross_entropy(scores, targets).item()
-        found["validation/accuracy"] = (scores.argmax(1) == targets).float().mean().item()
+        found["validation/accuracy"] = (scores.argmax(1) == targets).sum().item() / len(targets)
     if recipe.select.startswith("train"):
         scores = logits(model, splits.preprocessing, images)
-        found["train/accuracy_after"] = (scores.argmax(1) == labels).double().mean().item()
+        found["train/accuracy_after"] = (scores.argmax(1) == labels).sum().item() / len(labels)
     return found
 
 
@@ -235,30 +234,32 @@ def _merit(recipe: Recipe, line: dict[str, Any], epoch: int) -> float:
     return -value if recipe.select.endswith("loss") else value
 
 
-def _mean_loss(losses: Tensor, count: int, batch_size: int) -> float:
+def _mean_loss(losses: Tensor, sizes: list[int]) -> float:
     """The mean over pictures of the batches' mean losses: the last batch may be smaller."""
-    last = count - (len(losses) - 1) * batch_size
-    return float((losses[:-1].double().sum() * batch_size + losses[-1].double() * last) / count)
+    weights = torch.tensor(sizes, dtype=torch.float64)
+    return float((losses.cpu().double() * weights).sum() / weights.sum())
 
 
-def _check_finite(losses: Tensor, first_step: int) -> None:
-    wrong = torch.nonzero(~torch.isfinite(losses))
-    if len(wrong):
-        place = int(wrong[0, 0])
-        raise NeocogError(
-            f"The loss is {losses[place].item()} at step {first_step + place + 1}: "
-            "training has diverged, and its last good checkpoint is kept.",
-            "Try a learning rate ten times smaller: --set learning_rate=...",
-        )
+def _check_finite(losses: Tensor, first_step: int, model: nn.Module) -> None:
+    """Raise NeocogError where a loss, or a weight after the last of them, is no number."""
+    wrong = torch.nonzero(~torch.isfinite(losses)).flatten().tolist()
+    if not wrong and all(torch.isfinite(p).all() for p in model.parameters()):
+        return
+    place = wrong[0] if wrong else len(losses) - 1
+    what = f"loss is {losses[place].item()}" if wrong else "weights are no longer numbers"
+    raise NeocogError(
+        f"The {what} at step {first_step + place + 1}: training has diverged. What the run had "
+        "reached at the end of the epoch before is kept.",
+        "Try a learning rate ten times smaller: --set learning_rate=...",
+    )
 
 
-def _save(run: Run, model: nn.Module, optimizer: torch.optim.Optimizer, state: Progress) -> None:
-    _write(run, lambda: checkpoint.save(run.checkpoint_file, model, optimizer, state))
-
-
-def _write(run: Run, action: Callable[[], None]) -> None:
+@contextmanager
+def _telling_of_a_full_disk(run: Run) -> Iterator[None]:
     try:
-        action()
+        yield
+    except BrokenPipeError:
+        raise  # nobody reads what is printed: not the disk's fault
     except OSError as error:
         raise NeocogError(
             f"{run.path} cannot be written ({error.strerror or error}); its last good checkpoint "
@@ -303,20 +304,26 @@ def _build(
     model = models.build(**architecture).to(device)
     if recipe.channels_last:
         model = model.to(memory_format=torch.channels_last)
+    few = torch.tensor(splits.train.images[:8], device=device)
+    check_gives_logits(model, splits.preprocessing.normalize(few))
     return model, architecture
 
 
-def _environment(device: torch.device, splits: Splits, read_seconds: float) -> dict[str, Any]:
+def _environment(
+    recipe: Recipe, device: torch.device, splits: Splits, read_seconds: float
+) -> dict[str, Any]:
     return {
         "neocog": neocog.__version__,
         "torch": torch.__version__,
         "python": platform.python_version(),
         "system": platform.platform(),
         "processor": torch.backends.cpu.get_cpu_capability(),
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+        "device": device.type,
+        "device_name": torch.cuda.get_device_name(device) if device.type == "cuda" else None,
         "threads": torch.get_num_threads(),
         "cpus": os.cpu_count(),
         "git_commit": _git_commit(),
+        "seed": recipe.seed,
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "read_seconds": read_seconds,
         "data": splits.describe(),
@@ -335,7 +342,7 @@ def _git_commit() -> str | None:
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return answer.stdout.strip() or None
+    return answer.stdout.strip() if answer.returncode == 0 else None
 
 
 def _facts(recipe: Recipe, splits: Splits, line: dict[str, Any]) -> dict[str, Any]:

@@ -4,6 +4,8 @@ import csv
 import io
 import os
 import shlex
+import shutil
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -82,13 +84,15 @@ def show_evaluation(console: Console, result: dict[str, Any]) -> None:
     """The accuracy with its interval, the table of classes, and the worst confusions."""
     low, high = result["interval"]
     table = Table(
-        title=f"{result['model']} on {result['data']}: {result['n']:,} {result['split']} pictures"
+        title=escape(
+            f"{result['model']} on {result['data']}: {result['n']:,} {result['split']} pictures"
+        )
     )
     for name in ("class", "precision", "recall", "F1", "pictures"):
         table.add_column(name, justify="left" if name == "class" else "right")
     for row in result["per_class"]:
         table.add_row(
-            row["class"],
+            escape(row["class"]),
             *(f"{row[key]:.2%}" for key in ("precision", "recall", "f1")),
             f"{row['n']:,}",
         )
@@ -104,9 +108,9 @@ def show_evaluation(console: Console, result: dict[str, Any]) -> None:
     worst = worst_confusions(_as_array(result["confusion"]))
     if worst:
         cells = [f"{names[i]} taken for {names[j]} ({count}x)" for i, j, count in worst]
-        console.print("Worst confusions: " + ", ".join(cells), highlight=False)
+        console.print("Worst confusions: " + escape(", ".join(cells)), highlight=False)
     for note in result["notes"]:
-        console.print(f"[bold]Note:[/bold] {note}", highlight=False)
+        console.print(f"[bold]Note:[/bold] {escape(note)}", highlight=False)
 
 
 def _as_array(confusion: list[list[int]]) -> Any:
@@ -124,17 +128,27 @@ def show_trained(console: Console, run: Run, result: dict[str, Any]) -> None:
         f"{seconds['training']:.1f} s ({seconds['total']:.1f} s in all).",
         highlight=False,
     )
-    console.print(f"Run folder: {run.path} (curves, confusions and mistakes in {run.plots_folder})")
+    console.print(
+        f"Run folder: {run.path} (curves, confusions and mistakes in {run.plots_folder})",
+        highlight=False,
+        markup=False,
+        soft_wrap=True,
+    )
     path = shlex.quote(str(run.path))
+    # In a virtual environment that is not active, `neocog` alone is no command.
+    neocog = "neocog" if shutil.which("neocog") else shlex.quote(sys.argv[0])
     commands = [
-        (f"neocog predict {path} PICTURE", "what digit is on your picture"),
-        ("neocog train mnist", "train on the full MNIST"),
-        ("neocog train FOLDER", "train on your own pictures, one folder a class"),
+        (f"{neocog} predict {path} PICTURE", "what is on your picture"),
+        (f"{neocog} train mnist", "train on the full MNIST"),
+        (f"{neocog} train FOLDER", "train on your own pictures, one folder a class"),
     ]
     console.print("\nNext:")
     for command, meaning in commands:
         console.print(
-            f"  {command:<{max(len(c) for c, _ in commands)}}  # {meaning}", highlight=False
+            f"  {command:<{max(len(c) for c, _ in commands)}}  # {meaning}",
+            highlight=False,
+            markup=False,
+            soft_wrap=True,
         )
 
 

@@ -1,0 +1,35 @@
+"""What needs an accelerator; skipped by name where there is none."""
+
+import os
+import signal
+
+import pytest
+import torch
+
+from neocog import classifier, data, recipes
+from neocog.training import Interrupted, resume, train
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_cuda_trains_and_its_file_is_used_on_the_cpu(tmp_path, precision):
+    recipe = recipes.get("digits", {"epochs": 6, "precision": precision, "augment_shift_pixels": 1})
+    run = train(recipe, runs_dir=tmp_path, device="cuda")
+    assert run.read_metrics()[-1]["validation/accuracy"] > 0.9
+    images = data.load("digits").test.images
+    on_gpu = classifier.load(run.path, device="cuda").probabilities(images)
+    on_cpu = classifier.load(run.path, device="cpu").probabilities(images)
+    assert abs(on_gpu - on_cpu).max() < 1e-3
+
+
+def test_a_run_stopped_on_cuda_goes_on(tmp_path):
+    def stop(step, _steps, line):
+        if step == 30 and line is None:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    recipe = recipes.get("digits", {"epochs": 4})
+    with pytest.raises(Interrupted) as stopped:
+        train(recipe, runs_dir=tmp_path, device="cuda", report=stop)
+    run = resume(stopped.value.run, device="cuda")
+    assert len(run.read_metrics()) == 4

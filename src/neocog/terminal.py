@@ -50,7 +50,7 @@ class TrainingProgress:
     def __call__(self, step: int, steps: int, line: dict[str, Any] | None) -> None:
         """Take note of a step, and of an epoch's line at its end."""
         if self.first is None:
-            self.first = step
+            self.first, self.begin = step, time.perf_counter()  # reading the data is not training
         if line:
             self.console.print(_epoch_line(line, self.epochs), highlight=False)
         now = time.perf_counter()
@@ -83,11 +83,9 @@ def _epoch_line(line: dict[str, Any], epochs: int) -> str:
 def show_evaluation(console: Console, result: dict[str, Any]) -> None:
     """The accuracy with its interval, the table of classes, and the worst confusions."""
     low, high = result["interval"]
-    table = Table(
-        title=escape(
-            f"{result['model']} on {result['data']}: {result['n']:,} {result['split']} pictures"
-        )
-    )
+    title = f"{result['model']} on {result['data']}: {result['n']:,} {result['split']} pictures"
+    console.print(escape(title), style="bold", highlight=False, soft_wrap=True)
+    table = Table()
     for name in ("class", "precision", "recall", "F1", "pictures"):
         table.add_column(name, justify="left" if name == "class" else "right")
     for row in result["per_class"]:

@@ -17,6 +17,14 @@ def test_a_run_is_found_by_name_path_and_latest(tmp_path):
     assert runs.find("latest", tmp_path) == second
 
 
+def test_a_run_without_a_model_does_not_hide_those_that_have_one(tmp_path):
+    first, second = make(tmp_path, "a"), make(tmp_path, "b")
+    assert runs.find("latest", tmp_path, with_model=True) == second
+    first.model_file.write_bytes(b"")
+    assert runs.find("latest", tmp_path, with_model=True) == first
+    assert runs.find("latest", tmp_path) == second
+
+
 def test_an_unknown_run_is_answered_with_those_there_are(tmp_path):
     make(tmp_path, "quickstart-1")
     with pytest.raises(UsageError, match=r"Runs in .*: quickstart-1\."):

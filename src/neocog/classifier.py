@@ -159,7 +159,7 @@ def model_path(run: str, folder: Path) -> Path:
     """The model file that was typed: itself, or that of the run. Raises as `runs.find` does."""
     if run.endswith(runs.MODEL_SUFFIX):
         return Path(run)
-    found = runs.find(run, folder)
+    found = runs.find(run, folder, with_model=True)
     if not found.model_file.is_file():
         raise NeocogError(
             f"The run {found.path} has no model yet: it did not get to the end of an epoch.",

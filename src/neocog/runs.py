@@ -151,10 +151,11 @@ def claim(name: str, folder: Path) -> Run:
     return Run(folder / name)
 
 
-def find(run: str, folder: Path) -> Run:
+def find(run: str, folder: Path, with_model: bool = False) -> Run:
     """The run that was typed: a folder, a run's name below `folder`, or `latest`.
 
-    Raises UsageError naming the runs there are.
+    `with_model` makes `latest` the newest run that has a model, where there is one. Raises
+    UsageError naming the runs there are.
     """
     known = sorted(
         (Run(path) for path in folder.glob("*") if Run(path).recipe_file.is_file()),
@@ -163,7 +164,8 @@ def find(run: str, folder: Path) -> Run:
     if run == "latest":
         if not known:
             raise UsageError(f"There is no run in {folder} yet.", "Train one: neocog train")
-        return known[-1]
+        ready = [r for r in known if r.model_file.is_file()] if with_model else []
+        return (ready or known)[-1]
     for candidate in (Run(Path(run)), Run(folder / run)):
         if candidate.recipe_file.is_file():
             return candidate

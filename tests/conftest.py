@@ -8,11 +8,10 @@ from neocog.data import mnist
 from neocog.runs import Run
 from neocog.training import train
 
-HAS_MNIST = any(
-    (folder / mnist.MNIST.folder).is_dir()
-    for folder in map(Path, os.environ.get("NEOCOG_DATA", "").split(os.pathsep))
-    if str(folder) != "."
-)
+# Absolute, since every test works in a folder of its own.
+FOLDERS = [Path(f).absolute() for f in os.environ.get("NEOCOG_DATA", "").split(os.pathsep) if f]
+os.environ["NEOCOG_DATA"] = os.pathsep.join(map(str, FOLDERS))
+HAS_MNIST = any((folder / mnist.MNIST.folder).is_dir() for folder in FOLDERS)
 
 
 def pytest_collection_modifyitems(items):

@@ -38,7 +38,7 @@ def draw(run: Run, evaluation: Evaluation) -> list[Path]:
             test,
             probabilities,
             _spread(test.labels, 10),
-            f"Ten test pictures of {result['data']}",
+            f"Ten test pictures of {Path(result['data']).name}",
             5,
         ),
     }
@@ -99,7 +99,7 @@ def confusion(result: dict[str, Any], classes: Sequence[str]) -> Figure:
         axes.tick_params(length=0)
         axes.spines[:].set_visible(False)
         if few:
-            long = max(map(len, classes)) > 3
+            long = n * max(map(len, classes)) > 40
             axes.set_xticks(
                 range(n), classes, rotation=45 if long else 0, ha="right" if long else "center"
             )

@@ -108,7 +108,8 @@ CONVNET = Recipe(
     select="last",
 )
 
-# Printed: 99.997% train, 97.959% test.
+# Printed: 99.997% train, 97.959% test. Measured: 97.82% test (n = 1; 95% interval 97.5 to 98.1);
+# 688 s of training on one core. torch 2.15: python benchmarks/accuracy.py threenet --seeds 1
 THREENET = Recipe(
     name="threenet",
     source="Tutorial 002, a three-layer perceptron; keeps the best epoch by train accuracy",
@@ -128,7 +129,8 @@ THREENET = Recipe(
     look_every_epochs=20,
 )
 
-# Printed: 98.75% test, 98.7 to 98.8% of 1,000 pictures.
+# Printed: 98.75% test, 98.7 to 98.8% of 1,000 pictures. Measured: 98.82% test (n = 1); 721 s of
+# training on one core. torch 2.15: python benchmarks/accuracy.py lenet5 --seeds 1
 LENET5 = Recipe(
     name="lenet5",
     source="Tutorial 004, LeNet-5 written three ways, on MNIST",

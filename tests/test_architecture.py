@@ -112,6 +112,18 @@ print(sorted({heavy} & set(sys.modules)))
     assert run_python(code).strip() == "[]"
 
 
+@pytest.mark.parametrize("arguments", [["recipes"], ["train", "--recipe", "quikstart"]])
+def test_what_needs_no_network_does_not_wait_for_torch(arguments):
+    code = f"""
+import sys, contextlib, io, neocog.cli
+sys.argv = ["neocog", *{arguments!r}]
+with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):
+    neocog.cli.main()
+print("torch" in sys.modules)
+"""
+    assert run_python(code).strip() == "False"
+
+
 def test_the_mnist_path_never_imports_torchvision(digits_run, tmp_path):
     code = f"""
 import sys

@@ -90,6 +90,13 @@ def test_predict_as_a_table_json_and_csv(neocog, quick_run, pictures, tmp_path):
     assert (tmp_path / "out.csv").read_text() == out
 
 
+def test_a_csv_that_cannot_be_written_is_named(neocog, quick_run, pictures, tmp_path):
+    target = tmp_path / "no folder" / "out.csv"
+    code, _, err = neocog("predict", quick_run.path, pictures, "--csv", target)
+    assert code == 1
+    assert f"{target} cannot be written" in err
+
+
 def test_predict_reads_standard_input_and_takes_the_latest_run(
     neocog, quick_run, pictures, monkeypatch
 ):

@@ -15,7 +15,7 @@ from neocog.data.folder import read_folder, split_folders
 from neocog.errors import NeocogError, UsageError
 from neocog.metrics.accuracy import class_scores, confusion_matrix, wilson_interval
 from neocog.recipes import Recipe
-from neocog.runs import Run, runs_folder
+from neocog.runs import Run, of_model_file, runs_folder
 
 
 @dataclass(frozen=True)
@@ -62,10 +62,9 @@ def evaluate(
     middle = time.perf_counter()
     probabilities = classifier.probabilities(test.images)
     seconds = {"data": middle - begin, "evaluation": time.perf_counter() - middle}
-    folder = Run(path.parent)
-    is_run = folder.model_file == path and folder.recipe_file.is_file()
+    owner = of_model_file(path)
     result = {
-        "run": str(folder.path if is_run else path),
+        "run": str(owner.path if owner else path),
         "recipe": classifier.facts.get("recipe", {}).get("name"),
         "model": classifier.architecture["name"],
         "data": trained_on if own else data_name,
@@ -75,7 +74,7 @@ def evaluate(
         "notes": list(notes),
         "time_seconds": {**seconds, "training": 0.0, "total": sum(seconds.values())},
     }
-    own_run = folder if is_run and own else None
+    own_run = owner if own else None
     if own_run:
         result |= _training_facts(own_run, classifier, seconds)
         own_run.write_evaluation(result)

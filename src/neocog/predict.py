@@ -11,7 +11,7 @@ from neocog.classifier import Prediction, load, model_path
 from neocog.data.decode import MAX_BYTES
 from neocog.data.folder import list_pictures
 from neocog.errors import UsageError
-from neocog.runs import Run, is_run, runs_folder
+from neocog.runs import is_run, of_model_file, runs_folder
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,8 @@ def predict(
     run, rest = (arguments[0], arguments[1:]) if named else ("latest", arguments)
     if not rest:
         raise UsageError("No picture is named.", f"For example: neocog predict {run} digit.png")
-    classifier = load(run, runs_dir, device)
+    path_of_model = model_path(run, folder)  # once: `latest` may not change its meaning meanwhile
+    classifier = load(path_of_model, device=device)
     sources: list[tuple[str, Path | bytes]] = []
     empty = []
     for argument in rest:
@@ -59,12 +60,6 @@ def predict(
                 empty.append(Prediction(argument, error="the folder holds no pictures"))
         else:
             sources.append((argument, path))
-    return Outcome(
-        str(_shown(model_path(run, folder))), [*classifier.predict(sources, top), *empty]
-    )
-
-
-def _shown(model_file: Path) -> Path:
-    """The run folder of a model file that lies in one, else the file."""
-    run = Run(model_file.parent)
-    return run.path if run.model_file == model_file and run.recipe_file.is_file() else model_file
+    owner = of_model_file(path_of_model)
+    shown = owner.path if owner else path_of_model
+    return Outcome(str(shown), [*classifier.predict(sources, top), *empty])

@@ -177,6 +177,12 @@ def find(run: str, folder: Path, with_model: bool = False) -> Run:
     )
 
 
+def of_model_file(path: Path) -> Run | None:
+    """The run that a model file is the model of, None where it lies elsewhere."""
+    run = Run(path.parent)
+    return run if run.model_file == path and run.recipe_file.is_file() else None
+
+
 def is_run(text: str, folder: Path) -> bool:
     """Whether `text` names a run or a model file, rather than a picture."""
     if text == "latest" or text.endswith(MODEL_SUFFIX):

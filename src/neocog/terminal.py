@@ -9,18 +9,22 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from neocog.classifier import Prediction
+from neocog.errors import NeocogError
 from neocog.files import write_atomic
 from neocog.metrics.accuracy import worst_confusions
 from neocog.recipes import RECIPES, Recipe
 from neocog.runs import Run
+
+if TYPE_CHECKING:  # it imports torch, and a list of recipes or a mistyped name needs none
+    from neocog.classifier import Prediction
 
 FEW = 100  # below this many pictures an accuracy says little
 
@@ -103,18 +107,12 @@ def show_evaluation(console: Console, result: dict[str, Any]) -> None:
     if result["n"] < FEW:
         console.print(f"With {result['n']} pictures this number says little: add test pictures.")
     names = [row["class"] for row in result["per_class"]]
-    worst = worst_confusions(_as_array(result["confusion"]))
+    worst = worst_confusions(np.array(result["confusion"], dtype=np.int64))
     if worst:
         cells = [f"{names[i]} taken for {names[j]} ({count}x)" for i, j, count in worst]
         console.print("Worst confusions: " + escape(", ".join(cells)), highlight=False)
     for note in result["notes"]:
         console.print(f"[bold]Note:[/bold] {escape(note)}", highlight=False)
-
-
-def _as_array(confusion: list[list[int]]) -> Any:
-    import numpy as np
-
-    return np.array(confusion, dtype=np.int64)
 
 
 def show_trained(console: Console, run: Run, result: dict[str, Any]) -> None:
@@ -150,7 +148,7 @@ def show_trained(console: Console, run: Run, result: dict[str, Any]) -> None:
         )
 
 
-def show_predictions(console: Console, predictions: Sequence[Prediction]) -> None:
+def show_predictions(console: Console, predictions: Sequence["Prediction"]) -> None:
     """A table of labels and probabilities, then a line for each picture that could not be used."""
     good = [p for p in predictions if p.error is None]
     if good:
@@ -168,14 +166,14 @@ def show_predictions(console: Console, predictions: Sequence[Prediction]) -> Non
         console.print(table)
 
 
-def show_failures(console: Console, predictions: Sequence[Prediction]) -> None:
+def show_failures(console: Console, predictions: Sequence["Prediction"]) -> None:
     """A line for each picture that could not be used."""
     for p in predictions:
         if p.error is not None:
             console.print(f"{escape(p.path)}: {escape(p.error)}", highlight=False, soft_wrap=True)
 
 
-def predictions_csv(predictions: Sequence[Prediction], top: int) -> str:
+def predictions_csv(predictions: Sequence["Prediction"], top: int) -> str:
     """The predictions as comma-separated text with a header line."""
     text = io.StringIO()
     ranks = range(1, top + 1)
@@ -227,6 +225,9 @@ def make_console(stderr: bool) -> Console:
     return console
 
 
-def write_csv(path: Path, predictions: Sequence[Prediction], top: int) -> None:
-    """Write the predictions to a file, whole or not at all."""
-    write_atomic(path, predictions_csv(predictions, top))
+def write_csv(path: Path, predictions: Sequence["Prediction"], top: int) -> None:
+    """Write the predictions, whole or not at all. Raises NeocogError where that fails."""
+    try:
+        write_atomic(path, predictions_csv(predictions, top))
+    except OSError as error:
+        raise NeocogError(f"{path} cannot be written ({error.strerror}).") from None

@@ -70,9 +70,11 @@ def read_folder(
         for path in (list_pictures(folder / name) if (folder / name).is_dir() else ())
     ]
 
-    inside = [(label, path) for label, path in files if path.resolve().is_relative_to(root)]
-    for _, path in files:
-        if not path.resolve().is_relative_to(root):
+    inside = []
+    for label, path in files:
+        if path.resolve().is_relative_to(root):
+            inside.append((label, path))
+        else:
             skipped(path, "it is a link to a file outside the folder")
     results = read_pictures(
         (path for _, path in inside), preprocessing.fit_picture, preprocessing.shrink_to

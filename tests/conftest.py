@@ -1,9 +1,14 @@
+import http.server
+import io
+import json
 import os
+import sys
+import threading
 from pathlib import Path
 
 import pytest
 
-from neocog import data, recipes
+from neocog import cli, data, recipes
 from neocog.data import mnist
 from neocog.runs import Run
 from neocog.training import train
@@ -51,3 +56,73 @@ def quick_run(tmp_path_factory) -> Run:
 @pytest.fixture(scope="session")
 def mnist5k():
     return data.load("mnist5k")
+
+
+@pytest.fixture
+def neocog_command(monkeypatch, capsys):
+    """Runs a command line; returns exit code, standard output and standard error."""
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["neocog", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stopped:
+            cli.main()
+        return stopped.value.code, *capsys.readouterr()
+
+    return run
+
+
+@pytest.fixture
+def local_server():
+    """A function that serves {name: bytes} on this machine and gives the address."""
+    servers = []
+
+    def serve(files):
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                content = files.get(self.path.lstrip("/"))
+                self.send_response(200 if content is not None else 404)
+                self.end_headers()
+                self.wfile.write(content or b"")
+
+            def log_message(self, *_):
+                pass
+
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        servers.append(server)
+        return f"http://127.0.0.1:{server.server_port}"
+
+    yield serve
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.fixture
+def parquet():
+    """A function that writes (picture, label) rows as a Hugging Face image table."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    def encoded(picture):
+        if isinstance(picture, bytes):
+            return picture
+        buffer = io.BytesIO()
+        picture.save(buffer, "PNG")
+        return buffer.getvalue()
+
+    def write(path, rows, classes):
+        images = [{"bytes": encoded(p), "path": f"{k}.png"} for k, (p, _) in enumerate(rows)]
+        table = pa.table({"img": images, "label": [label for _, label in rows]})
+        if classes:
+            features = {
+                "img": {"_type": "Image"},
+                "label": {"names": classes, "_type": "ClassLabel"},
+            }
+            notes = json.dumps({"info": {"features": features}})
+            table = table.replace_schema_metadata({"huggingface": notes})
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pq.write_table(table, path)
+        return path
+
+    return write

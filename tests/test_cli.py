@@ -16,16 +16,8 @@ from neocog import cli, data
 
 
 @pytest.fixture
-def neocog(monkeypatch, capsys):
-    """Runs a command line; returns exit code, standard output and standard error."""
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["neocog", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stopped:
-            cli.main()
-        return stopped.value.code, *capsys.readouterr()
-
-    return run
+def neocog(neocog_command):
+    return neocog_command
 
 
 @pytest.fixture(scope="module")
@@ -223,3 +215,40 @@ def test_sigterm_says_how_to_go_on(tmp_path):
     assert child.returncode == 143, err
     assert "neocog train --resume runs/digits-digits-1" in err
     assert (run / "model.safetensors").exists()
+
+
+def test_models_lists_and_shows_the_layers_of_one(neocog):
+    code, out, _ = neocog("models", "--json")
+    assert code == 0
+    rows = json.loads(out)["models"]
+    assert {"name", "year", "paper", "input", "parameters", "flops"} <= set(rows[0])
+    code, out, _ = neocog("models", "lenet5-1998", "--json")
+    found = json.loads(out)
+    counts = [layer["parameters"] for layer in found["layers"] if layer["parameters"]]
+    assert (found["parameters"], counts) == (60_000, [156, 12, 1516, 32, 48120, 10164])
+    assert {"name", "kind", "output", "parameters", "flops", "receptive_field"} <= set(
+        found["layers"][0]
+    )
+    _, out, _ = neocog("models", "lenet5")
+    assert "61,706 parameters, 833K FLOPs" in out
+    assert "every output to every input 3,692,640" in out
+
+
+def test_a_layer_pattern_is_a_network(neocog, tmp_path):
+    pattern = "[conv3-8 relu]*2 pool2 fc16 relu fc"
+    code, out, _ = neocog(
+        "train", "digits", "--model", pattern, "--epochs", 2, "--runs", tmp_path, "--json"
+    )
+    assert code == 0 and json.loads(out)["model"] == pattern
+    code, out, _ = neocog("evaluate", "latest", "--runs", tmp_path, "--json")
+    assert code == 0 and json.loads(out)["model"] == pattern
+
+
+def test_a_wrong_pattern_is_pointed_at(neocog, tmp_path):
+    code, out, err = neocog(
+        "train", "digits", "--model", "[conv3-8 relu pool2]*9 fc", "--runs", tmp_path
+    )
+    assert code == 2 and not out
+    assert f"  [conv3-8 relu pool2]*9 fc\n{' ' * 16}^^^^^" in err
+    assert "does not fit into maps of 1 x 1" in err and "At most 1 fits here" in err
+    assert not list(tmp_path.iterdir())

@@ -1,6 +1,8 @@
 """What the documents say is so: every command exists, both READMEs say the same."""
 
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -59,6 +61,13 @@ def test_both_readmes_say_the_same():
         assert counts[0] == counts[1], mark
     for name in RECIPES:
         assert all(f"`{name}`" in page.read_text("utf-8") for page in READMES), name
+
+
+def test_the_table_of_figures_is_what_the_results_give():
+    script = ROOT / "benchmarks" / "figures.py"
+    command = [sys.executable, str(script), "--check"]
+    found = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert found.returncode == 0, found.stderr
 
 
 def test_the_version_is_in_the_changelog():

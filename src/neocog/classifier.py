@@ -58,11 +58,19 @@ class Classifier:
     threshold: float = 0.0
     facts: dict[str, Any] = field(default_factory=dict)
 
+    def scores(self, images: NDArray[np.uint8]) -> Tensor:
+        """Logits, N x K on the CPU, of fitted pictures, uint8, N x H x W x C."""
+        device = next(self.model.parameters()).device
+        found = logits(self.model, self.preprocessing, torch.tensor(images, device=device))
+        return found.cpu()
+
     def probabilities(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Class probabilities, N x K, of fitted pictures, uint8, N x H x W x C."""
-        device = next(self.model.parameters()).device
-        scores = logits(self.model, self.preprocessing, torch.tensor(images, device=device))
-        shares: NDArray[np.float32] = torch.softmax(scores / self.temperature, 1).cpu().numpy()
+        return self.as_probabilities(self.scores(images))
+
+    def as_probabilities(self, scores: Tensor) -> NDArray[np.float32]:
+        """The softmax of logits divided by the temperature, N x K."""
+        shares: NDArray[np.float32] = torch.softmax(scores / self.temperature, 1).numpy()
         return shares
 
     def predict(
@@ -219,7 +227,11 @@ def logits(
     model.eval()
     parts = []
     for begin in range(0, len(images), BATCH_SIZE):
-        parts.append(model(preprocessing.normalize(images[begin : begin + BATCH_SIZE])).float())
+        inputs = preprocessing.normalize(images[begin : begin + BATCH_SIZE])
+        scores = model(inputs).float()
+        if preprocessing.mirrored:
+            scores = (scores + model(inputs.flip(3)).float()) / 2
+        parts.append(scores)
         if progress:
             progress(min(begin + BATCH_SIZE, len(images)))
     model.train(was_training)

@@ -83,7 +83,7 @@ def train(
         run = run_folders.find(resume, folder)
         chosen = run.read_recipe()
     else:
-        chosen = recipes.get(recipes.choose(data, recipe), overrides)
+        chosen = recipes.get(recipes.choose(data, recipe, model), overrides)
     from neocog import training  # torch is loaded only when what was typed makes sense
 
     progress = terminal.TrainingProgress(console, chosen)
@@ -186,15 +186,32 @@ def predict(
 
 
 @app.command()
-def models(as_json: JsonOption = False) -> None:
-    """List the networks."""
-    from neocog import terminal
-    from neocog.models.summary import rows
+def models(
+    name: Annotated[
+        str | None,
+        typer.Argument(help="Show the layers of one network, or of a layer pattern."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List the networks, or show the layers of one.
 
-    if as_json:
-        print(json.dumps({"models": rows()}))
+    A layer pattern is a network, too, for `train --model` as well: "[[conv3-32 relu]*2 pool2]*3
+    [fc128 relu]*1 fc". Its words: conv3-32 (s2 strides, p0 pads by nothing), pool2, avgpool2, gap,
+    bn, relu, tanh, sigmoid, gelu, drop0.5, fc128, and fc, which ends it.
+    """
+    from neocog import terminal
+    from neocog.models import summary
+
+    if name:
+        found = summary.details(name)
+        if as_json:
+            print(json.dumps(found))
+        else:
+            terminal.show_layers(terminal.make_console(stderr=False), found)
+    elif as_json:
+        print(json.dumps({"models": summary.rows()}))
     else:
-        terminal.show_models(terminal.make_console(stderr=False), rows())
+        terminal.show_models(terminal.make_console(stderr=False), summary.rows())
 
 
 @app.command()
@@ -212,6 +229,60 @@ def recipes(
         print(json.dumps({"recipes": [r.to_json() for r in all_recipes.RECIPES.values()]}))
     else:
         terminal.show_recipes(terminal.make_console(stderr=False))
+
+
+@app.command()
+def reproduce(
+    recipes: Annotated[
+        list[str] | None, typer.Argument(help="Recipes' names. [default: every published one]")
+    ] = None,
+    seeds: Annotated[
+        int | None,
+        typer.Option(min=1, help="Runs of each. [default: 5, 3 or 1, by how long one takes]"),
+    ] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Only what ends within a minute, one seed each.")
+    ] = False,
+    device: DeviceOption = "auto",
+    runs: RunsOption = None,
+    results: Annotated[
+        Path | None,
+        typer.Option(help="Folder for the figures. [default: benchmarks/results, if it is there]"),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Train what was published, and set the printed figures beside the measured ones."""
+    from neocog import terminal
+    from neocog import training as training_room
+    from neocog.reproduce import reproduce as run_all
+
+    console = terminal.make_console(stderr=as_json)
+    kept = Path("benchmarks", "results")
+    if results is None and not quick and kept.is_dir():
+        results = kept
+    progress = terminal.ReproductionProgress(console)
+    try:
+        rows = run_all(
+            recipes or (),
+            seeds=seeds,
+            quick=quick,
+            runs_dir=runs,
+            results=results,
+            device=device,
+            announce=progress.announce,
+        )
+    except training_room.Interrupted as stopped:
+        progress.close()
+        hint = "Go on with the same command: what is finished is kept."
+        code = _fail("Stopped after the step in hand.", hint, as_json, stopped.exit_code)
+        raise typer.Exit(code) from None
+    finally:
+        progress.close()
+    terminal.show_reproduction(console, rows)
+    if as_json:
+        print(json.dumps({"rows": rows}, ensure_ascii=False))
+    if any(row["verdict"] == "FAIL" for row in rows):
+        raise typer.Exit(3)
 
 
 def _assignments(texts: list[str]) -> dict[str, Any]:

@@ -14,8 +14,11 @@ from neocog.data import ImageSet
 from neocog.data.folder import read_folder, split_folders
 from neocog.errors import NeocogError, UsageError
 from neocog.metrics.accuracy import class_scores, confusion_matrix, wilson_interval
+from neocog.metrics.rejection import rejection_for_error
 from neocog.recipes import Recipe
 from neocog.runs import Run, of_model_file, runs_folder
+
+REJECTION_ERRORS = (0.01, 0.005)  # those that the papers state their rejections for
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,8 @@ def evaluate(
         test, notes = _other_test(classifier, str(data_name))
         split = "test" if data_name in data.DATASETS else "all"
     middle = time.perf_counter()
-    probabilities = classifier.probabilities(test.images)
+    scores = classifier.scores(test.images)
+    probabilities = classifier.as_probabilities(scores)
     seconds = {"data": middle - begin, "evaluation": time.perf_counter() - middle}
     owner = of_model_file(path)
     result = {
@@ -70,6 +74,7 @@ def evaluate(
         "data": trained_on if own else data_name,
         "split": split,
         **judge(test, probabilities),
+        "rejection": _rejection(classifier, test, scores.numpy(), probabilities),
         "parameters": sum(p.numel() for p in classifier.model.parameters()),
         "notes": list(notes),
         "time_seconds": {**seconds, "training": 0.0, "total": sum(seconds.values())},
@@ -99,6 +104,33 @@ def _training_facts(run: Run, classifier: Classifier, seconds: dict[str, float])
         "selected_by": classifier.facts["selected"]["by"],
         "time_seconds": {**spent, "total": sum(spent.values())},
     }
+
+
+def _rejection(
+    classifier: Classifier,
+    test: ImageSet,
+    scores: NDArray[np.float32],
+    probabilities: NDArray[np.float32],
+) -> list[dict[str, Any]]:
+    """What share would have to be refused for few of the answers to be wrong, as JSON.
+
+    By the largest probability; for a network whose paper does so, by the largest output.
+    """
+    by_output = getattr(classifier.model, "rejects_by_output", False)
+    outputs = scores if by_output else probabilities
+    correct = probabilities.argmax(1) == test.labels
+    found = []
+    for error in REJECTION_ERRORS:
+        share = rejection_for_error(outputs.max(1), correct, error)
+        found.append(
+            {
+                "error": error,
+                "rejected": share[0] if share else 1.0,
+                "by": "output" if by_output else "probability",
+                "threshold": share[1] if share else None,
+            }
+        )
+    return found
 
 
 def judge(test: ImageSet, probabilities: NDArray[np.float32]) -> dict[str, Any]:

@@ -104,6 +104,8 @@ def show_evaluation(console: Console, result: dict[str, Any]) -> None:
         f"n = {result['n']:,})",
         highlight=False,
     )
+    if result["accuracy"] < 1 and result["n"] >= FEW:
+        _show_rejection(console, result["rejection"])
     if result["n"] < FEW:
         console.print(f"With {result['n']} pictures this number says little: add test pictures.")
     names = [row["class"] for row in result["per_class"]]
@@ -113,6 +115,17 @@ def show_evaluation(console: Console, result: dict[str, Any]) -> None:
         console.print("Worst confusions: " + escape(", ".join(cells)), highlight=False)
     for note in result["notes"]:
         console.print(f"[bold]Note:[/bold] {escape(note)}", highlight=False)
+
+
+def _show_rejection(console: Console, rejection: Sequence[dict[str, Any]]) -> None:
+    """What would have to be refused for fewer wrong answers."""
+    shares = [
+        f"{row['error']:.1%} wrong answers by refusing the {row['rejected']:.1%} least sure"
+        for row in rejection
+        if 0 < row["rejected"] < 1
+    ]
+    if shares:
+        console.print("At most " + ", ".join(shares), highlight=False)
 
 
 def show_trained(console: Console, run: Run, result: dict[str, Any]) -> None:
@@ -207,14 +220,156 @@ def show_recipes(console: Console) -> None:
 
 
 def show_models(console: Console, rows: Sequence[dict[str, Any]]) -> None:
-    """The networks with input, parameters, year and paper."""
-    table = Table(title="Networks: neocog train --model NAME")
-    for name in ("name", "input", "parameters", "year", "paper"):
-        table.add_column(name, justify="right" if name in ("parameters", "year") else "left")
+    """The networks with input, parameters, FLOPs, year and paper."""
+    table = Table(title="Networks: neocog train --model NAME; their layers: neocog models NAME")
+    for name in ("name", "input", "parameters", "FLOPs", "year", "paper"):
+        left = name in ("name", "input", "paper")
+        table.add_column(name, justify="left" if left else "right", no_wrap=name != "paper")
     for row in rows:
-        parameters = f"{row['parameters']:,}"
-        table.add_row(row["name"], row["input"], parameters, str(row["year"]), row["paper"])
+        parameters, flops = f"{row['parameters']:,}", short_number(row["flops"])
+        table.add_row(row["name"], row["input"], parameters, flops, str(row["year"]), row["paper"])
     console.print(table)
+    console.print(
+        "Parameters and FLOPs are for the input, with 10 classes, or ImageNet's 1,000 from 67 x 67 "
+        "on; a multiplication and an addition count as two.",
+        highlight=False,
+    )
+
+
+def show_layers(console: Console, found: dict[str, Any]) -> None:
+    """The layers of a network, and what full connection would have cost its convolutions."""
+    title = f"{found['name']} ({found['year']}), input {found['input']}"
+    table = Table(title=escape(title))
+    heads = (
+        "layer",
+        "kind",
+        "kernel",
+        "output",
+        "parameters",
+        "FLOPs",
+        "sees",
+        "if fully connected",
+    )
+    for name in heads:
+        table.add_column(name, justify="left" if name in heads[:4] else "right")
+    for layer in found["layers"]:
+        full = layer["fully_connected_parameters"]
+        table.add_row(
+            layer["name"],
+            layer["kind"],
+            layer["kernel"],
+            " x ".join(map(str, layer["output"])),
+            f"{layer['parameters']:,}" if layer["parameters"] else "",
+            short_number(layer["flops"]) if layer["flops"] else "",
+            str(layer["receptive_field"]),
+            short_number(full) if full else "",
+        )
+    console.print(table)
+    total = f"{found['parameters']:,} parameters, {short_number(found['flops'])} FLOPs a picture."
+    console.print(f"[bold]{total}[/bold]", highlight=False)
+    _explain_sharing(console, found["layers"])
+
+
+def _explain_sharing(console: Console, layers: Sequence[dict[str, Any]]) -> None:
+    """The tutorials' arithmetic of shared weights, on the convolution that gains most by it."""
+    console.print(
+        "'sees' is the side of the window of the input that a unit sees; 'if fully connected' the "
+        "parameters that the layer would have if each output saw each input.",
+        highlight=False,
+    )
+    convolutions = [layer for layer in layers if layer["fully_connected_parameters"]]
+    if not convolutions:
+        return
+    gains = max(
+        convolutions, key=lambda c: c["fully_connected_parameters"] / max(1, c["parameters"])
+    )
+    full, local = gains["fully_connected_parameters"], gains["locally_connected_parameters"]
+    console.print(
+        f"{gains['name']}: every output to every input {full:,} parameters; only its window "
+        f"{local:,}; the window's weights shared by all places {gains['parameters']:,}.",
+        highlight=False,
+    )
+
+
+def short_number(value: int) -> str:
+    """A count in three or four digits: 832K, 57.5M, 3.63G, 1.3T."""
+    for size, unit in ((10**12, "T"), (10**9, "G"), (10**6, "M"), (10**3, "K")):
+        if value >= size:
+            return f"{value / size:.3g}{unit}"
+    return str(value)
+
+
+class ReproductionProgress:
+    """Says which run begins, and shows its training."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.current: TrainingProgress | None = None
+
+    def announce(self, recipe: Recipe, honest: bool) -> TrainingProgress:
+        """Take note of a run that begins."""
+        self.close()
+        how = "honestly: chosen by validation" if honest else "as published"
+        self.console.print(
+            f"[bold]{recipe.name}[/bold], seed {recipe.seed}, {how} ({recipe.epochs} epochs on "
+            f"{recipe.data})",
+            highlight=False,
+        )
+        self.current = TrainingProgress(self.console, recipe)
+        return self.current
+
+    def close(self) -> None:
+        """Take the bar away."""
+        if self.current:
+            self.current.close()
+
+
+def show_reproduction(console: Console, rows: Sequence[dict[str, Any]]) -> None:
+    """Printed figures beside measured ones."""
+    table = Table(title="Printed against measured: accuracy on the official test pictures")
+    heads = (
+        "recipe",
+        "source",
+        "printed",
+        "measured (seeds)",
+        "95% interval",
+        "honest",
+        "time",
+        "",
+    )
+    for name in heads:
+        table.add_column(name, justify="left" if name in heads[:2] else "right")
+    for row in rows:
+        low, high = row["interval"]
+        verdict = {"PASS": "[green]PASS[/green]", "FAIL": "[red]FAIL[/red]", None: "-"}
+        table.add_row(
+            row["recipe"],
+            escape(row["source"]),
+            f"{row['printed']:.5g}" if row["printed"] else "none",
+            figure(row),
+            f"{low:.2%} to {high:.2%}",
+            figure(row["honest"]) if row["honest"] else "",
+            duration(row["time_seconds"]),
+            verdict[row["verdict"]],
+        )
+    console.print(table)
+    console.print(
+        "FAIL: the whole interval lies below the printed figure. honest: 5,000 training pictures "
+        "held back, and the epoch chosen by them; the figure beside it is made as its source made "
+        "it, 'as published'.",
+        highlight=False,
+    )
+
+
+def figure(measured: dict[str, Any]) -> str:
+    """Mean and standard deviation over n seeds: 98.85% ± 0.05 (3)."""
+    spread = f" ± {100 * measured['std']:.2f}" if measured["std"] is not None else ""
+    return f"{measured['mean']:.2%}{spread} ({measured['n']})"
+
+
+def duration(seconds: float) -> str:
+    """Seconds below two minutes, else minutes."""
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
 
 
 def make_console(stderr: bool) -> Console:

@@ -53,7 +53,7 @@ def test_train_and_val_folders_are_kept_apart(tmp_path):
     splits = data.load(str(tmp_path), **RGB)
     assert splits.classes == ("a", "b")
     assert [len(part) for part in splits.parts.values()] == [66, 14, 20]
-    assert "val held out as test" in splits.note
+    assert "validation held out as test" in splits.note
 
 
 def test_three_folders_are_taken_as_they_are_and_aligned_by_name(tmp_path):

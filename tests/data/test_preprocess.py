@@ -1,10 +1,12 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from torchvision.transforms import v2
 
+from neocog.classifier import logits
 from neocog.data import Preprocessing
 from neocog.errors import NeocogError
 
@@ -74,3 +76,32 @@ def test_wrong_rules_are_refused(wrong):
                 **wrong,
             }
         )
+
+
+def test_digits_get_a_wider_dark_border_in_a_larger_field(mnist5k):
+    """LeNet-5 of 1998 takes the 28 x 28 in the middle of 32 x 32."""
+    rule = Preprocessing((32, 32), 1, "digit", (0.1,), (0.8,))
+    images = mnist5k.test.images[:20]
+    wide = rule.fit_set(images)
+    assert wide.shape == (20, 32, 32, 1)
+    assert (wide[:, 2:-2, 2:-2] == images).all() and wide.sum() == images.sum()
+    for image, expected in zip(images, wide, strict=True):  # the same picture, from a file
+        assert (rule.fit_picture(np.repeat(image, 3, axis=2)) == expected).all()
+
+
+def test_a_sets_colour_pictures_are_made_larger_as_new_ones_are():
+    rule = Preprocessing((67, 67), 3, "square", (0.5,) * 3, (0.5,) * 3)
+    images = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), dtype=np.uint8)
+    larger = rule.fit_set(images)
+    assert larger.shape == (4, 67, 67, 3)
+    assert all((rule.fit_picture(i) == e).all() for i, e in zip(images, larger, strict=True))
+    assert COLOUR.fit_set(images) is images
+
+
+def test_the_answer_to_a_mirrored_picture_is_averaged_where_told():
+    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 32 * 32, 4))
+    images = torch.randint(0, 256, (5, 32, 32, 3), dtype=torch.uint8)
+    plain = logits(model, COLOUR, images)
+    mirrored = logits(model, COLOUR, images.flip(2))
+    found = logits(model, replace(COLOUR, mirrored=True), images)
+    assert torch.allclose(found, (plain + mirrored) / 2, atol=1e-5)

@@ -113,3 +113,32 @@ def test_data_brings_its_own_recipe():
     assert recipes.choose("mnist", None) == "mnist"
     assert recipes.choose("mnist", "lenet") == "lenet"
     assert recipes.choose("my photos/", None) == "photos"
+
+
+@pytest.mark.parametrize(
+    ("data", "model", "expected"),
+    [
+        (None, None, "quickstart"),
+        ("mnist", None, "mnist"),
+        ("mnist", "lenet5", "mnist"),  # a network that trains by the data's own recipe
+        (None, "lenet5-1998", "lenet5-1998"),  # one that needs its own
+        ("mnist5k", "lenet5-1998", "lenet5-1998"),
+        ("cifar100", "vgg16", "vgg16"),
+        ("cifar10", "threenet", "resnet18"),  # cifar10's own is tuned to its network
+        ("a folder", "resnet18", "photos"),
+    ],
+)
+def test_the_recipe_that_is_not_named_is_the_networks_or_the_datas(data, model, expected):
+    assert recipes.choose(data, None, model) == expected
+    assert recipes.choose(data, "digits", model) == "digits"
+
+
+def test_every_network_is_trained_by_a_recipe():
+    assert set(MODELS) <= {recipe.model for recipe in RECIPES.values()}
+
+
+def test_steps_and_their_schedule_belong_together():
+    with pytest.raises(UsageError, match="belong together"):
+        recipes.get("mnist", {"schedule": "step"})
+    changed = recipes.get("mnist", {"schedule": "step", "decay_at_epochs": "2,4"})
+    assert changed.decay_at_epochs == (2, 4)

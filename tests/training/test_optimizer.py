@@ -52,3 +52,21 @@ def test_weight_decay_spares_biases_and_norms():
     assert {p.ndim for p in decayed["params"]} == {2, 4}
     assert {p.ndim for p in spared["params"]} == {1}
     assert (decayed["weight_decay"], spared["weight_decay"]) == (5e-4, 0)
+
+
+def test_the_rate_falls_by_its_factor_where_it_is_told():
+    recipe = recipes.get("resnet-cifar")
+    rates = [learning_rate(recipe, step, 8000) for step in range(8000)]
+    assert [rates[k] for k in (0, 1999, 2000, 4000, 6000, 7999)] == pytest.approx(
+        [1e-3, 1e-3, 1e-3 / 3, 1e-3 / 9, 1e-3 / 27, 1e-3 / 27]
+    )
+
+
+def test_biases_of_batch_norms_learn_by_their_own_rate():
+    model = models.build("cifarnet", 10, 3, (32, 32))
+    groups = make_optimizer(model, recipes.get("cifar10")).param_groups
+    fast = [group for group in groups if group["rate_factor"] != 1]
+    assert len(fast) == 1 and fast[0]["rate_factor"] == 64
+    assert {p.shape for p in fast[0]["params"]} == {(64,), (128,)} and len(fast[0]["params"]) == 6
+    trained = sum(p.requires_grad for p in model.parameters())
+    assert sum(len(group["params"]) for group in groups) == trained

@@ -9,17 +9,56 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from neocog.data.loader import seeded
 
-def shift(batch: Tensor, pixels: int, generator: torch.Generator) -> Tensor:
-    """Move every picture by whole pixels, -pixels..pixels each way; what moves in is 0."""
-    n, _, height, width = batch.shape
-    offset = torch.randint(0, 2 * pixels + 1, (2, n, 1), generator=generator)
-    rows = (offset[0] + torch.arange(height)).to(batch.device)
-    columns = (offset[1] + torch.arange(width)).to(batch.device)
-    padded = F.pad(batch, (pixels, pixels, pixels, pixels))
+
+def shift(batch: Tensor, pixels: int, generator: torch.Generator, edge: str = "black") -> Tensor:
+    """Move every picture by whole pixels, -pixels..pixels each way.
+
+    What moves in is 0, or, with `edge` reflect, the picture's own mirrored edge.
+    """
+    mode = "reflect" if edge == "reflect" else "constant"
+    padded = F.pad(batch, (pixels, pixels, pixels, pixels), mode=mode)
+    return _crop(padded, batch.shape[2], batch.shape[3], generator)
+
+
+def grow_and_crop(batch: Tensor, side: int, generator: torch.Generator) -> Tensor:
+    """Grow every picture to `side` x `side`, bilinear, and take a crop of its old size anywhere.
+
+    Grey levels are rounded, as pictures' are that are grown before they become floats.
+    """
+    grown = F.interpolate(batch, size=(side, side), mode="bilinear", align_corners=False)
+    return _crop(grown.round_(), batch.shape[2], batch.shape[3], generator)
+
+
+def _crop(batch: Tensor, height: int, width: int, generator: torch.Generator) -> Tensor:
+    """A window of height x width of every picture, each place equally likely."""
+    n = len(batch)
+    top = torch.randint(0, batch.shape[2] - height + 1, (n, 1), generator=generator)
+    left = torch.randint(0, batch.shape[3] - width + 1, (n, 1), generator=generator)
+    rows = (top + torch.arange(height)).to(batch.device)
+    columns = (left + torch.arange(width)).to(batch.device)
     picture = torch.arange(n, device=batch.device)[:, None, None]
-    moved = padded.permute(0, 2, 3, 1)[picture, rows[:, :, None], columns[:, None, :]]
-    return moved.permute(0, 3, 1, 2)
+    taken = batch.permute(0, 2, 3, 1)[picture, rows[:, :, None], columns[:, None, :]]
+    return taken.permute(0, 3, 1, 2)
+
+
+def which_are_mirrored(count: int, kind: str, seed: int, epoch: int) -> Tensor | None:
+    """Which of `count` pictures an epoch shows mirrored, bool; None where `kind` is none.
+
+    `random` decides anew in every epoch; `alternating` shows each picture mirrored in every second
+    epoch (Jordan, 2024), so that two epochs show both forms of all.
+    """
+    if kind == "none":
+        return None
+    alternating = kind == "alternating"
+    draw = torch.rand(count, generator=seeded(seed, 0 if alternating else epoch, 3)) < 0.5
+    return draw ^ (epoch % 2 == 1) if alternating else draw
+
+
+def mirror(batch: Tensor, which: Tensor) -> Tensor:
+    """Exchange left and right in the pictures that `which`, bool, names."""
+    return torch.where(which.to(batch.device)[:, None, None, None], batch.flip(3), batch)
 
 
 def affine(

@@ -3,7 +3,6 @@
 import gzip
 import hashlib
 import math
-import os
 import struct
 import zlib
 from collections.abc import Mapping
@@ -11,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import platformdirs
 from numpy.typing import NDArray
 
+from neocog.data.cache import cache_folder, data_folders
 from neocog.data.images import ImageSet
 from neocog.download import fetch
 from neocog.errors import NeocogError
@@ -76,17 +75,6 @@ FASHION_MNIST = IdxFiles(
         "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
     ),
 )  # fmt: skip
-
-
-def data_folders() -> list[Path]:
-    """Where data sets are looked for: `NEOCOG_DATA`'s folders, `./data`, the user's cache."""
-    named = [Path(part) for part in os.environ.get("NEOCOG_DATA", "").split(os.pathsep) if part]
-    return [*named, Path("data"), cache_folder()]
-
-
-def cache_folder() -> Path:
-    """Where downloads are kept."""
-    return Path(platformdirs.user_cache_dir("neocog", appauthor=False)) / "data"
 
 
 def read_idx_set(files: IdxFiles) -> tuple[ImageSet, ImageSet]:

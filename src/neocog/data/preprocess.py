@@ -25,6 +25,7 @@ class Preprocessing:
     the rule: `digit` finds the ink, either polarity, and centres it in a `box` as MNIST did;
     `square` pads to a square with the border's colour and shrinks, and with `dark_background` turns
     pictures on a light ground into negatives. `mean` and `std` are of pictures scaled to 0..1.
+    With `mirrored` the answer to a picture is the mean of those to it and to its mirror image.
     """
 
     image_size: tuple[int, int]
@@ -34,6 +35,7 @@ class Preprocessing:
     std: tuple[float, ...]
     box: int = 20
     dark_background: bool = False
+    mirrored: bool = False
 
     def __post_init__(self) -> None:
         if self.fit not in FITS:
@@ -57,10 +59,10 @@ class Preprocessing:
         finds no ink.
         """
         height, width = self.image_size
-        if self.channels == 1 and picture.shape[:2] == self.image_size:
+        if self.channels == 1 and picture.shape[:2] in (self.image_size, self._published_size):
             grey = _grey(picture)
             if self._on_dark_ground(grey):
-                return grey[:, :, None]
+                return self._centred(grey[:, :, None])
         if self.fit == "digit":
             from neocog.data.ink import find_digit  # scipy: only where a picture is read
 
@@ -72,6 +74,37 @@ class Preprocessing:
         if self.dark_background and not self._on_dark_ground(grey):
             grey = 255 - grey
         return grey[:, :, None]
+
+    def fit_set(self, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """A data set's pictures, N x H x W x C, in `image_size`: as `fit_picture`, all at once.
+
+        Digits, which their publishers have centred, get a wider or narrower dark border.
+        """
+        if images.shape[1:3] == self.image_size:
+            return images
+        if self.fit == "digit":
+            return np.stack([self._centred(image) for image in images])
+        rgb = (np.broadcast_to(image, (*image.shape[:2], 3)) for image in images)
+        return np.stack([_square(image, *self.image_size)[:, :, : self.channels] for image in rgb])
+
+    @property
+    def _published_size(self) -> tuple[int, int]:
+        """The size that digits in a box of `box` are published in: 28 x 28 for MNIST's 20."""
+        side = round(self.box * 28 / 20)
+        return (side, side) if self.fit == "digit" else self.image_size
+
+    def _centred(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """An image, H x W x C, in the middle of `image_size`; what is added is 0."""
+        if image.shape[:2] == self.image_size:
+            return image
+        canvas = np.zeros((*self.image_size, image.shape[2]), dtype=np.uint8)
+        taken, placed = [], []
+        for have, want in zip(image.shape[:2], self.image_size, strict=True):
+            size = min(have, want)
+            taken.append(slice((have - size) // 2, (have - size) // 2 + size))
+            placed.append(slice((want - size) // 2, (want - size) // 2 + size))
+        canvas[tuple(placed)] = image[tuple(taken)]
+        return canvas
 
     def _on_dark_ground(self, grey: NDArray[np.uint8]) -> bool:
         border = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])

@@ -1,4 +1,4 @@
-"""Networks: from pictures to logits. `MODELS` is the whole list."""
+"""Networks: from pictures to logits. `MODELS` is the whole list; a layer pattern is one, too."""
 
 import importlib
 from dataclasses import dataclass
@@ -14,39 +14,82 @@ if TYPE_CHECKING:
 class Network:
     """An entry of `MODELS`: where the class is, and where it comes from.
 
-    `location` is "module:Class" below `neocog.models`; the module, and torch with it, is imported
-    when the network is built. `input` is the size the network was made for.
+    `location` is "module:name" below `neocog.models`; the module, and torch with it, is imported
+    when the network is built. `input` (channels x height x width) and `num_classes` are what the
+    network was made for.
     """
 
     location: str
     year: int
     paper: str
     input: str
+    num_classes: int = 10
 
+
+_GREY, _SMALL, _IMAGENET = "1 x 28 x 28", "3 x 32 x 32", "3 x 224 x 224"
+_LENET = "LeCun et al.: document recognition"
+_SIMPLICITY = "Springenberg et al.: striving for simplicity"
+_RESNET = "He et al.: deep residual learning"
+_VGG = "Simonyan, Zisserman: very deep convolutional networks"
 
 MODELS: dict[str, Network] = {
     "threenet": Network(
-        "mlp:ThreeNet", 1986, "Rumelhart, Hinton, Williams: back-propagating errors", "1 x 28 x 28"
+        "mlp:ThreeNet", 1986, "Rumelhart, Hinton, Williams: back-propagating errors", _GREY
     ),
-    "lenet": Network(
-        "lenet:LeNet", 1998, "LeCun et al.: document recognition (max-pool form)", "1 x 28 x 28"
+    "lenet1": Network("lenet1:LeNet1", 1990, "LeCun et al.: back-propagation network", _GREY),
+    "lenet5-1998": Network("lenet5_1998:LeNet5Of1998", 1998, _LENET, "1 x 32 x 32"),
+    "lenet": Network("lenet:LeNet", 1998, f"{_LENET} (max-pool form)", _GREY),
+    "lenet5": Network("lenet:LeNet5", 1998, f"{_LENET} (modern form)", _GREY),
+    "convnet": Network("convnet:ConvNet", 2015, "Ioffe, Szegedy: batch normalization", _GREY),
+    "stridednet": Network("convnet:StridedNet", 2015, _SIMPLICITY + " (ours)", _GREY),
+    "stridednet-small": Network("convnet:StridedNetSmall", 2015, _SIMPLICITY + " (ours)", _GREY),
+    "allconv": Network("allconv:AllConv", 2015, _SIMPLICITY, _SMALL),
+    "resnet-cifar": Network(
+        "resnet_cifar:ResNetCifar", 2016, f"{_RESNET} (tutorial's form)", _SMALL
     ),
-    "lenet5": Network(
-        "lenet:LeNet5", 1998, "LeCun et al.: document recognition (modern form)", "1 x 28 x 28"
+    **{
+        f"resnet{layers}": Network(f"resnet_cifar:resnet{layers}", 2016, _RESNET, _SMALL)
+        for layers in (20, 32, 44, 56, 110)
+    },
+    "cifarnet": Network(
+        "cifarnet:CifarNet", 2024, "Jordan: 94% on CIFAR-10 in 3.29 seconds", _SMALL
     ),
-    "convnet": Network(
-        "convnet:ConvNet", 2015, "Ioffe, Szegedy: batch normalization", "1 x 28 x 28"
+    "alexnet-2012": Network(
+        "alexnet:AlexNet2012",
+        2012,
+        "Krizhevsky, Sutskever, Hinton: ImageNet classification (one tower)",
+        "3 x 227 x 227",
+        1000,
     ),
-    "stridednet": Network(
-        "convnet:StridedNet", 2015, "Springenberg et al.: striving for simplicity", "1 x 28 x 28"
+    "alexnet": Network(
+        "alexnet:alexnet", 2014, "Krizhevsky: one weird trick (torchvision's form)", _IMAGENET, 1000
     ),
-    "stridednet-small": Network(
-        "convnet:StridedNetSmall",
-        2015,
-        "Springenberg et al.: striving for simplicity (narrow)",
-        "1 x 28 x 28",
+    **{
+        f"vgg{kind}": Network(f"vgg:vgg{kind}", 2015, _VGG, _IMAGENET, 1000)
+        for kind in ("11", "13", "16", "19", "11_bn", "13_bn", "16_bn", "19_bn")
+    },
+    **{
+        f"resnet{layers}": Network(f"resnet:resnet{layers}", 2016, _RESNET, _IMAGENET, 1000)
+        for layers in (18, 34, 50, 101, 152)
+    },
+    "squeezenet1_1": Network(
+        "squeezenet:squeezenet1_1", 2016, "Iandola et al.: SqueezeNet", _IMAGENET, 1000
     ),
 }
+
+
+def is_pattern(name: str) -> bool:
+    """Whether `name` is a layer pattern, such as "[conv3-32 relu pool2]*2 fc", and no name."""
+    return any(mark in name for mark in " [*") or name == "fc"
+
+
+def describe(name: str) -> Network:
+    """The entry of a network or of a layer pattern. Raises UsageError for an unknown name."""
+    if name in MODELS:
+        return MODELS[name]
+    if is_pattern(name):
+        return Network("pattern:build", 2026, "a layer pattern of yours", _GREY)
+    raise unknown("network", name, MODELS)
 
 
 def build(
@@ -54,16 +97,20 @@ def build(
 ) -> "nn.Module":
     """A new network with random weights: N x C x H x W floats to N x K logits.
 
-    `image_size` is (height, width). Random weights come from torch's global generator. Raises
-    UsageError for an unknown name or pictures too small for the network.
+    `name` is in `MODELS`, or a layer pattern (see `neocog.models.pattern`). `image_size` is
+    (height, width). Random weights come from torch's global generator. Raises UsageError for an
+    unknown name, a pattern that cannot be read or pictures that the network does not take.
     """
+    network = describe(name)
     if name not in MODELS:
-        raise unknown("network", name, MODELS)
-    module, _, network = MODELS[name].location.partition(":")
-    made: nn.Module = getattr(importlib.import_module(f"neocog.models.{module}"), network)(
+        from neocog.models import pattern
+
+        return pattern.build(name, num_classes, in_channels, image_size)
+    module, _, attribute = network.location.partition(":")
+    made: nn.Module = getattr(importlib.import_module(f"neocog.models.{module}"), attribute)(
         num_classes, in_channels, image_size
     )
     return made
 
 
-__all__ = ["MODELS", "Network", "build"]
+__all__ = ["MODELS", "Network", "build", "describe", "is_pattern"]

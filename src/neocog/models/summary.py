@@ -1,23 +1,175 @@
-"""What the networks are made of, in numbers."""
+"""What the networks are made of, in numbers: layers, shapes, parameters, FLOPs, receptive field."""
 
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from neocog.models import MODELS, build
+import torch
+from torch import Tensor, nn
+
+from neocog.models import MODELS, build, describe
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer of a network, for one picture.
+
+    `flops` counts a multiplication and an addition as two, in layers with weights; norms,
+    activations and pooling, about a hundredth, are left out. `receptive_field` is the side, in
+    pixels of the input, of what a unit sees, borders included. `fully_connected_parameters` is what
+    the layer would have if each output saw each input, `locally_connected_parameters` if it saw
+    its window only but shared no weights; None for layers that are no convolution.
+    """
+
+    name: str
+    kind: str
+    kernel: str
+    output: list[int]
+    parameters: int
+    flops: int
+    receptive_field: int
+    fully_connected_parameters: int | None
+    locally_connected_parameters: int | None
 
 
 def rows() -> list[dict[str, Any]]:
-    """One row a network: name, year, paper, input and the parameters it has at that input."""
-    found = []
-    for name, network in MODELS.items():
-        channels, height, width = map(int, network.input.split(" x "))
-        model = build(name, num_classes=10, in_channels=channels, image_size=(height, width))
+    """One row a network: name, year, paper, input, classes, and its parameters and FLOPs there."""
+    return [_facts(name) for name in MODELS]
+
+
+def details(name: str) -> dict[str, Any]:
+    """The row of one network, or of a layer pattern, with its `layers`.
+
+    Raises UsageError for an unknown network or a pattern that cannot be read.
+    """
+    return {**_facts(name), "layers": [asdict(layer) for layer in layers(*_on_paper(name))]}
+
+
+def _on_paper(name: str) -> tuple[nn.Module, tuple[int, int, int]]:
+    """A network without memory for its weights, and its input's channels, height and width."""
+    network = describe(name)
+    channels, height, width = map(int, network.input.split(" x "))
+    with torch.device("meta"):
+        model = build(name, network.num_classes, channels, (height, width))
+    return model.to("meta"), (channels, height, width)
+
+
+def _facts(name: str) -> dict[str, Any]:
+    network = describe(name)
+    model, size = _on_paper(name)
+    return {
+        "name": name,
+        "year": network.year,
+        "paper": network.paper,
+        "input": network.input,
+        "num_classes": network.num_classes,
+        "parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
+        "flops": sum(layer.flops for layer in layers(model, size)),
+    }
+
+
+class _Seen(torch.Tensor):
+    """A tensor that knows how far its units see: `field` pixels, `jump` pixels from the next."""
+
+    field: int = 1
+    jump: int = 1
+
+    @classmethod
+    def __torch_function__(
+        cls,
+        func: Any,
+        types: Sequence[type],
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Whatever a function makes of tensors sees what the widest of them sees."""
+        parent: Any = super()
+        out = parent.__torch_function__(func, types, args, dict(kwargs or {}))
+        given = [t for a in args for t in (a if isinstance(a, list | tuple) else [a])]
+        seen = [t for t in given if isinstance(t, _Seen)]
+        if isinstance(out, _Seen) and seen:
+            out.field = max(t.field for t in seen)
+            out.jump = max(t.jump for t in seen)
+            widest = max(seen, key=lambda t: t.dim())
+            if out.dim() == 2 and widest.dim() == 4:  # flattened: a unit is part of the whole map
+                out.field += (widest.shape[2] - 1) * out.jump
+        return out
+
+
+def layers(model: nn.Module, size: tuple[int, int, int]) -> list[Layer]:
+    """The layers of a network on the meta device, in the order in which a picture meets them.
+
+    `size` is the input's channels, height and width. A layer that is met twice is listed twice, its
+    parameters once.
+    """
+    found: list[Layer] = []
+    met: dict[str, int] = {}
+
+    def note(name: str, module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        given = inputs[0]
+        assert isinstance(given, _Seen) and isinstance(output, _Seen)
+        kernel, stride, dilation = _window(module, given, output)
+        output.field = max(output.field, given.field + (kernel - 1) * dilation * given.jump)
+        output.jump = max(output.jump, given.jump * stride)
+        met[name] = met.get(name, 0) + 1
+        parts = [part for part in module.parameters() if part.requires_grad]
+        has_kernel = kernel > 1 or isinstance(module, nn.Conv2d)
         found.append(
-            {
-                "name": name,
-                "year": network.year,
-                "paper": network.paper,
-                "input": network.input,
-                "parameters": sum(p.numel() for p in model.parameters()),
-            }
+            Layer(
+                name=name if met[name] == 1 else f"{name} ({met[name]})",
+                kind=type(module).__name__,
+                kernel=_kernel(kernel, stride) if has_kernel else "",
+                output=list(output.shape[1:]),
+                parameters=sum(p.numel() for p in parts) if met[name] == 1 else 0,
+                flops=_flops(module, output),
+                receptive_field=output.field,
+                **_without_sharing(module, given, output),
+            )
         )
+
+    hooks = [
+        module.register_forward_hook(lambda m, i, o, name=name: note(name, m, i, o))
+        for name, module in model.named_modules()
+        if not list(module.children()) and not isinstance(module, nn.Identity)
+    ]
+    model.eval()
+    with torch.no_grad():
+        model(torch.empty(1, *size, device="meta").as_subclass(_Seen))
+    for hook in hooks:
+        hook.remove()
     return found
+
+
+def _window(module: nn.Module, given: Tensor, output: Tensor) -> tuple[int, int, int]:
+    """The kernel, stride and dilation of a layer along the height; 1, 1, 1 for pointwise ones."""
+    if isinstance(module, nn.AdaptiveAvgPool2d | nn.AdaptiveMaxPool2d):
+        have, want = given.shape[2], output.shape[2]
+        return max(1, math.ceil(have / want)), max(1, have // want), 1
+    sizes = (getattr(module, key, 1) for key in ("kernel_size", "stride", "dilation"))
+    kernel, stride, dilation = (int(v[0] if isinstance(v, tuple) else v) for v in sizes)
+    return kernel, stride, dilation
+
+
+def _kernel(kernel: int, stride: int) -> str:
+    return f"{kernel} x {kernel}" + (f" / {stride}" if stride > 1 else "")
+
+
+def _flops(module: nn.Module, output: Tensor) -> int:
+    weight = getattr(module, "weight", None)
+    if weight is None or weight.dim() < 2:
+        return 0
+    return 2 * weight.numel() * math.prod(output.shape[2:])
+
+
+def _without_sharing(module: nn.Module, given: Tensor, output: Tensor) -> dict[str, int | None]:
+    """What a convolution would cost as full connection, and with windows but no shared weights."""
+    weight = getattr(module, "weight", None)
+    if output.dim() != 4 or weight is None or weight.dim() < 3:
+        return {"fully_connected_parameters": None, "locally_connected_parameters": None}
+    units = output[0].numel()
+    biases = units if getattr(module, "bias", None) is not None else 0
+    return {
+        "fully_connected_parameters": given[0].numel() * units + biases,
+        "locally_connected_parameters": weight.numel() * math.prod(output.shape[2:]) + biases,
+    }

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from neocog.errors import unknown
-from neocog.recipes import mnist, photos
+from neocog.recipes import cifar10, mnist, photos
 from neocog.recipes.recipe import Recipe, override
 
 RECIPES: dict[str, Recipe] = {
@@ -17,8 +17,16 @@ RECIPES: dict[str, Recipe] = {
         mnist.CONVNET,
         mnist.THREENET,
         mnist.LENET5,
+        mnist.LENET1,
+        mnist.LENET5_1998,
         mnist.DIGITS,
         mnist.FASHION_MNIST,
+        cifar10.CIFAR10,
+        cifar10.RESNET_CIFAR,
+        cifar10.CIFAR100,
+        *cifar10.HE_FAMILY,
+        cifar10.ALLCONV,
+        *cifar10.FROM_SCRATCH,
         photos.PHOTOS,
     )
 }
@@ -29,6 +37,8 @@ DEFAULT_FOR_DATA = {
     "mnist": "mnist",
     "fashion-mnist": "fashion-mnist",
     "digits": "digits",
+    "cifar10": "cifar10",
+    "cifar100": "cifar100",
 }
 
 
@@ -42,12 +52,28 @@ def get(name: str, overrides: Mapping[str, Any] | None = None) -> Recipe:
     return override(RECIPES[name], overrides or {})
 
 
-def choose(data: str | None, recipe: str | None) -> str:
-    """The name of the recipe: the one named, else the data's own, else quickstart."""
+# Networks that need their own recipe, on any data of its kind; others train by the data's.
+_KINDS = (("mnist5k", "mnist"), ("cifar10", "cifar100"))
+OWN_RECIPE = {
+    "lenet5-1998": "lenet5-1998",
+    **{r.model: r.name for r in RECIPES.values() if r.data == "cifar10"},
+}
+
+
+def choose(data: str | None, recipe: str | None, model: str | None = None) -> str:
+    """The name of the recipe: the one named, else the network's own or the data's, else quickstart.
+
+    A network that needs its own recipe gets it on any data of the recipe's kind.
+    """
     if recipe is not None:
         return recipe
+    own = RECIPES.get(OWN_RECIPE.get(model or "", ""))
+    if own and (data is None or any({data, own.data} <= set(kind) for kind in _KINDS)):
+        return own.name
     if data is None:
         return "quickstart"
+    if model and data in ("cifar10", "cifar100"):
+        return "resnet18"  # theirs is tuned to its own network
     return DEFAULT_FOR_DATA.get(data, "photos")
 
 

@@ -20,7 +20,6 @@ PHOTOS = Recipe(
     augment_scale_fraction=0.15,
     augment_shear_fraction=0.05,
     fit="square",
-    image_size_pixels=64,
     mean=(0.48, 0.46, 0.41),
     std=(0.27, 0.26, 0.27),
     channels_last=True,

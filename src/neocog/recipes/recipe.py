@@ -11,13 +11,15 @@ from typing import Any
 from neocog.errors import UsageError, unknown
 
 CHOICES: dict[str, tuple[str, ...]] = {
-    "loss": ("cross_entropy", "nll"),
+    "loss": ("cross_entropy", "nll", "map", "squared_error"),
     "output": ("auto", "logits", "log_softmax", "softmax"),
     "optimizer": ("sgd", "adam"),
-    "schedule": ("constant", "one-cycle"),
+    "schedule": ("constant", "one-cycle", "step"),
     "select": ("validation/accuracy", "validation/loss", "train/accuracy_after", "last"),
     "fit": ("digit", "square"),
-    "precision": ("float32", "bfloat16"),
+    "precision": ("float32", "bfloat16", "fast"),
+    "augment_flip": ("none", "random", "alternating"),
+    "augment_edge": ("black", "reflect"),
 }
 
 _WRONG_PAIRS = {
@@ -42,15 +44,23 @@ _WRONG_PAIRS = {
 class Recipe:
     """What to train and how; plain values only, checked when made.
 
-    `fit` and `image_size_pixels` say how a folder's pictures are brought to one size (see
-    `Preprocessing`); named data sets have their own. `mean` and `std` are of the pictures scaled to
-    0..1, one number a channel. `validation_size` is how many pictures are kept back from the
-    official training half; None is the data set's own number and 0 trains on all of them, as
-    published recipes do. `select` names the metric whose best epoch is kept (ties go to the
-    earlier), looked at every `look_every_epochs` and at the last. `train/accuracy_after` is
-    measured on the whole training split after the epoch. `augment_*` describe uniform ranges, drawn
-    anew for every picture and epoch. Raises UsageError where a value is outside its range or two
-    values contradict each other.
+    `image_size_pixels` is the side that pictures are brought to; None is the data set's own (64 for
+    a folder). `fit` says how a folder's are (see `Preprocessing`); named data sets have their own.
+    `mean` and `std` are of the pictures scaled to 0..1, one number a channel. `validation_size` is
+    how many pictures are kept back from the official training half; None is the data set's own
+    number and 0 trains on all of them, as published recipes do. `select` names the metric whose
+    best epoch is kept (ties go to the earlier), looked at every `look_every_epochs` and at the
+    last. `train/accuracy_after` is measured on the whole training split after the epoch.
+    `augment_*` describe uniform ranges, drawn anew for every picture and epoch;
+    `augment_grow_pixels` is the side that pictures are grown to before a crop of their own size is
+    taken at random (0: not). `augment_flip` alternating mirrors a random half in the first epoch
+    and the other half in the next. `decay_at_epochs` and `decay_factor` belong to schedule=step;
+    `decay_renews_optimizer` also drops its moments there. `norm_bias_rate_factor` multiplies the
+    learning rate of batch norms' biases. `map_penalty` is the constant j of loss=map.
+    `test_mirrored` averages the answers to a picture and its mirror image. precision=fast is
+    bfloat16 where the processor is made for it, else float32. `honest_validation_size` is what
+    `neocog reproduce` holds back to say, beside a published figure, what an honest choice gives.
+    Raises UsageError where a value is outside its range or two values contradict each other.
     """
 
     name: str
@@ -63,26 +73,36 @@ class Recipe:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     fit: str = "square"
-    image_size_pixels: int = 28
+    image_size_pixels: int | None = None
     validation_size: int | None = None
     augment_shift_pixels: float = 0.0
     augment_rotate_degrees: float = 0.0
     augment_scale_fraction: float = 0.0
     augment_shear_fraction: float = 0.0
     augment_stroke_fraction: float = 0.0
+    augment_grow_pixels: int = 0
+    augment_flip: str = "none"
+    augment_edge: str = "black"
     loss: str = "cross_entropy"
     output: str = "auto"
     label_smoothing: float = 0.0
+    map_penalty: float = 1.0
     optimizer: str = "sgd"
     momentum: float = 0.0
     nesterov: bool = False
     weight_decay: float = 0.0
     schedule: str = "constant"
     warmup_fraction: float = 0.3
+    decay_at_epochs: tuple[int, ...] = ()
+    decay_factor: float = 0.1
+    decay_renews_optimizer: bool = False
+    norm_bias_rate_factor: float = 1.0
     select: str = "validation/accuracy"
     look_every_epochs: int = 1
     precision: str = "float32"
     channels_last: bool = False
+    test_mirrored: bool = False
+    honest_validation_size: int | None = None
     seed: int = 0
     printed_test_accuracy: float | None = None
     printed_train_accuracy: float | None = None
@@ -115,18 +135,24 @@ class Recipe:
             )
         if self.nesterov and not self.momentum > 0:
             raise UsageError("nesterov needs momentum above 0.", "Say: --set momentum=0.9")
-        if self.label_smoothing and self.loss == "nll":
+        if self.label_smoothing and self.loss != "cross_entropy":
             raise UsageError(
                 "label_smoothing works with loss=cross_entropy.", "Say: --set loss=cross_entropy"
+            )
+        if (self.schedule == "step") != bool(self.decay_at_epochs):
+            raise UsageError(
+                "schedule=step and decay_at_epochs belong together.",
+                "For example: --set schedule=step decay_at_epochs=20,40,60 decay_factor=0.1",
             )
         if self.select.startswith("validation") and self.validation_size == 0:
             raise UsageError(
                 f"select={self.select} needs a validation split, and validation_size is 0.",
                 "Say: --set select=last or --set validation_size=5000",
             )
-        reason = _WRONG_PAIRS.get((self.loss_input, self.loss))
+        kind = self.loss if self.loss == "nll" else "cross_entropy"  # the others take logits, too
+        reason = _WRONG_PAIRS.get((self.loss_input, kind))
         if reason:
-            fit = "logits" if self.loss == "cross_entropy" else "log_softmax"
+            fit = "log_softmax" if self.loss == "nll" else "logits"
             raise UsageError(
                 f"output={self.output} does not go with loss={self.loss}: {reason}.",
                 f"Say: --set output={fit}",
@@ -162,6 +188,11 @@ class Recipe:
 _LOWEST: dict[str, float] = {
     "epochs": 1,
     "image_size_pixels": 1,
+    "augment_grow_pixels": 0,
+    "map_penalty": 0,
+    "decay_factor": 0,
+    "norm_bias_rate_factor": 0,
+    "honest_validation_size": 1,
     "batch_size": 1,
     "look_every_epochs": 1,
     "seed": 0,
@@ -202,7 +233,8 @@ def _read(name: str, kind: Any, text: str) -> Any:
             return None
         kind = next(k for k in typing.get_args(kind) if k is not types.NoneType)
     if typing.get_origin(kind) is tuple:
-        return tuple(_read(name, float, part) for part in text.strip("()[]").split(","))
+        kind = typing.get_args(kind)[0]
+        return tuple(_read(name, kind, part) for part in text.strip("()[]").split(",") if part)
     if kind is bool:
         words = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
         if text.lower() in words:

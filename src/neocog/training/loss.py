@@ -15,11 +15,37 @@ def make_loss(recipe: Recipe) -> Callable[[Tensor, Tensor], Tensor]:
 
     `cross_entropy` takes the logits; `nll` takes their log-softmax. Both are the same number: the
     mean of minus the log-probability of the label. Which pairs make sense, Recipe has checked.
+    `map` and `squared_error` are those of LeCun et al. 1998 and 1990.
     """
+    if recipe.loss == "map":
+        return lambda logits, labels: map_criterion(logits, labels, recipe.map_penalty)
+    if recipe.loss == "squared_error":
+        return squared_error
     if recipe.loss == "nll":
         return lambda logits, labels: F.nll_loss(F.log_softmax(logits, dim=1), labels)
     smoothing = recipe.label_smoothing
     return lambda logits, labels: F.cross_entropy(logits, labels, label_smoothing=smoothing)
+
+
+def map_criterion(negated_penalties: Tensor, labels: Tensor, j: float) -> Tensor:
+    """The maximum a posteriori criterion, equation 9 of LeCun et al. 1998: the batch's mean.
+
+    With penalties y: y_label + log(exp(-j) + sum_i exp(-y_i)). Cross-entropy with one class more,
+    "rubbish", of constant penalty `j`: it keeps the network from pushing wrong classes' penalties,
+    large already, further up.
+    """
+    rubbish = negated_penalties.new_full((len(labels), 1), -j)
+    return F.cross_entropy(torch.cat([negated_penalties, rubbish], 1), labels)
+
+
+def squared_error(logits: Tensor, labels: Tensor) -> Tensor:
+    """The mean over the batch of the squared distance of the squashed logits to +-1 targets.
+
+    1.7159 tanh(2/3 x) is the squashing function of the output units of LeCun et al. 1990.
+    """
+    outputs = 1.7159 * torch.tanh(logits * (2 / 3))
+    targets = 2 * F.one_hot(labels, logits.shape[1]).to(outputs.dtype) - 1
+    return (outputs - targets).square().sum(1).mean()
 
 
 @torch.no_grad()

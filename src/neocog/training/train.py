@@ -117,7 +117,7 @@ def _fit(  # noqa: C901 - the loop is read from top to bottom
         state = checkpoint.load(run.checkpoint_file, model, optimizer)
     run.write_metrics([line for line in run.read_metrics() if line["epoch"] <= state.epoch])
     low_precision = torch.autocast(
-        device.type, torch.bfloat16, enabled=recipe.precision == "bfloat16"
+        device.type, torch.bfloat16, enabled=has_bfloat16(recipe.precision, device)
     )
     began = time.perf_counter() - state.seconds
     saved = time.perf_counter()
@@ -129,13 +129,20 @@ def _fit(  # noqa: C901 - the loop is read from top to bottom
                 torch.manual_seed(loader.seeded(recipe.seed, epoch, 1).initial_seed() % 2**63)
             model.train()
             order = loader.order(len(images), recipe.seed, epoch)
+            mirrored = augment.which_are_mirrored(
+                len(images), recipe.augment_flip, recipe.seed, epoch
+            )
+            renews = recipe.decay_renews_optimizer and epoch in recipe.decay_at_epochs
+            if renews and state.batch == 0:
+                optimizer.state.clear()
             for number, pictures, targets in loader.batches(
                 images, labels, order, cuts, first=state.batch
             ):
                 step = epoch * batches + number
-                inputs = preprocessing.normalize(_augmented(recipe, pictures, step))
+                flips = None if mirrored is None else mirrored[order[slice(*cuts[number])]]
+                inputs = preprocessing.normalize(_augmented(recipe, pictures, step, flips))
                 for group in optimizer.param_groups:
-                    group["lr"] = learning_rate(recipe, step, steps)
+                    group["lr"] = learning_rate(recipe, step, steps) * group["rate_factor"]
                 with low_precision:
                     scores = model(inputs).float()
                     loss = loss_of(scores, targets)
@@ -189,15 +196,19 @@ def _fit(  # noqa: C901 - the loop is read from top to bottom
         classifier.save(run.model_file)
 
 
-def _augmented(recipe: Recipe, pictures: Tensor, step: int) -> Tensor:
-    """The batch, N x H x W x C, with the random changes that (seed, step) decide."""
+def _augmented(recipe: Recipe, pictures: Tensor, step: int, flips: Tensor | None) -> Tensor:
+    """The batch, N x H x W x C, with the random changes that (seed, step) decide.
+
+    `flips` names the pictures to mirror.
+    """
     whole = int(recipe.augment_shift_pixels)
     bends = (
         recipe.augment_rotate_degrees,
         recipe.augment_scale_fraction,
         recipe.augment_shear_fraction,
     )
-    if not (any(bends) or recipe.augment_shift_pixels or recipe.augment_stroke_fraction):
+    fixed = recipe.augment_shift_pixels or recipe.augment_stroke_fraction
+    if not (any(bends) or fixed or recipe.augment_grow_pixels or flips is not None):
         return pictures
     generator = loader.seeded(recipe.seed, step, 2)
     batch = pictures.permute(0, 3, 1, 2).float()
@@ -206,7 +217,11 @@ def _augmented(recipe: Recipe, pictures: Tensor, step: int) -> Tensor:
     if any(bends) or whole != recipe.augment_shift_pixels:
         batch = augment.affine(batch, generator, *bends, recipe.augment_shift_pixels)
     elif whole:
-        batch = augment.shift(batch, whole, generator)
+        batch = augment.shift(batch, whole, generator, recipe.augment_edge)
+    if recipe.augment_grow_pixels:
+        batch = augment.grow_and_crop(batch, recipe.augment_grow_pixels, generator)
+    if flips is not None:
+        batch = augment.mirror(batch, flips)
     return batch.permute(0, 2, 3, 1)
 
 
@@ -232,6 +247,15 @@ def _merit(recipe: Recipe, line: dict[str, Any], epoch: int) -> float:
         return float(epoch)
     value = float(line[recipe.select])
     return -value if recipe.select.endswith("loss") else value
+
+
+def has_bfloat16(precision: str, device: torch.device) -> bool:
+    """Whether a recipe's precision means bfloat16 on this machine."""
+    if precision != "fast":
+        return precision == "bfloat16"
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return device.type == "cpu" and torch.cpu._is_avx512_bf16_supported()
 
 
 def _mean_loss(losses: Tensor, sizes: list[int]) -> float:
@@ -304,8 +328,12 @@ def _build(
     model = models.build(**architecture).to(device)
     if recipe.channels_last:
         model = model.to(memory_format=torch.channels_last)
-    few = torch.tensor(splits.train.images[:8], device=device)
-    check_gives_logits(model, splits.preprocessing.normalize(few))
+    fit_to = getattr(model, "fit_to", None)  # a layer that is made from pictures, not trained
+    few = splits.train.images[: 5000 if fit_to else 8]
+    inputs = splits.preprocessing.normalize(torch.tensor(few, device=device))
+    if fit_to:
+        fit_to(inputs)
+    check_gives_logits(model, inputs[:8])
     return model, architecture
 
 

@@ -1,0 +1,135 @@
+"""Parquet tables in the Hugging Face image layout: a column of encoded pictures, one of labels."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neocog.data.cache import remembered
+from neocog.data.decode import read_pictures
+from neocog.data.folder import SPLIT_NAMES
+from neocog.data.images import ImageSet
+from neocog.data.preprocess import Preprocessing
+from neocog.errors import NeocogError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+@dataclass(frozen=True)
+class Table:
+    """The rows of one split: encoded pictures (PNG, JPEG, ...), labels, classes in their order."""
+
+    files: tuple[Path, ...]
+    pictures: list[bytes]
+    labels: NDArray[np.int64]
+    classes: tuple[str, ...]
+
+
+def is_parquet(path: Path) -> bool:
+    """Whether `path` is a Parquet file or a folder that holds some."""
+    if path.is_dir():
+        return any(path.glob("*.parquet"))
+    return path.suffix == ".parquet" and path.is_file()
+
+
+def read_parquet(path: Path) -> dict[str, Table]:
+    """The tables of a Parquet file, or of a folder of them, by split.
+
+    A folder's files tell their split by the beginning of their names (`train-00000-of-00001`); one
+    that tells none is `train`. The picture column is a struct of `bytes` and `path`; class names
+    come from the `huggingface` metadata of the schema, else they are the labels' numbers. Raises
+    NeocogError for a file that is damaged or has no such columns.
+    """
+    files: dict[str, list[Path]] = {}
+    for file in sorted(path.glob("*.parquet")) if path.is_dir() else [path]:
+        files.setdefault(_split_of(file), []).append(file)
+    return {split: _read(tuple(found)) for split, found in files.items()}
+
+
+def _split_of(file: Path) -> str:
+    first = file.name.lower().split("-")[0].split("_")[0].removesuffix(".parquet")
+    return next((split for split, names in SPLIT_NAMES.items() if first in names), "train")
+
+
+def decode(table: Table, rule: Preprocessing) -> tuple[ImageSet, list[str]]:
+    """The table's pictures, fitted by `rule`, and a line for each that cannot be read."""
+    skipped: list[str] = []
+
+    def make() -> tuple[NDArray[np.uint8], bool]:
+        side = (*rule.image_size, rule.channels)
+        images = np.zeros((len(table.pictures), *side), dtype=np.uint8)
+        read = read_pictures(iter(table.pictures), rule.fit_picture, rule.shrink_to)
+        for place, result in enumerate(read):
+            if isinstance(result, str):
+                skipped.append(f"row {place}: {result}")
+                bad.append(place)
+            else:
+                images[place] = result
+        return images, not bad
+
+    bad: list[int] = []
+    # A table with unreadable rows is decoded anew each time, so that they are told each time.
+    images = remembered(table.files, repr(rule), make)
+    rest = np.setdiff1d(np.arange(len(images)), np.array(bad, dtype=np.int64))
+    return ImageSet(images[rest], table.labels[rest], table.classes), skipped
+
+
+def _read(files: tuple[Path, ...]) -> Table:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        table = pa.concat_tables([pq.read_table(file) for file in files])
+    except (OSError, pa.ArrowException) as error:
+        raise NeocogError(f"{files[0]} is damaged or no Parquet file ({error}).") from None
+    features = _features(table)
+    picture = _column(table, features, "Image", files[0])
+    label = _column(table, features, "ClassLabel", files[0])
+    pictures = table[picture].combine_chunks().field("bytes").to_pylist()
+    if any(content is None for content in pictures):
+        raise NeocogError(
+            f"{files[0]}: the column {picture!r} names files instead of holding the pictures.",
+            "Write the table anew with the pictures' bytes in it.",
+        )
+    labels = np.asarray(table[label].to_numpy(), dtype=np.int64)
+    names = features.get(label, {}).get("names")
+    classes = tuple(names or map(str, range(int(labels.max()) + 1)))
+    if len(labels) and not 0 <= labels.min() <= labels.max() < len(classes):
+        raise NeocogError(
+            f"{files[0]}: labels run from {labels.min()} to {labels.max()}, and there are "
+            f"{len(classes)} classes."
+        )
+    return Table(files, pictures, labels, classes)
+
+
+def _features(table: "pa.Table") -> dict[str, Any]:
+    """What the Hugging Face library notes of the columns; empty where another wrote the file."""
+    try:
+        noted = json.loads((table.schema.metadata or {})[b"huggingface"])
+        return dict(noted["info"]["features"])
+    except (KeyError, ValueError, TypeError):
+        return {}
+
+
+def _column(table: "pa.Table", features: dict[str, Any], kind: str, file: Path) -> str:
+    """The name of the first column of a kind: by the notes, else by its type."""
+    import pyarrow as pa
+
+    for name, feature in features.items():
+        if isinstance(feature, dict) and feature.get("_type") == kind:
+            return name
+    for field in table.schema:
+        is_picture = pa.types.is_struct(field.type) and field.type.get_field_index("bytes") >= 0
+        if (kind == "Image" and is_picture) or (
+            kind == "ClassLabel" and pa.types.is_integer(field.type)
+        ):
+            return str(field.name)
+    wanted = {"Image": "pictures (a struct with `bytes`)", "ClassLabel": "integer labels"}[kind]
+    raise NeocogError(
+        f"{file} has no column of {wanted}; its columns are {', '.join(table.column_names)}.",
+        "Expected the layout of Hugging Face image data sets.",
+    )

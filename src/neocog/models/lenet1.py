@@ -1,0 +1,58 @@
+"""LeNet-1, the small network that began the series.
+
+Paper: LeCun, Boser, Denker, Henderson, Howard, Hubbard and Jackel, "Handwritten digit recognition
+with a back-propagation network", NIPS 2 (1989), 1990: 2,578 free parameters; named LeNet-1, with
+1.7% error on MNIST's test set, in LeCun et al. 1998.
+Deviations: pictures are MNIST's, 20 x 20 in 28 x 28, where the papers centred 16 x 16 in 28 x 28.
+The output units' squashing function is in the loss `squared_error`, so that the network gives
+logits like every other here.
+"""
+
+from typing import cast
+
+from torch import Tensor, nn
+
+from neocog.errors import UsageError
+from neocog.models.lenet5_1998 import PartialConvolution, ScaledTanh, Subsampling
+
+# Table 1 of the paper: which maps of H2 each of the 12 maps of H3 sees.
+H3_TABLE = (
+    (0,), (0, 1), (0, 1), (1,), (0, 1), (0, 1), (2,), (2, 3), (2, 3), (3,), (2, 3), (2, 3),
+)  # fmt: skip
+
+
+class LeNet1(nn.Module):
+    """4 maps of 5x5, subsampling, 12 maps of 5x5 by a table, subsampling, one Linear layer."""
+
+    def __init__(self, num_classes: int, in_channels: int, image_size: tuple[int, int]) -> None:
+        super().__init__()
+        if (in_channels, tuple(image_size)) != (1, (28, 28)):
+            raise UsageError(
+                f"lenet1 is as published: grey, 28 x 28; not {in_channels} channel(s), "
+                f"{image_size[0]} x {image_size[1]}.",
+                "Choose another network: neocog models",
+            )
+        self.h1 = nn.Conv2d(1, 4, kernel_size=5)
+        self.h1_tanh = ScaledTanh()
+        self.h2 = Subsampling(4)
+        self.h2_tanh = ScaledTanh()
+        self.h3 = PartialConvolution(4, H3_TABLE)
+        self.h3_tanh = ScaledTanh()
+        self.h4 = Subsampling(12)
+        self.h4_tanh = ScaledTanh()
+        self.flatten = nn.Flatten()
+        self.output = nn.Linear(192, num_classes)
+        for layer in (self.h1, self.output):
+            fan_in = layer.weight[0].numel()
+            nn.init.uniform_(layer.weight, -2.4 / fan_in, 2.4 / fan_in)
+            nn.init.constant_(cast(Tensor, layer.bias), 0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits, N x K, of pictures N x 1 x 28 x 28."""
+        x = self.h1_tanh(self.h1(x))  # 4 x 24 x 24
+        x = self.h2_tanh(self.h2(x))  # 4 x 12 x 12
+        x = self.h3_tanh(self.h3(x))  # 12 x 8 x 8
+        x = self.h4_tanh(self.h4(x))  # 12 x 4 x 4
+        x = self.flatten(x)  # 192
+        logits: Tensor = self.output(x)  # 10
+        return logits

@@ -1,0 +1,147 @@
+import json
+import math
+import statistics
+from dataclasses import replace
+
+import pytest
+
+from neocog import recipes, reproduce
+from neocog.errors import UsageError
+from neocog.reproduce import Measured
+from neocog.runs import Run
+from neocog.training.train import Interrupted
+
+FAST = recipes.get("digits", {"epochs": 2})
+
+
+@pytest.fixture
+def published(monkeypatch):
+    """Two recipes that end within a second: one whose figure can be reached, one whose cannot."""
+    easy = replace(FAST, printed_test_accuracy=0.3, honest_validation_size=100)
+    hard = replace(FAST, name="hard", printed_test_accuracy=0.9999)
+    monkeypatch.setitem(recipes.RECIPES, "digits", easy)
+    monkeypatch.setitem(recipes.RECIPES, "hard", hard)
+
+
+def test_a_row_says_what_was_printed_and_what_was_measured(published, tmp_path):
+    (row,) = reproduce.reproduce(["digits"], seeds=3, runs_dir=tmp_path, results=tmp_path / "out")
+    assert (row["recipe"], row["printed"], row["n"], row["verdict"]) == ("digits", 0.3, 3, "PASS")
+    assert row["mean"] == pytest.approx(statistics.mean(row["accuracies"]))
+    assert row["std"] == pytest.approx(statistics.stdev(row["accuracies"]))
+    assert len(set(row["accuracies"])) > 1  # the seeds differ
+    low, high = row["interval"]
+    assert low < row["mean"] < high
+    assert row["honest"]["n"] == 3 and row["honest"]["mean"] != row["mean"]
+    kept = json.loads((tmp_path / "out" / "digits.json").read_text())
+    assert kept["accuracies"] == row["accuracies"]
+    assert {"machine", "torch", "python", "neocog", "date"} <= set(kept)
+
+
+def test_the_honest_run_chooses_by_pictures_that_are_held_back(published, tmp_path):
+    reproduce.reproduce(["digits"], seeds=1, runs_dir=tmp_path)
+    honest = Run(tmp_path / "reproduce" / "digits-honest-seed0-1").read_recipe()
+    assert (honest.validation_size, honest.select) == (100, "validation/accuracy")
+    assert Run(tmp_path / "reproduce" / "digits-seed0-1").read_recipe().validation_size is None
+
+
+def test_a_figure_out_of_reach_fails(published, tmp_path):
+    (row,) = reproduce.reproduce(["hard"], seeds=1, runs_dir=tmp_path)
+    assert row["verdict"] == "FAIL" and row["interval"][1] < 0.9999
+
+
+def test_what_is_finished_is_kept_and_what_was_stopped_goes_on(published, tmp_path):
+    began = []
+
+    def stop_in_second(recipe, honest):
+        began.append((recipe.seed, honest))
+
+        def report(step, steps, line):
+            if recipe.seed == 1 and line:
+                raise KeyboardInterrupt
+
+        return report
+
+    with pytest.raises(KeyboardInterrupt):
+        reproduce.reproduce(["hard"], seeds=2, runs_dir=tmp_path, announce=stop_in_second)
+    assert began == [(0, False), (1, False)]
+    steps = []
+
+    def note(recipe, honest):
+        began.append((recipe.seed, honest))
+        return lambda step, *_: steps.append(step)
+
+    (row,) = reproduce.reproduce(["hard"], seeds=2, runs_dir=tmp_path, announce=note)
+    assert began[2:] == [(1, False)] and min(steps) > 1  # not from the start
+    (again,) = reproduce.reproduce(["hard"], seeds=2, runs_dir=tmp_path, announce=note)
+    assert again == row and len(began) == 3
+
+
+def test_a_changed_recipe_is_trained_anew_beside_the_old(published, tmp_path, monkeypatch):
+    reproduce.reproduce(["hard"], seeds=1, runs_dir=tmp_path)
+    changed = replace(recipes.RECIPES["hard"], learning_rate=0.01)
+    monkeypatch.setitem(recipes.RECIPES, "hard", changed)
+    reproduce.reproduce(["hard"], seeds=1, runs_dir=tmp_path)
+    names = sorted(p.name for p in (tmp_path / "reproduce").iterdir())
+    assert names == ["hard-seed0-1", "hard-seed0-2"]
+
+
+def test_words_about_a_recipe_may_be_edited(published, tmp_path, monkeypatch):
+    reproduce.reproduce(["hard"], seeds=1, runs_dir=tmp_path)
+    edited = replace(recipes.RECIPES["hard"], source="said better", printed_test_accuracy=0.5)
+    monkeypatch.setitem(recipes.RECIPES, "hard", edited)
+    (row,) = reproduce.reproduce(["hard"], seeds=1, runs_dir=tmp_path)
+    assert row["source"] == "said better" and row["verdict"] == "PASS"
+    assert len(list((tmp_path / "reproduce").iterdir())) == 1
+
+
+def test_short_runs_are_repeated_more_often(published, tmp_path, monkeypatch):
+    monkeypatch.setattr(reproduce, "SEEDS_BY_SECONDS", ((1000.0, 2, 2), (math.inf, 1, 1)))
+    (row,) = reproduce.reproduce(["hard"], runs_dir=tmp_path)
+    assert row["n"] == 2
+
+
+def test_a_recipe_for_folders_has_no_figure():
+    with pytest.raises(UsageError, match="folder of yours"):
+        reproduce.reproduce(["photos"])
+
+
+def test_every_published_recipe_is_one():
+    assert set(reproduce.QUICK) <= set(reproduce.PUBLISHED) <= set(recipes.RECIPES)
+    tutorials = {n for n, r in recipes.RECIPES.items() if r.source.startswith("Tutorial")}
+    assert tutorials <= set(reproduce.PUBLISHED)
+
+
+def test_the_interval_is_students_over_seeds_and_wilsons_of_one():
+    """Three seeds by hand: 4.303 is Student's t for two degrees of freedom."""
+    three = Measured([0.97, 0.98, 0.99], [1.0] * 3, [1] * 3, 10_000)
+    half = 4.303 * 0.01 / math.sqrt(3)
+    assert three.interval == pytest.approx((0.98 - half, min(1, 0.98 + half)), abs=1e-5)
+    one = Measured([0.98], [1.0], [1], 10_000)
+    assert one.std is None and one.interval == pytest.approx((0.97707, 0.98257), abs=1e-4)
+
+
+@pytest.mark.parametrize(("name", "code"), [("digits", 0), ("hard", 3)])
+def test_the_command_exits_with_3_where_a_figure_fails(
+    published, neocog_command, tmp_path, name, code
+):
+    found, out, err = neocog_command(
+        "reproduce", name, "--seeds", 1, "--runs", tmp_path, "--results", tmp_path / "r", "--json"
+    )
+    assert found == code
+    (row,) = json.loads(out)["rows"]
+    assert {
+        "recipe", "source", "printed", "mean", "std", "n", "interval", "honest", "time_seconds",
+        "verdict",
+    } <= set(row)  # fmt: skip
+    assert "seed 0, as published" in err and row["verdict"] in err
+
+
+def test_the_command_that_was_stopped_says_how_to_go_on(
+    published, neocog_command, tmp_path, monkeypatch
+):
+    def stopped(*_, **__):
+        raise Interrupted(Run(tmp_path), 15)
+
+    monkeypatch.setattr(reproduce, "train", stopped)
+    code, _, err = neocog_command("reproduce", "hard", "--runs", tmp_path)
+    assert code == 143 and "Go on with the same command" in err

@@ -25,8 +25,19 @@ HEADS = {
         "诚实选择（种子数）", "单次耗时", "结论",
     ),
 }  # fmt: skip
+PUBLISHED_MARK = {"README.md": ", as published", "README.zh-CN.md": "，按原文"}
 NONE = {"README.md": "none", "README.zh-CN.md": "无"}
 BEGIN, END = "<!-- figures: python benchmarks/figures.py -->\n", "<!-- end of figures -->\n"
+
+
+def printed(row: dict[str, Any]) -> str:
+    """The figures that the source printed: test, and train where it printed that too."""
+    if not row["printed"]:
+        return ""
+    trained = ""
+    if row["printed_train"]:
+        trained = f" (train {100 * row['printed_train']:.5g}%, here {100 * row['train_mean']:.5g}%)"
+    return f"{100 * row['printed']:.5g}%{trained}"
 
 
 def rows() -> list[dict[str, Any]]:
@@ -43,11 +54,11 @@ def table(page: str) -> str:
         cells = (
             f"`{row['recipe']}`",
             f"{row['model']}, {row['data']}",
-            f"{100 * row['printed']:.5g}%" if row["printed"] else NONE[page],
-            figure(row),
+            printed(row) or NONE[page],
+            figure(row) + (PUBLISHED_MARK[page] if row["as_published"] else ""),
             f"{100 * low:.2f} - {100 * high:.2f}",
             figure(row["honest"]) if row["honest"] else "",
-            duration(row["time_seconds"]) + f" ({min(row['threads'])})",
+            duration(row["time_seconds"]) + f" ({min(run['threads'] for run in row['runs'])})",
             row["verdict"] or "",
         )
         lines.append("| " + " | ".join(cells) + " |")

@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 
 from neocog import classifier, data
+from neocog.data import cache
 from neocog.errors import NeocogError, UsageError
 from neocog.evaluate import evaluate
 from neocog.metrics.accuracy import wilson_interval
@@ -119,3 +120,16 @@ def test_a_test_split_that_changed_is_refused(digits_run, tmp_path, monkeypatch)
     monkeypatch.setattr(data, "SPLIT_SEED", 5)
     with pytest.raises(NeocogError, match="not those that the run knew"):
         evaluate(digits_run.path)
+
+
+def test_parquet_is_judged_as_a_folder_is(digits_run, tmp_path, parquet, monkeypatch):
+    monkeypatch.setattr(cache, "cache_folder", lambda: tmp_path / "cache")
+    test = data.load("digits").test
+    rows = [
+        (Image.fromarray(image[:, :, 0]), int(label))
+        for image, label in zip(test.images[:40], test.labels[:40], strict=True)
+    ]
+    file = parquet(tmp_path / "some.parquet", rows, list("0123456789"))
+    found = evaluate(digits_run.path, str(file)).result
+    assert (found["n"], found["split"]) == (40, "all")
+    assert found["accuracy"] > 0.7

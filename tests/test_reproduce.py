@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from neocog import recipes, reproduce
+from neocog.data import cifar
 from neocog.errors import UsageError
 from neocog.reproduce import Measured
 from neocog.runs import Run
@@ -26,19 +27,22 @@ def published(monkeypatch):
 def test_a_row_says_what_was_printed_and_what_was_measured(published, tmp_path):
     (row,) = reproduce.reproduce(["digits"], seeds=3, runs_dir=tmp_path, results=tmp_path / "out")
     assert (row["recipe"], row["printed"], row["n"], row["verdict"]) == ("digits", 0.3, 3, "PASS")
-    assert row["mean"] == pytest.approx(statistics.mean(row["accuracies"]))
-    assert row["std"] == pytest.approx(statistics.stdev(row["accuracies"]))
-    assert len(set(row["accuracies"])) > 1  # the seeds differ
+    accuracies = [run["accuracy"] for run in row["runs"]]
+    assert row["mean"] == pytest.approx(statistics.mean(accuracies))
+    assert row["std"] == pytest.approx(statistics.stdev(accuracies))
+    assert len(set(accuracies)) > 1  # the seeds differ
     low, high = row["interval"]
     assert low < row["mean"] < high
     assert row["honest"]["n"] == 3 and row["honest"]["mean"] != row["mean"]
     kept = json.loads((tmp_path / "out" / "digits.json").read_text())
-    assert kept["accuracies"] == row["accuracies"]
-    assert {"machine", "torch", "python", "neocog", "date"} <= set(kept)
+    assert kept["runs"] == row["runs"] and row["as_published"]
+    assert {"machine", "torch", "python", "neocog", "started", "device", "threads"} <= set(
+        kept["runs"][0]
+    )
 
 
 def test_the_honest_run_chooses_by_pictures_that_are_held_back(published, tmp_path):
-    reproduce.reproduce(["digits"], seeds=1, runs_dir=tmp_path)
+    list(reproduce.reproduce(["digits"], seeds=1, runs_dir=tmp_path))
     honest = Run(tmp_path / "reproduce" / "digits-honest-seed0-1").read_recipe()
     assert (honest.validation_size, honest.select) == (100, "validation/accuracy")
     assert Run(tmp_path / "reproduce" / "digits-seed0-1").read_recipe().validation_size is None
@@ -62,7 +66,7 @@ def test_what_is_finished_is_kept_and_what_was_stopped_goes_on(published, tmp_pa
         return report
 
     with pytest.raises(KeyboardInterrupt):
-        reproduce.reproduce(["hard"], seeds=2, runs_dir=tmp_path, announce=stop_in_second)
+        list(reproduce.reproduce(["hard"], seeds=2, runs_dir=tmp_path, announce=stop_in_second))
     assert began == [(0, False), (1, False)]
     steps = []
 
@@ -77,16 +81,16 @@ def test_what_is_finished_is_kept_and_what_was_stopped_goes_on(published, tmp_pa
 
 
 def test_a_changed_recipe_is_trained_anew_beside_the_old(published, tmp_path, monkeypatch):
-    reproduce.reproduce(["hard"], seeds=1, runs_dir=tmp_path)
+    list(reproduce.reproduce(["hard"], seeds=1, runs_dir=tmp_path))
     changed = replace(recipes.RECIPES["hard"], learning_rate=0.01)
     monkeypatch.setitem(recipes.RECIPES, "hard", changed)
-    reproduce.reproduce(["hard"], seeds=1, runs_dir=tmp_path)
+    list(reproduce.reproduce(["hard"], seeds=1, runs_dir=tmp_path))
     names = sorted(p.name for p in (tmp_path / "reproduce").iterdir())
     assert names == ["hard-seed0-1", "hard-seed0-2"]
 
 
 def test_words_about_a_recipe_may_be_edited(published, tmp_path, monkeypatch):
-    reproduce.reproduce(["hard"], seeds=1, runs_dir=tmp_path)
+    list(reproduce.reproduce(["hard"], seeds=1, runs_dir=tmp_path))
     edited = replace(recipes.RECIPES["hard"], source="said better", printed_test_accuracy=0.5)
     monkeypatch.setitem(recipes.RECIPES, "hard", edited)
     (row,) = reproduce.reproduce(["hard"], seeds=1, runs_dir=tmp_path)
@@ -102,7 +106,20 @@ def test_short_runs_are_repeated_more_often(published, tmp_path, monkeypatch):
 
 def test_a_recipe_for_folders_has_no_figure():
     with pytest.raises(UsageError, match="folder of yours"):
-        reproduce.reproduce(["photos"])
+        list(reproduce.reproduce(["photos"]))
+
+
+def test_missing_data_stop_one_recipe_only(published, neocog_command, tmp_path, monkeypatch):
+    nowhere = replace(recipes.RECIPES["hard"], data="cifar100")
+    monkeypatch.setitem(recipes.RECIPES, "hard", nowhere)
+    monkeypatch.setattr(cifar, "data_folders", lambda: [tmp_path])
+    code, out, _ = neocog_command(
+        "reproduce", "hard", "digits", "--seeds", 1, "--runs", tmp_path, "--json"
+    )
+    missing, done = json.loads(out)["rows"]
+    assert code == 1
+    assert "cifar100 is not in" in missing["error"] and missing["mean"] is None
+    assert done["verdict"] == "PASS" and done["error"] is None
 
 
 def test_every_published_recipe_is_one():
@@ -111,13 +128,36 @@ def test_every_published_recipe_is_one():
     assert tutorials <= set(reproduce.PUBLISHED)
 
 
+def measured(*accuracies):
+    return Measured([{"accuracy": a, "train_accuracy": None} for a in accuracies], 10_000)
+
+
 def test_the_interval_is_students_over_seeds_and_wilsons_of_one():
     """Three seeds by hand: 4.303 is Student's t for two degrees of freedom."""
-    three = Measured([0.97, 0.98, 0.99], [1.0] * 3, [1] * 3, 10_000)
     half = 4.303 * 0.01 / math.sqrt(3)
-    assert three.interval == pytest.approx((0.98 - half, min(1, 0.98 + half)), abs=1e-5)
-    one = Measured([0.98], [1.0], [1], 10_000)
+    expected = (0.98 - half, min(1, 0.98 + half))
+    assert measured(0.97, 0.98, 0.99).interval == pytest.approx(expected, abs=1e-5)
+    one = measured(0.98)
     assert one.std is None and one.interval == pytest.approx((0.97707, 0.98257), abs=1e-4)
+
+
+def test_figures_of_more_seeds_are_kept(published, tmp_path):
+    for seeds in (2, 1):
+        list(reproduce.reproduce(["hard"], seeds=seeds, runs_dir=tmp_path, results=tmp_path / "r"))
+        assert json.loads((tmp_path / "r" / "hard.json").read_text())["n"] == 2
+
+
+def test_runs_of_another_device_are_not_taken_for_this_one(published, tmp_path):
+    list(reproduce.reproduce(["hard"], seeds=1, runs_dir=tmp_path))
+    run = Run(tmp_path / "reproduce" / "hard-seed0-1")
+    run.write_environment({**run.read_environment(), "device": "cuda"})
+    list(reproduce.reproduce(["hard"], seeds=1, runs_dir=tmp_path))
+    assert (tmp_path / "reproduce" / "hard-seed0-2").is_dir()
+
+
+def test_quick_has_its_own_list():
+    with pytest.raises(UsageError, match="its own list"):
+        list(reproduce.reproduce(["digits"], quick=True))
 
 
 @pytest.mark.parametrize(("name", "code"), [("digits", 0), ("hard", 3)])

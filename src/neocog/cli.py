@@ -47,10 +47,13 @@ def _start(
 @app.command()
 def train(
     data: Annotated[
-        str | None, typer.Argument(help="A data set's name, or a folder of class folders.")
+        str | None, typer.Argument(help="A data set's name, a folder of class folders, or Parquet.")
     ] = None,
     recipe: Annotated[str | None, typer.Option(help="A recipe's name: neocog recipes")] = None,
-    model: Annotated[str | None, typer.Option(help="A network's name: neocog models")] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(help="A network's name, or a layer pattern: neocog models"),
+    ] = None,
     set_: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="FIELD=VALUE ...", help="Change the recipe."),
@@ -191,6 +194,10 @@ def models(
         str | None,
         typer.Argument(help="Show the layers of one network, or of a layer pattern."),
     ] = None,
+    size: Annotated[
+        str | None,
+        typer.Option("--input", metavar="CxHxW", help="The input to show them for: 3x32x32"),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """List the networks, or show the layers of one.
@@ -203,7 +210,7 @@ def models(
     from neocog.models import summary
 
     if name:
-        found = summary.details(name)
+        found = summary.details(name, size)
         if as_json:
             print(json.dumps(found))
         else:
@@ -247,7 +254,10 @@ def reproduce(
     runs: RunsOption = None,
     results: Annotated[
         Path | None,
-        typer.Option(help="Folder for the figures. [default: benchmarks/results, if it is there]"),
+        typer.Option(
+            help="Folder for the figures; one with more seeds is kept. "
+            "[default: benchmarks/results, if it is there]"
+        ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -261,15 +271,18 @@ def reproduce(
     if results is None and not quick and kept.is_dir():
         results = kept
     progress = terminal.ReproductionProgress(console)
+    rows: list[dict[str, Any]] = []
     try:
-        rows = run_all(
-            recipes or (),
-            seeds=seeds,
-            quick=quick,
-            runs_dir=runs,
-            results=results,
-            device=device,
-            announce=progress.announce,
+        rows.extend(
+            run_all(
+                recipes or (),
+                seeds=seeds,
+                quick=quick,
+                runs_dir=runs,
+                results=results,
+                device=device,
+                announce=progress.announce,
+            )
         )
     except training_room.Interrupted as stopped:
         progress.close()
@@ -278,9 +291,12 @@ def reproduce(
         raise typer.Exit(code) from None
     finally:
         progress.close()
-    terminal.show_reproduction(console, rows)
+        if rows:  # also those that were known before an error
+            terminal.show_reproduction(console, rows)
     if as_json:
         print(json.dumps({"rows": rows}, ensure_ascii=False))
+    if any(row["error"] for row in rows):
+        raise typer.Exit(1)
     if any(row["verdict"] == "FAIL" for row in rows):
         raise typer.Exit(3)
 

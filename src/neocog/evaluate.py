@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from neocog import data
 from neocog.classifier import Classifier, load, model_path
-from neocog.data import ImageSet
+from neocog.data import ImageSet, Preprocessing
 from neocog.data.folder import read_folder, split_folders
+from neocog.data.tables import decode, is_parquet, read_parquet
 from neocog.errors import NeocogError, UsageError
 from neocog.metrics.accuracy import class_scores, confusion_matrix, wilson_interval
 from neocog.metrics.rejection import rejection_for_error
@@ -75,7 +76,7 @@ def evaluate(
         "split": split,
         **judge(test, probabilities),
         "rejection": _rejection(classifier, test, scores.numpy(), probabilities),
-        "parameters": sum(p.numel() for p in classifier.model.parameters()),
+        "parameters": sum(p.numel() for p in classifier.model.parameters() if p.requires_grad),
         "notes": list(notes),
         "time_seconds": {**seconds, "training": 0.0, "total": sum(seconds.values())},
     }
@@ -173,26 +174,37 @@ def _own_test(classifier: Classifier, name: str) -> ImageSet:
     return test
 
 
+def _read_other(rule: Preprocessing, name: str) -> tuple[ImageSet, list[str]]:
+    """The test pictures of a data set, a folder or Parquet, by their own classes, and notes."""
+    path = Path(name)
+    if name in data.DATASETS or not path.exists():
+        return data.load(name).test, []
+    notes = []
+    if is_parquet(path):
+        tables = read_parquet(path)
+        split = next(s for s in ("test", "validation", "train") if s in tables)
+        found, skipped = decode(tables[split], rule)
+        if len(tables) > 1:
+            notes.append(f"judged on its {split} table")
+    elif path.is_dir():
+        skipped = []
+        given = split_folders(path)
+        folder = given.get("test", given.get("validation", given.get("train", path)))
+        if folder != path:
+            notes.append(f"judged on the pictures of {folder}")
+        found = read_folder(folder, rule, lambda file, why: skipped.append(f"{file}: {why}"))
+    else:
+        raise UsageError(
+            f"{name} is a file.", "Name a data set, a folder of class folders, or Parquet."
+        )
+    if skipped:
+        notes.append(f"{len(skipped)} file(s) left out: {'; '.join(skipped[:3])}")
+    return found, notes
+
+
 def _other_test(classifier: Classifier, name: str) -> tuple[ImageSet, tuple[str, ...]]:
     """Another data set's test split in the classifier's form, and notes on it."""
-    notes = []
-    if name not in data.DATASETS and Path(name).is_dir():
-        skipped: list[str] = []
-
-        def skip(path: Path, reason: str) -> None:
-            skipped.append(f"{path}: {reason}")
-
-        given = split_folders(Path(name))
-        folder = given.get("test", given.get("validation", given.get("train", Path(name))))
-        if folder != Path(name):
-            notes.append(f"judged on the pictures of {folder}")
-        found = read_folder(folder, classifier.preprocessing, skip)
-        if skipped:
-            notes.append(f"{len(skipped)} file(s) left out: {'; '.join(skipped[:3])}")
-    elif name not in data.DATASETS and Path(name).exists():
-        raise UsageError(f"{name} is a file.", "Name a data set or a folder of class folders.")
-    else:
-        found = data.load(name).test
+    found, notes = _read_other(classifier.preprocessing, name)
     unknown = [c for c in found.classes if c not in classifier.classes]
     if unknown:
         raise UsageError(

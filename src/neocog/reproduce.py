@@ -3,20 +3,16 @@
 import functools
 import json
 import math
-import os
-import platform
 import statistics
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import scipy.stats
-import torch
 
-import neocog
 from neocog import recipes, runs
+from neocog.classifier import pick_device
 from neocog.data import DATASETS
 from neocog.errors import NeocogError, UsageError
 from neocog.evaluate import evaluate
@@ -42,7 +38,7 @@ PUBLISHED = (
     "mnist",
     "cifar10",
 )
-QUICK = ("convnet", "quickstart", "mnist-fast")  # each ends within a minute on two cores
+QUICK = ("quickstart", "mnist-fast", "convnet")  # each ends within a minute on two cores
 # A run below so many seconds is repeated so often, and so often in its honest form.
 SEEDS_BY_SECONDS = ((120.0, 5, 5), (1800.0, 3, 1), (math.inf, 1, 1))
 
@@ -52,40 +48,46 @@ Announce = Callable[[Recipe, bool], Report | None]
 
 @dataclass(frozen=True)
 class Measured:
-    """Test accuracies of one recipe over seeds 0..n-1, and the training seconds of each."""
+    """What one recipe gave over seeds 0..n-1.
 
-    accuracies: list[float]
-    seconds: list[float]
-    threads: list[int]
+    A run is its `seed`, `accuracy` and `train_accuracy` (None where the recipe does not look at
+    it), 0..1, its training `seconds`, and where and when it was made. `pictures` is how many test
+    pictures there are.
+    """
+
+    runs: list[dict[str, Any]]
     pictures: int
 
     @property
-    def mean(self) -> float:
-        """The mean accuracy, 0..1."""
-        return statistics.mean(self.accuracies)
+    def accuracies(self) -> list[float]:
+        """Each seed's accuracy, 0..1."""
+        return [run["accuracy"] for run in self.runs]
 
     @property
     def std(self) -> float | None:
         """The standard deviation over seeds; None of one."""
-        return statistics.stdev(self.accuracies) if len(self.accuracies) > 1 else None
+        return statistics.stdev(self.accuracies) if len(self.runs) > 1 else None
 
     @property
     def interval(self) -> tuple[float, float]:
         """The 95% interval: Student's over three seeds and more, else Wilson's of the pictures."""
-        n = len(self.accuracies)
+        n, mean = len(self.runs), statistics.mean(self.accuracies)
         if n < 3 or not self.std:
-            return wilson_interval(round(self.mean * self.pictures), self.pictures)
+            return wilson_interval(round(mean * self.pictures), self.pictures)
         half = float(scipy.stats.t.ppf(0.975, n - 1)) * self.std / math.sqrt(n)
-        return self.mean - half, min(1.0, self.mean + half)
+        return mean - half, min(1.0, mean + half)
 
     def to_json(self) -> dict[str, Any]:
         """The figures and the runs they come from."""
+        trained = [run["train_accuracy"] for run in self.runs if run["train_accuracy"] is not None]
         return {
-            "mean": self.mean,
+            "mean": statistics.mean(self.accuracies),
             "std": self.std,
-            "n": len(self.accuracies),
+            "n": len(self.runs),
             "interval": list(self.interval),
-            **{key: value for key, value in asdict(self).items() if key != "pictures"},
+            "train_mean": statistics.mean(trained) if trained else None,
+            "time_seconds": statistics.median(run["seconds"] for run in self.runs),
+            "runs": self.runs,
         }
 
 
@@ -98,16 +100,20 @@ def reproduce(
     results: Path | None = None,
     device: str = "auto",
     announce: Announce | None = None,
-) -> list[dict[str, Any]]:
+) -> Iterator[dict[str, Any]]:
     """Train the named recipes, or all published ones, and compare them with what was printed.
 
-    `seeds` None is 5 where a run takes under two minutes, 3 under half an hour, else 1, and 1 for
-    the honest form of all that take two minutes; with `quick`, which takes the recipes that end
-    within a minute, it is 1. Runs are kept in the folder
-    `reproduce` among the runs: finished ones are taken as they are, one that was stopped goes on.
-    One row a recipe comes back, and is written to `results`, a folder, as soon as it is known.
-    Raises UsageError for a name that is no recipe or needs a folder of yours, and as `train` does.
+    One row a recipe is given as soon as it is known, and written to `results`, a folder, unless a
+    file with more seeds of the same recipe is there. `seeds` None is 5 where a run takes under two
+    minutes, 3 under half an hour, else 1, and 1 for the honest form of what takes two minutes; with
+    `quick`, which takes the recipes that end within a minute, it is 1. Runs are kept in the folder
+    `reproduce` among the runs: finished ones of the same kind of device are taken as they are, one
+    that was stopped goes on. A recipe whose data are missing gives a row with an `error`, and the
+    next one begins. Raises UsageError, at the first row, for a name that is no recipe or needs a
+    folder of yours, and otherwise as `train` does.
     """
+    if quick and names:
+        raise UsageError("--quick has its own list of recipes.", "Say: neocog reproduce --quick")
     chosen = [recipes.get(name) for name in names or (QUICK if quick else PUBLISHED)]
     for recipe in chosen:
         if recipe.data not in DATASETS:
@@ -118,141 +124,152 @@ def reproduce(
             )
     if seeds is None and quick:
         seeds = 1
-    folder = runs.runs_folder(runs_dir) / "reproduce"
-    rows = []
+    bench = _Bench(
+        runs.runs_folder(runs_dir) / "reproduce", pick_device(device).type, announce, seeds
+    )
     for recipe in chosen:
-        found = _measure(recipe, seeds, folder, device, announce, honest=False)
-        honest = None
-        if recipe.honest_validation_size:
-            twin = replace(
-                recipe,
-                validation_size=recipe.honest_validation_size,
-                select="validation/accuracy",
-            )
-            short = found.seconds[0] < SEEDS_BY_SECONDS[0][0]
-            times = seeds if short else None
-            honest = _measure(twin, times, folder, device, announce, honest=True)
-        rows.append(_row(recipe, found, honest))
+        try:
+            row = bench.row(recipe)
+        except UsageError:
+            raise
+        except NeocogError as error:
+            yield {**_words(recipe), **dict.fromkeys(_FIGURES), "error": str(error)}
+            continue
         if results:
-            _write(results, rows[-1])
-    return rows
+            _write(results, row, recipe)
+        yield row
 
 
-def _row(recipe: Recipe, found: Measured, honest: Measured | None) -> dict[str, Any]:
-    printed = recipe.printed_test_accuracy
-    verdict = None
-    if printed is not None:
-        verdict = "FAIL" if found.interval[1] < printed else "PASS"
+_FIGURES = ("mean", "std", "n", "interval", "train_mean", "time_seconds", "honest", "verdict")
+
+
+def _words(recipe: Recipe) -> dict[str, Any]:
+    """What a row says of its recipe."""
     return {
         "recipe": recipe.name,
         "source": recipe.source,
         "model": recipe.model,
         "data": recipe.data,
-        "printed": printed,
-        **found.to_json(),
-        "honest": honest.to_json() if honest else None,
-        "time_seconds": statistics.median(found.seconds),
-        "verdict": verdict,
+        "printed": recipe.printed_test_accuracy,
+        "printed_train": recipe.printed_train_accuracy,
+        "as_published": recipe.honest_validation_size is not None,
     }
 
 
-def _measure(
-    recipe: Recipe,
-    seeds: int | None,
-    folder: Path,
-    device: str,
-    announce: Announce | None,
-    honest: bool,
-) -> Measured:
-    """The accuracies of a recipe over its seeds: runs that are there already are not run again."""
-    results: list[dict[str, Any]] = []
-    threads: list[int] = []
-    wanted = seeds or 1
-    while len(results) < wanted:
-        seeded = replace(recipe, seed=len(results))
-        kind = "honest-" if honest else ""
-        name = f"{recipe.name}-{kind}seed{seeded.seed}"
-        begin = functools.partial(announce, seeded, honest) if announce else lambda: None
-        run = _finished(seeded, folder, name, device, begin)
-        result = run.read_evaluation()
-        assert result is not None
-        results.append(result)
-        threads.append(run.read_environment()["threads"])
-        if seeds is None:
-            seconds = results[0]["time_seconds"]["training"]
-            counts = next(n for limit, *n in SEEDS_BY_SECONDS if seconds < limit)
-            wanted = counts[1] if honest else counts[0]
-    return Measured(
-        [result["accuracy"] for result in results],
-        [round(result["time_seconds"]["training"], 1) for result in results],
-        threads,
-        results[0]["n"],
-    )
+@dataclass(frozen=True)
+class _Bench:
+    """Where runs are kept, what they run on, who is told, and how many seeds are wanted."""
+
+    folder: Path
+    device: str
+    announce: Announce | None
+    seeds: int | None
+
+    def row(self, recipe: Recipe) -> dict[str, Any]:
+        """The figures of a recipe, trained as published and honestly."""
+        found = self.measure(recipe, honest=False)
+        honest = None
+        if recipe.honest_validation_size:
+            twin = replace(
+                recipe, validation_size=recipe.honest_validation_size, select="validation/accuracy"
+            )
+            honest = self.measure(twin, honest=True).to_json()
+        verdict = None
+        if recipe.printed_test_accuracy is not None:
+            verdict = "FAIL" if found.interval[1] < recipe.printed_test_accuracy else "PASS"
+        return {
+            **_words(recipe),
+            **found.to_json(),
+            "honest": honest,
+            "verdict": verdict,
+            "error": None,
+        }
+
+    def measure(self, recipe: Recipe, honest: bool) -> Measured:
+        """A recipe over its seeds: runs that are there already are not run again."""
+        found: list[dict[str, Any]] = []
+        wanted, pictures = 1, 0
+        while len(found) < wanted:
+            seeded = replace(recipe, seed=len(found))
+            run = self.finished(seeded, honest)
+            result = run.read_evaluation()
+            assert result is not None
+            found.append(_facts(run, seeded, result))
+            pictures = result["n"]
+            counts = next(n for limit, *n in SEEDS_BY_SECONDS if found[0]["seconds"] < limit)
+            by_time = counts[1] if honest else counts[0]
+            wanted = by_time if self.seeds is None else self.seeds
+            if honest and self.seeds is not None:
+                wanted = min(self.seeds, by_time)
+        return Measured(found, pictures)
+
+    def finished(self, recipe: Recipe, honest: bool) -> Run:
+        """The run of exactly this recipe, evaluated: found, gone on with, or trained."""
+        base = f"{recipe.name}-{'honest-' if honest else ''}seed{recipe.seed}"
+        report = functools.partial(self.announce, recipe, honest) if self.announce else lambda: None
+        number = 1
+        while (self.folder / f"{base}-{number}").exists():
+            run = Run(self.folder / f"{base}-{number}")
+            if _trains(run, recipe, self.device):
+                if not run.evaluation_file.exists():
+                    resume(run, device=self.device, report=report())
+                    evaluate(run.path, device=self.device)
+                return run
+            number += 1
+        run = train(
+            recipe,
+            runs_dir=self.folder,
+            name=f"{base}-{number}",
+            device=self.device,
+            command=f"neocog reproduce {recipe.name}",
+            report=report(),
+        )
+        evaluate(run.path, device=self.device)
+        return run
 
 
-def _finished(
-    recipe: Recipe, folder: Path, name: str, device: str, begin: Callable[[], Report | None]
-) -> Run:
-    """The run of exactly this recipe, evaluated: found, gone on with, or trained."""
-    number = 1
-    while (folder / f"{name}-{number}").exists():
-        run = Run(folder / f"{name}-{number}")
-        if _trains(run, recipe):
-            if not run.evaluation_file.exists():
-                resume(run, device=device, report=begin())
-                evaluate(run.path, device=device)
-            return run
-        number += 1
-    run = train(
-        recipe,
-        runs_dir=folder,
-        name=f"{name}-{number}",
-        device=device,
-        command=f"neocog reproduce {recipe.name}",
-        report=begin(),
-    )
-    evaluate(run.path, device=device)
-    return run
+def _facts(run: Run, recipe: Recipe, result: dict[str, Any]) -> dict[str, Any]:
+    """What is kept of a finished run."""
+    environment = run.read_environment()
+    chosen = run.read_metrics()[result["selected_epoch"] - 1]
+    return {
+        "seed": recipe.seed,
+        "accuracy": result["accuracy"],
+        "train_accuracy": chosen.get("train/accuracy_after"),
+        "seconds": round(result["time_seconds"]["training"], 1),
+        **{
+            key: environment.get(key)
+            for key in ("device", "device_name", "machine", "cpus", "threads", "torch", "python")
+        },
+        "neocog": environment.get("neocog"),
+        "git_commit": environment.get("git_commit"),
+        "started": environment.get("started"),
+    }
 
 
-def _trains(run: Run, recipe: Recipe) -> bool:
-    """Whether a run folder is of this recipe; its name, source and figures may have been edited."""
+def _trains(run: Run, recipe: Recipe, device: str) -> bool:
+    """Whether a run is of this recipe on this kind of device; words may have been edited since."""
     try:
-        found = run.read_recipe()
+        found, environment = run.read_recipe(), run.read_environment()
     except NeocogError:
         return False  # nothing began there, or an older version wrote it
-    words = {
-        key: getattr(recipe, key)
-        for key in (
-            "source",
-            "printed_test_accuracy",
-            "printed_train_accuracy",
-            "honest_validation_size",
-        )
-    }
-    return replace(found, **words) == recipe
+    return environment["device"] == device and _settings(found) == _settings(recipe)
 
 
-def _write(folder: Path, row: dict[str, Any]) -> None:
-    content = {
-        **row,
-        "date": time.strftime("%Y-%m-%d"),
-        "neocog": neocog.__version__,
-        "torch": torch.__version__,
-        "python": platform.python_version(),
-        "machine": _machine(),
-    }
+def _settings(recipe: Recipe) -> dict[str, Any]:
+    """What a recipe trains, without what is said about it."""
+    said = ("source", "printed_test_accuracy", "printed_train_accuracy", "honest_validation_size")
+    return {key: value for key, value in recipe.to_json().items() if key not in said}
+
+
+def _write(folder: Path, row: dict[str, Any], recipe: Recipe) -> None:
+    """Keep a row, unless what is there has more seeds of the same settings."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{row['recipe']}.json"
-    write_atomic(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
-
-
-def _machine() -> str:
-    """The processor in words, its cores, and the accelerator where there is one."""
-    name = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        lines = [line for line in info.read_text().splitlines() if line.startswith("model name")]
-        name = lines[0].partition(":")[2].strip() if lines else name
-    cuda = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
-    return f"{name}, {os.cpu_count()} cores, {torch.backends.cpu.get_cpu_capability()}{cuda}"
+    settings = json.loads(json.dumps(_settings(recipe)))
+    if path.exists():
+        kept = json.loads(path.read_text("utf-8"))
+        if kept.get("settings") == settings and kept["n"] > row["n"]:
+            return
+    text = json.dumps({**row, "settings": settings}, indent=2, ensure_ascii=False)
+    write_atomic(path, text + "\n")

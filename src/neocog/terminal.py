@@ -230,8 +230,8 @@ def show_models(console: Console, rows: Sequence[dict[str, Any]]) -> None:
         table.add_row(row["name"], row["input"], parameters, flops, str(row["year"]), row["paper"])
     console.print(table)
     console.print(
-        "Parameters and FLOPs are for the input, with 10 classes, or ImageNet's 1,000 from 67 x 67 "
-        "on; a multiplication and an addition count as two.",
+        "With 10 classes, or 1,000 for the networks made for ImageNet (3 x 224 x 224 and larger). "
+        "A multiplication and an addition count as two FLOPs.",
         highlight=False,
     )
 
@@ -271,22 +271,20 @@ def show_layers(console: Console, found: dict[str, Any]) -> None:
 
 
 def _explain_sharing(console: Console, layers: Sequence[dict[str, Any]]) -> None:
-    """The tutorials' arithmetic of shared weights, on the convolution that gains most by it."""
+    """The tutorials' arithmetic of shared weights, on the first convolution."""
     console.print(
         "'sees' is the side of the window of the input that a unit sees; 'if fully connected' the "
         "parameters that the layer would have if each output saw each input.",
         highlight=False,
     )
-    convolutions = [layer for layer in layers if layer["fully_connected_parameters"]]
+    convolutions = [c for c in layers if c["fully_connected_parameters"] and c["parameters"]]
     if not convolutions:
         return
-    gains = max(
-        convolutions, key=lambda c: c["fully_connected_parameters"] / max(1, c["parameters"])
-    )
-    full, local = gains["fully_connected_parameters"], gains["locally_connected_parameters"]
+    first = convolutions[0]
+    full, local = first["fully_connected_parameters"], first["locally_connected_parameters"]
     console.print(
-        f"{gains['name']}: every output to every input {full:,} parameters; only its window "
-        f"{local:,}; the window's weights shared by all places {gains['parameters']:,}.",
+        f"{first['name']}: every output to every input {full:,} parameters; only its window "
+        f"{local:,}; the window's weights shared by all places {first['parameters']:,}.",
         highlight=False,
     )
 
@@ -294,7 +292,7 @@ def _explain_sharing(console: Console, layers: Sequence[dict[str, Any]]) -> None
 def short_number(value: int) -> str:
     """A count in three or four digits: 832K, 57.5M, 3.63G, 1.3T."""
     for size, unit in ((10**12, "T"), (10**9, "G"), (10**6, "M"), (10**3, "K")):
-        if value >= size:
+        if value >= 0.9995 * size:  # 999,950 is 1M, not 1e+03K
             return f"{value / size:.3g}{unit}"
     return str(value)
 
@@ -340,23 +338,27 @@ def show_reproduction(console: Console, rows: Sequence[dict[str, Any]]) -> None:
     for name in heads:
         table.add_column(name, justify="left" if name in heads[:2] else "right")
     for row in rows:
+        if row["error"]:
+            continue
         low, high = row["interval"]
         verdict = {"PASS": "[green]PASS[/green]", "FAIL": "[red]FAIL[/red]", None: "-"}
         table.add_row(
             row["recipe"],
             escape(row["source"]),
-            f"{row['printed']:.5g}" if row["printed"] else "none",
-            figure(row),
+            f"{100 * row['printed']:.5g}%" if row["printed"] else "none",
+            figure(row) + (", as published" if row["as_published"] else ""),
             f"{low:.2%} to {high:.2%}",
             figure(row["honest"]) if row["honest"] else "",
             duration(row["time_seconds"]),
             verdict[row["verdict"]],
         )
     console.print(table)
+    for row in rows:
+        if row["error"]:
+            console.print(f"{row['recipe']} was not run: {row['error']}", markup=False)
     console.print(
         "FAIL: the whole interval lies below the printed figure. honest: 5,000 training pictures "
-        "held back, and the epoch chosen by them; the figure beside it is made as its source made "
-        "it, 'as published'.",
+        "held back, and the epoch chosen by them; 'as published' is made as its source made it.",
         highlight=False,
     )
 

@@ -116,6 +116,10 @@ def test_a_parquet_copy_must_be_whole(files, tmp_path, parquet):
     small, _ = files
     picture = Image.new("RGB", (32, 32))
     for split in ("train", "test"):
-        parquet(tmp_path / "data" / "cifar10" / f"{split}-00000.parquet", [(picture, 0)] * 3, ["a"])
+        parquet(
+            tmp_path / "data" / "cifar10" / f"{split}-00000.parquet",
+            [(picture, 0)] * 3,
+            list("abcdefghij"),
+        )
     with pytest.raises(NeocogError, match=r"has 3 readable pictures and should have\s+50,000"):
         cifar.read_cifar(small)

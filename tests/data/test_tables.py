@@ -92,5 +92,5 @@ def test_wrong_tables_are_refused(tmp_path, parquet):
     with pytest.raises(NeocogError, match=r"no column of pictures.*its columns are x"):
         tables.read_parquet(tmp_path / "other.parquet")
     file = parquet(tmp_path / "label.parquet", [(pictures(1)[1][0][0], 7)], ["a", "b"])
-    with pytest.raises(NeocogError, match=r"labels run from 7 to 7, and there are 2 classes"):
+    with pytest.raises(NeocogError, match=r"has a label 7, and there are 2 classes"):
         tables.read_parquet(file)

@@ -63,6 +63,12 @@ def test_repetition_norms_and_pools():
     assert model(torch.randn(2, 3, 20, 31)).shape == (2, 7)
 
 
+def test_the_tutorials_own_way_of_writing_is_read():
+    plain = models.build("[[conv3-8 relu]*2 pool2]*2 [fc9 relu] fc", 10, 1, (28, 28))
+    theirs = "INPUT -> [[CONV3-8 -> RELU]*2 -> POOL2]*2 -> [FC9 -> RELU] -> FC"
+    assert layers_of(models.build(theirs, 10, 1, (28, 28))) == layers_of(plain)
+
+
 @pytest.mark.parametrize(
     ("pattern", "wrong", "says", "hint"),
     [
@@ -78,8 +84,10 @@ def test_repetition_norms_and_pools():
         ("[[conv3-8]*999]*999 fc", "]*999", "more than 2,000 layers", "less often"),
         ("pool2p2 fc", "pool2p2", "at most half", "p1"),
         ("conv0-3 fc", "conv0-3", "at least 1", "conv3-32"),
-        ("conv3-0 fc", "conv3-0", "at least one map", "conv3-32"),
-        ("fc0 fc", "fc0", "at least one unit", "fc128"),
+        ("conv3-0 fc", "conv3-0", "1 to 65,536 maps", "conv3-32"),
+        ("fc0 fc", "fc0", "1 to 65,536 units", "fc128"),
+        ("conv2-8 fc", "conv2-8", "even kernel", "conv2-8p0"),
+        ("conv99-8 fc", "conv99-8", "99 x 99 does not fit into maps of 28 x 28", "28"),
     ],
 )
 def test_an_error_points_at_the_word_and_says_what_would_fit(pattern, wrong, says, hint):

@@ -3,6 +3,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from neocog import models
+from neocog.errors import UsageError
 from neocog.models import MODELS, summary
 
 
@@ -60,6 +61,15 @@ def test_full_connection_is_counted_as_the_tutorials_do():
     assert c1["fully_connected_parameters"] == 784 * 4704 + 4704
     assert c1["locally_connected_parameters"] == 4704 * 26
     assert c1["parameters"] == 156
+
+
+def test_layers_are_shown_for_another_input():
+    found = summary.details("[conv3-8 relu pool2]*3 fc", "3x64x48")
+    assert found["input"] == "3 x 64 x 48"
+    assert found["layers"][0]["output"] == [8, 64, 48]
+    for wrong in ("3x64", "x", "3x0x8", "axbxc"):
+        with pytest.raises(UsageError, match="channels x height x width"):
+            summary.details("lenet5", wrong)
 
 
 def test_every_network_is_listed_with_year_and_paper():

@@ -124,7 +124,11 @@ def test_data_brings_its_own_recipe():
         (None, "lenet5-1998", "lenet5-1998"),  # one that needs its own
         ("mnist5k", "lenet5-1998", "lenet5-1998"),
         ("cifar100", "vgg16", "vgg16"),
-        ("cifar10", "threenet", "resnet18"),  # cifar10's own is tuned to its network
+        ("cifar10", "threenet", "cifar10-plain"),  # cifar10's own is tuned to its network
+        ("cifar10", "[conv3-8 relu] fc", "cifar10-plain"),
+        ("cifar10", "cifarnet", "cifar10"),
+        ("cifar100", "cifarnet", "cifar100"),
+        (None, "convnet", "quickstart"),
         ("a folder", "resnet18", "photos"),
     ],
 )

@@ -281,3 +281,33 @@ def test_a_device_that_is_not_there_is_named(recipe, tmp_path):
     if not torch.cuda.is_available():
         with pytest.raises(UsageError, match="has no cuda"):
             train(recipe, runs_dir=tmp_path, device="cuda")
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"augment_grow_pixels": 6}, "smaller than the pictures"),
+        ({"augment_edge": "reflect", "augment_shift_pixels": 9}, "its own edge"),
+    ],
+)
+def test_changes_that_the_pictures_do_not_allow_are_refused(digits_recipe, tmp_path, changes, says):
+    with pytest.raises(UsageError, match=says):
+        train(replace(digits_recipe, **changes), runs_dir=tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_decay_that_renews_the_optimiser_drops_its_moments(digits_recipe, tmp_path):
+    """The first step of a new Adam moves each weight by the rate, whatever its gradient."""
+    base = replace(
+        digits_recipe, epochs=2, optimizer="adam", learning_rate=1e-3, momentum=0, nesterov=False,
+        weight_decay=0, schedule="step", decay_at_epochs=(1,), decay_factor=1.0, model="threenet",
+    )  # fmt: skip
+    kept, renewed = (
+        train(replace(base, decay_renews_optimizer=new), runs_dir=tmp_path, device="cpu")
+        for new in (False, True)
+    )
+    states = [
+        torch.load(run.checkpoint_file, weights_only=True)["optimizer"] for run in (kept, renewed)
+    ]
+    steps = [int(state["state"][0]["step"]) for state in states]
+    assert steps[0] == 2 * steps[1]

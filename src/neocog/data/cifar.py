@@ -31,6 +31,7 @@ class CifarFiles:
     train: Mapping[str, str]
     test: Mapping[str, str]
     meta: Mapping[str, str]
+    classes: int
     labels_key: str
     names_key: str
 
@@ -49,6 +50,7 @@ CIFAR10 = CifarFiles(
     },
     test={"test_batch": "40351d587109b95175f43aff81a1287e"},
     meta={"batches.meta": "5ff9c542aee3614f3951f8cda6e48888"},
+    classes=10,
     labels_key="labels",
     names_key="label_names",
 )
@@ -61,6 +63,7 @@ CIFAR100 = CifarFiles(
     train={"train": "16019d7e3df5f24257cddd939b257f8d"},
     test={"test": "f0ef6b0ae62326f3e7ffdfab6717acfc"},
     meta={"meta": "7973b15100ade9c7d40fb424638fde48"},
+    classes=100,
     labels_key="fine_labels",
     names_key="fine_label_names",
 )
@@ -90,6 +93,10 @@ def _read_parquet(files: CifarFiles, folder: Path) -> tuple[ImageSet, ImageSet]:
         if split not in found:
             raise NeocogError(f"{folder} has no {split} table of {files.name}.")
         half, skipped = tables.decode(found[split], rule)
+        if len(half.classes) != files.classes:
+            raise NeocogError(
+                f"{folder}: its labels are of {len(half.classes)} classes, not {files.classes}."
+            )
         if len(half) != expected:
             raise NeocogError(
                 f"{folder}: the {split} half has {len(half):,} readable pictures and should have "

@@ -40,6 +40,12 @@ class Preprocessing:
     def __post_init__(self) -> None:
         if self.fit not in FITS:
             raise NeocogError(f"Preprocessing has no rule {self.fit!r}, only {', '.join(FITS)}.")
+        if self.fit == "digit" and min(self.image_size) < self.box:
+            raise NeocogError(
+                f"Digits in a box of {self.box} x {self.box} do not fit into pictures of "
+                f"{self.image_size[0]} x {self.image_size[1]}.",
+                f"Say: --set image_size_pixels={round(self.box * 28 / 20)} or more",
+            )
         if not len(self.mean) == len(self.std) == self.channels:
             raise NeocogError(
                 f"mean {self.mean} and std {self.std} must have one number for each of "

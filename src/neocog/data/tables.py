@@ -1,7 +1,7 @@
 """Parquet tables in the Hugging Face image layout: a column of encoded pictures, one of labels."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,9 +19,15 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
+DECODING = 1  # counted up where the same files and rule give other pixels: what was kept is stale
+
+
 @dataclass(frozen=True)
 class Table:
-    """The rows of one split: encoded pictures (PNG, JPEG, ...), labels, classes in their order."""
+    """The rows of one split: encoded pictures (PNG, JPEG, ...), labels, classes in their order.
+
+    `classes` are the same for all splits of a data set.
+    """
 
     files: tuple[Path, ...]
     pictures: list[bytes]
@@ -47,7 +53,15 @@ def read_parquet(path: Path) -> dict[str, Table]:
     files: dict[str, list[Path]] = {}
     for file in sorted(path.glob("*.parquet")) if path.is_dir() else [path]:
         files.setdefault(_split_of(file), []).append(file)
-    return {split: _read(tuple(found)) for split, found in files.items()}
+    tables = {split: _read(tuple(found)) for split, found in files.items()}
+    named = {table.classes for table in tables.values() if table.classes}
+    if len(named) > 1:
+        raise NeocogError(f"{path}: its tables do not name the same classes.")
+    most = max(int(table.labels.max(initial=0)) for table in tables.values())
+    classes = named.pop() if named else tuple(str(k) for k in range(most + 1))
+    if most >= len(classes):
+        raise NeocogError(f"{path} has a label {most}, and there are {len(classes)} classes.")
+    return {split: replace(table, classes=classes) for split, table in tables.items()}
 
 
 def _split_of(file: Path) -> str:
@@ -73,7 +87,8 @@ def decode(table: Table, rule: Preprocessing) -> tuple[ImageSet, list[str]]:
 
     bad: list[int] = []
     # A table with unreadable rows is decoded anew each time, so that they are told each time.
-    images = remembered(table.files, repr(rule), make)
+    made_by = (rule.image_size, rule.channels, rule.fit, rule.box, rule.dark_background)
+    images = remembered(table.files, f"{DECODING} {made_by}", make)
     rest = np.setdiff1d(np.arange(len(images)), np.array(bad, dtype=np.int64))
     return ImageSet(images[rest], table.labels[rest], table.classes), skipped
 
@@ -83,27 +98,28 @@ def _read(files: tuple[Path, ...]) -> Table:
     import pyarrow.parquet as pq
 
     try:
-        table = pa.concat_tables([pq.read_table(file) for file in files])
+        parts = [pq.read_table(file) for file in files]
     except (OSError, pa.ArrowException) as error:
         raise NeocogError(f"{files[0]} is damaged or no Parquet file ({error}).") from None
+    try:
+        table = pa.concat_tables(parts, promote_options="permissive")
+    except pa.ArrowException as error:
+        raise NeocogError(f"{files[0]} and its neighbours differ in columns ({error}).") from None
     features = _features(table)
     picture = _column(table, features, "Image", files[0])
     label = _column(table, features, "ClassLabel", files[0])
-    pictures = table[picture].combine_chunks().field("bytes").to_pylist()
+    pictures = [b for chunk in table[picture].chunks for b in chunk.field("bytes").to_pylist()]
     if any(content is None for content in pictures):
         raise NeocogError(
             f"{files[0]}: the column {picture!r} names files instead of holding the pictures.",
             "Write the table anew with the pictures' bytes in it.",
         )
+    if table[label].null_count or not pictures:
+        raise NeocogError(f"{files[0]} has rows without a label, or no rows.")
     labels = np.asarray(table[label].to_numpy(), dtype=np.int64)
-    names = features.get(label, {}).get("names")
-    classes = tuple(names or map(str, range(int(labels.max()) + 1)))
-    if len(labels) and not 0 <= labels.min() <= labels.max() < len(classes):
-        raise NeocogError(
-            f"{files[0]}: labels run from {labels.min()} to {labels.max()}, and there are "
-            f"{len(classes)} classes."
-        )
-    return Table(files, pictures, labels, classes)
+    if labels.min() < 0:
+        raise NeocogError(f"{files[0]} has a label {labels.min()}; they count from 0.")
+    return Table(files, pictures, labels, tuple(features.get(label, {}).get("names") or ()))
 
 
 def _features(table: "pa.Table") -> dict[str, Any]:
@@ -122,7 +138,7 @@ def _column(table: "pa.Table", features: dict[str, Any], kind: str, file: Path) 
     for name, feature in features.items():
         if isinstance(feature, dict) and feature.get("_type") == kind:
             return name
-    for field in table.schema:
+    for field in sorted(table.schema, key=lambda field: field.name != "label"):
         is_picture = pa.types.is_struct(field.type) and field.type.get_field_index("bytes") >= 0
         if (kind == "Image" and is_picture) or (
             kind == "ClassLabel" and pa.types.is_integer(field.type)

@@ -5,7 +5,7 @@ with a back-propagation network", NIPS 2 (1989), 1990: 2,578 free parameters; na
 1.7% error on MNIST's test set, in LeCun et al. 1998.
 Deviations: pictures are MNIST's, 20 x 20 in 28 x 28, where the papers centred 16 x 16 in 28 x 28.
 The output units' squashing function is in the loss `squared_error`, so that the network gives
-logits like every other here.
+logits like every other here; the recipe `lenet1` trains them with cross-entropy.
 """
 
 from typing import cast

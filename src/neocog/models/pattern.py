@@ -14,6 +14,7 @@ The pattern of the tutorials (CS231n, "Convolutional neural networks"),
     fc128        fully connected, 128 units
     fc           fully connected, one unit a class: the last word of every pattern
     [...]*3      what is in brackets three times; brackets may stand in brackets
+    ->  INPUT    arrows, and INPUT at the beginning, may be written and change nothing
 
 Shapes are inferred. A convolution keeps its bias before `bn`, too.
 """
@@ -29,6 +30,7 @@ from neocog.errors import UsageError, unknown
 from neocog.models.shapes import convolved
 
 MOST_LAYERS = 2000
+MOST_UNITS = 65536
 _POINTWISE: dict[str, Callable[[], nn.Module]] = {
     "relu": nn.ReLU,
     "tanh": nn.Tanh,
@@ -99,7 +101,7 @@ def build(
             )  # fmt: skip
         _ADD[kind](builder, word, values)
         builder.last = word
-    if not words or words[-1].text != "fc":
+    if not words or words[-1].text.lower() != "fc":
         raise _wrong(
             pattern,
             Word("", len(pattern)),
@@ -115,6 +117,8 @@ def _expand(pattern: str) -> list[Word]:
     opened: list[int] = []
     for match in re.finditer(r"\[|\](?:\s*\*\s*(\d+))?|[^\s\[\]]+", pattern):
         text, begin = match.group(), match.start()
+        if text == "->" or (text.lower() == "input" and not stack[0]):
+            continue
         if text == "[":
             stack.append([])
             opened.append(begin)
@@ -203,11 +207,21 @@ def _after(builder: _Builder, word: Word, window: tuple[int, int, int]) -> tuple
 
 
 def _add_conv(builder: _Builder, word: Word, values: dict[str, str | None]) -> None:
-    window = _numbers(values, stride=1, padding=int(values["kernel"] or 0) // 2)
+    kernel, maps = int(values["kernel"] or 0), int(values["width"] or 0)
+    window = _numbers(values, stride=1, padding=kernel // 2)
+    if values["padding"] is None:
+        if kernel and kernel % 2 == 0:
+            raise _wrong(
+                builder.pattern, word, "an even kernel cannot keep the size",
+                f"Say how it is padded: conv{kernel}-{maps}p0",
+            )  # fmt: skip
+        if kernel // 2 > min(_maps(builder, word)[1:]):  # more padding than picture
+            _after(builder, word, (kernel, window[1], 0))
     height, width = _after(builder, word, window)
-    maps = int(values["width"] or 0)
-    if not maps:
-        raise _wrong(builder.pattern, word, "a convolution needs at least one map", "Say: conv3-32")
+    if not 1 <= maps <= MOST_UNITS:
+        raise _wrong(
+            builder.pattern, word, f"a convolution has 1 to {MOST_UNITS:,} maps", "Say: conv3-32"
+        )
     layer = nn.Conv2d(builder.shape[0], maps, *window)
     builder.add("conv", layer, (maps, height, width))
 
@@ -253,8 +267,8 @@ def _add_fc(builder: _Builder, word: Word, values: dict[str, str | None]) -> Non
         builder.layers["output"] = nn.Linear(inputs, builder.num_classes)
         return
     units = int(values["width"] or 0)
-    if not units:
-        raise _wrong(builder.pattern, word, "a layer needs at least one unit", "Say: fc128")
+    if not 1 <= units <= MOST_UNITS:
+        raise _wrong(builder.pattern, word, f"a layer has 1 to {MOST_UNITS:,} units", "Say: fc128")
     builder.add("fc", nn.Linear(inputs, units), (units,))
 
 

@@ -13,5 +13,6 @@ def require(network: str, image_size: tuple[int, int], fits: bool, least: str) -
     if not fits:
         raise UsageError(
             f"{network} needs pictures of at least {least}, not {image_size[0]} x {image_size[1]}.",
-            "Choose another network (threenet takes any size): --model threenet",
+            f"Say --set image_size_pixels={least.split()[0]}, or choose another network: --model "
+            "threenet takes any.",
         )

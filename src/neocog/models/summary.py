@@ -2,13 +2,14 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from neocog.models import MODELS, build, describe
+from neocog.errors import UsageError
+from neocog.models import MODELS, Network, build, describe
 
 
 @dataclass(frozen=True)
@@ -35,29 +36,42 @@ class Layer:
 
 def rows() -> list[dict[str, Any]]:
     """One row a network: name, year, paper, input, classes, and its parameters and FLOPs there."""
-    return [_facts(name) for name in MODELS]
+    return [_facts(name, network) for name, network in MODELS.items()]
 
 
-def details(name: str) -> dict[str, Any]:
+def details(name: str, size: str | None = None) -> dict[str, Any]:
     """The row of one network, or of a layer pattern, with its `layers`.
 
-    Raises UsageError for an unknown network or a pattern that cannot be read.
+    `size` is the input as channels x height x width, "3x32x32"; None is what the network was made
+    for, a grey 28 x 28 for a pattern. Raises UsageError for an unknown network, a pattern that
+    cannot be read, or an input that does not fit.
     """
-    return {**_facts(name), "layers": [asdict(layer) for layer in layers(*_on_paper(name))]}
-
-
-def _on_paper(name: str) -> tuple[nn.Module, tuple[int, int, int]]:
-    """A network without memory for its weights, and its input's channels, height and width."""
     network = describe(name)
+    if size is not None:
+        parts = size.replace(" ", "").split("x")
+        if len(parts) != 3 or not all(part.isdecimal() and int(part) for part in parts):
+            raise UsageError(
+                f"An input is channels x height x width, not {size!r}.",
+                "For example: --input 3x32x32",
+            )
+        network = replace(network, input=" x ".join(parts))
+    model, shape = _on_paper(name, network)
+    return {
+        **_facts(name, network),
+        "layers": [asdict(layer) for layer in layers(model, shape)],
+    }
+
+
+def _on_paper(name: str, network: Network) -> tuple[nn.Module, tuple[int, int, int]]:
+    """A network without memory for its weights, and its input's channels, height and width."""
     channels, height, width = map(int, network.input.split(" x "))
     with torch.device("meta"):
         model = build(name, network.num_classes, channels, (height, width))
     return model.to("meta"), (channels, height, width)
 
 
-def _facts(name: str) -> dict[str, Any]:
-    network = describe(name)
-    model, size = _on_paper(name)
+def _facts(name: str, network: Network) -> dict[str, Any]:
+    model, size = _on_paper(name, network)
     return {
         "name": name,
         "year": network.year,
@@ -165,7 +179,7 @@ def _flops(module: nn.Module, output: Tensor) -> int:
 def _without_sharing(module: nn.Module, given: Tensor, output: Tensor) -> dict[str, int | None]:
     """What a convolution would cost as full connection, and with windows but no shared weights."""
     weight = getattr(module, "weight", None)
-    if output.dim() != 4 or weight is None or weight.dim() < 3:
+    if output.dim() != 4 or weight is None or weight.dim() < 3 or weight.shape[1:] == (1, 1):
         return {"fully_connected_parameters": None, "locally_connected_parameters": None}
     units = output[0].numel()
     biases = units if getattr(module, "bias", None) is not None else 0

@@ -11,7 +11,7 @@ def wrapped(name: str, least: int) -> Callable[[int, int, tuple[int, int]], nn.M
     """A function that builds torchvision's network `name` with random weights.
 
     Pictures need `least` pixels a side. For other than 3 channels the first convolution is made
-    anew, the only layer whose weights then differ in shape from torchvision's.
+    anew; it and, for other than 1,000 classes, the last layer differ in shape from torchvision's.
     """
 
     def build(num_classes: int, in_channels: int, image_size: tuple[int, int]) -> nn.Module:

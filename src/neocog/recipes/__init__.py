@@ -24,6 +24,7 @@ RECIPES: dict[str, Recipe] = {
         cifar10.CIFAR10,
         cifar10.RESNET_CIFAR,
         cifar10.CIFAR100,
+        cifar10.CIFAR10_PLAIN,
         *cifar10.HE_FAMILY,
         cifar10.ALLCONV,
         *cifar10.FROM_SCRATCH,
@@ -56,7 +57,7 @@ def get(name: str, overrides: Mapping[str, Any] | None = None) -> Recipe:
 _KINDS = (("mnist5k", "mnist"), ("cifar10", "cifar100"))
 OWN_RECIPE = {
     "lenet5-1998": "lenet5-1998",
-    **{r.model: r.name for r in RECIPES.values() if r.data == "cifar10"},
+    **{r.model: r.name for r in RECIPES.values() if r.data == "cifar10" and r.model != "convnet"},
 }
 
 
@@ -67,14 +68,15 @@ def choose(data: str | None, recipe: str | None, model: str | None = None) -> st
     """
     if recipe is not None:
         return recipe
+    usual = DEFAULT_FOR_DATA.get(data or "mnist5k", "photos")
+    if RECIPES[usual].model == model:
+        return usual
     own = RECIPES.get(OWN_RECIPE.get(model or "", ""))
     if own and (data is None or any({data, own.data} <= set(kind) for kind in _KINDS)):
         return own.name
-    if data is None:
-        return "quickstart"
     if model and data in ("cifar10", "cifar100"):
-        return "resnet18"  # theirs is tuned to its own network
-    return DEFAULT_FOR_DATA.get(data, "photos")
+        return "cifar10-plain"  # theirs is tuned to its own network
+    return usual
 
 
 __all__ = ["DEFAULT_FOR_DATA", "RECIPES", "Recipe", "choose", "get", "override"]

@@ -1,7 +1,7 @@
 """Recipes for CIFAR-10 and CIFAR-100: the tutorial's, the papers', and ours.
 
-The pictures that were measured with are those of the Hugging Face copy, which went through JPEG
-once: figures can differ by a few tenths of a percent from those of the original arrays.
+The pictures that were measured with are a copy in Parquet that went through JPEG once, at quality
+75 with the colours at half size: they hold less than the original arrays, and figures are lower.
 """
 
 from dataclasses import replace
@@ -10,6 +10,9 @@ from neocog.recipes.recipe import Recipe
 
 CIFAR10_MEAN, CIFAR10_STD = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
 
+# Measured: 89.23% (n = 1; 95% interval 88.6 to 89.8) on pictures that went through JPEG; 1,503 s of
+# training on one slow core. torch 2.15: neocog reproduce cifar10 --seeds 1
+# On the original arrays its source reports 93% for this network after 11 epochs; not measured here.
 CIFAR10 = Recipe(
     name="cifar10",
     source="Neocog: a network with a whitened first layer, after Jordan 2024 (airbench)",
@@ -37,6 +40,7 @@ CIFAR10 = Recipe(
     channels_last=True,
 )
 
+# Not measured: 80 epochs are about two hours on two slow cores.
 RESNET_CIFAR = Recipe(
     name="resnet-cifar",
     source="Tutorial 001, ResNet on CIFAR-10; prints no figure, so 5,000 pictures choose the epoch",
@@ -69,8 +73,29 @@ CIFAR100 = replace(
     std=(0.2673, 0.2564, 0.2762),
 )
 
+CIFAR10_PLAIN = Recipe(
+    name="cifar10-plain",
+    source="Neocog: for a network without a recipe of its own, with or without batch norm",
+    data="cifar10",
+    model="convnet",
+    epochs=20,
+    batch_size=64,
+    learning_rate=0.02,
+    momentum=0.9,
+    nesterov=True,
+    weight_decay=5e-4,
+    schedule="one-cycle",
+    augment_shift_pixels=2,
+    augment_edge="reflect",
+    augment_flip="random",
+    mean=CIFAR10_MEAN,
+    std=CIFAR10_STD,
+    channels_last=True,
+)
+
 # 64,000 steps, as in the paper, are 164 epochs: hours on a processor, made for a GPU. Its mean is
-# taken a pixel and ours a channel; it warms `resnet110` up at 0.01 for 400 steps and this does not.
+# taken a pixel and ours a channel; it warms `resnet110` up at 0.01 for 400 steps and this does not;
+# 6.61% is that network's mean of five runs, the 6.43% of the abstract its best.
 _HE = Recipe(
     name="resnet20",
     source="He et al. 2016, section 4.2: CIFAR-10, 64,000 steps; 8.75% test error",
@@ -102,7 +127,7 @@ HE_FAMILY = tuple(
         source=f"He et al. 2016, section 4.2: CIFAR-10, 64,000 steps; {error}% test error",
         printed_test_accuracy=round(1 - error / 100, 4),
     )
-    for layers, error in ((20, 8.75), (32, 7.51), (44, 7.17), (56, 6.97), (110, 6.43))
+    for layers, error in ((20, 8.75), (32, 7.51), (44, 7.17), (56, 6.97), (110, 6.61))
 )
 
 # Days on a processor. The paper also whitens the pictures.

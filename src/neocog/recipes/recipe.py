@@ -58,9 +58,10 @@ class Recipe:
     `decay_renews_optimizer` also drops its moments there. `norm_bias_rate_factor` multiplies the
     learning rate of batch norms' biases. `map_penalty` is the constant j of loss=map.
     `test_mirrored` averages the answers to a picture and its mirror image. precision=fast is
-    bfloat16 where the processor is made for it, else float32. `honest_validation_size` is what
-    `neocog reproduce` holds back to say, beside a published figure, what an honest choice gives.
-    Raises UsageError where a value is outside its range or two values contradict each other.
+    bfloat16 where the processor is made for it, else float32. `printed_*` are what the source
+    printed, or this project's README of its own. `honest_validation_size` is what `neocog
+    reproduce` holds back to say, beside a published figure, what an honest choice gives. Raises
+    UsageError where a value is outside its range or two values contradict each other.
     """
 
     name: str
@@ -138,6 +139,22 @@ class Recipe:
         if self.label_smoothing and self.loss != "cross_entropy":
             raise UsageError(
                 "label_smoothing works with loss=cross_entropy.", "Say: --set loss=cross_entropy"
+            )
+        bends = (
+            self.augment_rotate_degrees,
+            self.augment_scale_fraction,
+            self.augment_shear_fraction,
+            self.augment_shift_pixels % 1,
+        )
+        if self.augment_edge == "reflect" and any(bends):
+            raise UsageError(
+                "augment_edge=reflect goes with shifts by whole pixels only.",
+                "Say: --set augment_edge=black, or leave turns, stretches and shears out.",
+            )
+        if self.decay_renews_optimizer and self.schedule != "step":
+            raise UsageError(
+                "decay_renews_optimizer needs schedule=step.",
+                "For example: --set schedule=step decay_at_epochs=20,40,60",
             )
         if (self.schedule == "step") != bool(self.decay_at_epochs):
             raise UsageError(

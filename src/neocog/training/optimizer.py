@@ -9,7 +9,7 @@ from neocog.recipes import Recipe
 
 
 def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """SGD or Adam over all parameters; weight decay on weights only, not on biases and norms.
+    """SGD or Adam over all parameters; weight decay spares what has one dimension: biases, norms.
 
     Each group's `rate_factor` multiplies the learning rate.
     """

@@ -20,7 +20,7 @@ from neocog import data, models, runs
 from neocog.allocator import keep_freed_memory
 from neocog.classifier import Classifier, logits, pick_device
 from neocog.data import Splits, augment, loader
-from neocog.errors import NeocogError
+from neocog.errors import NeocogError, UsageError
 from neocog.recipes import Recipe
 from neocog.runs import Run
 from neocog.training import checkpoint
@@ -59,12 +59,13 @@ def train(
     SIGTERM; the run folder is kept in all of these once training has begun.
     """
     chosen = pick_device(device)
-    if recipe.data not in data.DATASETS and Path(recipe.data).is_dir():
-        # The run must find its folder from anywhere.
+    if recipe.data not in data.DATASETS and Path(recipe.data).exists():
+        # The run must find its pictures from anywhere.
         recipe = replace(recipe, data=str(Path(recipe.data).absolute()))
     begin = time.perf_counter()
     splits = data.load_for(recipe)
     seconds = time.perf_counter() - begin
+    _check_augmentation(recipe, splits)
     model, architecture = _build(recipe, splits, chosen)
     folder = runs.runs_folder(runs_dir)
     base = f"{recipe.name}-{Path(recipe.data).name}"
@@ -337,6 +338,23 @@ def _build(
     return model, architecture
 
 
+def _check_augmentation(recipe: Recipe, splits: Splits) -> None:
+    """Raise UsageError where the pictures are too large or too small for the recipe's changes."""
+    height, width = splits.train.images.shape[1:3]
+    if recipe.augment_grow_pixels and recipe.augment_grow_pixels < max(height, width):
+        raise UsageError(
+            f"augment_grow_pixels ({recipe.augment_grow_pixels}) is smaller than the pictures "
+            f"({height} x {width}).",
+            f"Say: --set augment_grow_pixels={round(1.25 * max(height, width))}, or 0 not to grow.",
+        )
+    if recipe.augment_edge == "reflect" and recipe.augment_shift_pixels >= min(height, width):
+        raise UsageError(
+            f"A picture of {height} x {width} cannot be moved by {recipe.augment_shift_pixels} "
+            "pixels and filled with its own edge.",
+            "Say: --set augment_shift_pixels=2",
+        )
+
+
 def _environment(
     recipe: Recipe, device: torch.device, splits: Splits, read_seconds: float
 ) -> dict[str, Any]:
@@ -350,12 +368,21 @@ def _environment(
         "device_name": torch.cuda.get_device_name(device) if device.type == "cuda" else None,
         "threads": torch.get_num_threads(),
         "cpus": os.cpu_count(),
+        "machine": _machine(),
         "git_commit": _git_commit(),
         "seed": recipe.seed,
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "read_seconds": read_seconds,
         "data": splits.describe(),
     }
+
+
+def _machine() -> str:
+    """The processor in words."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
 
 
 def _git_commit() -> str | None:

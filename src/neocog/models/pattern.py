@@ -16,15 +16,17 @@ The pattern of the tutorials (CS231n, "Convolutional neural networks"),
     [...]*3      what is in brackets three times; brackets may stand in brackets
     ->  INPUT    arrows, and INPUT at the beginning, may be written and change nothing
 
-Shapes are inferred. A convolution keeps its bias before `bn`, too.
+Shapes are inferred. A convolution keeps its bias before `bn`, too. Weights are drawn as He et al.
+(2015) do, so that deep patterns learn from the first step.
 """
 
 import re
 from collections import Counter, OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import cast
 
-from torch import nn
+from torch import Tensor, nn
 
 from neocog.errors import UsageError, unknown
 from neocog.models.shapes import convolved
@@ -108,6 +110,10 @@ def build(
             "the pattern must end in `fc`, one unit a class",
             f"For example: {pattern.strip()} fc".replace(":  fc", ": fc"),
         )
+    for layer in list(builder.layers.values())[:-1]:  # torch's own weights hardly start deep ones
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+            nn.init.constant_(cast(Tensor, layer.bias), 0)
     return PatternNet(OrderedDict(builder.layers))
 
 

@@ -307,10 +307,12 @@ class ReproductionProgress:
     def announce(self, recipe: Recipe, honest: bool) -> TrainingProgress:
         """Take note of a run that begins."""
         self.close()
-        how = "honestly: chosen by validation" if honest else "as published"
+        how = ", honestly: chosen by validation" if honest else ""
+        if not honest and recipe.honest_validation_size:
+            how = ", as published"
         self.console.print(
-            f"[bold]{recipe.name}[/bold], seed {recipe.seed}, {how} ({recipe.epochs} epochs on "
-            f"{recipe.data})",
+            f"[bold]{recipe.name}[/bold], seed {recipe.seed}{how}; epochs: {recipe.epochs}, data: "
+            f"{recipe.data}",
             highlight=False,
         )
         self.current = TrainingProgress(self.console, recipe)
@@ -356,11 +358,13 @@ def show_reproduction(console: Console, rows: Sequence[dict[str, Any]]) -> None:
     for row in rows:
         if row["error"]:
             console.print(f"{row['recipe']} was not run: {row['error']}", markup=False)
-    console.print(
-        "FAIL: the whole interval lies below the printed figure. honest: 5,000 training pictures "
-        "held back, and the epoch chosen by them; 'as published' is made as its source made it.",
-        highlight=False,
-    )
+    notes = "FAIL: the whole interval lies below the printed figure."
+    if any(row["honest"] for row in rows):
+        notes += (
+            " honest: 5,000 training pictures held back, and the epoch chosen by them; 'as "
+            "published' is made as its source made it."
+        )
+    console.print(notes, highlight=False)
 
 
 def figure(measured: dict[str, Any]) -> str:

@@ -16,6 +16,7 @@ THREE_WAYS = Path(__file__).parents[2] / "docs" / "tutorials" / "lenet5-three-wa
 ONE_SIZE = ("lenet1", "lenet5-1998")  # as published, and nothing else
 IMAGENET = {"alexnet": 64, "alexnet-2012": 67, "squeezenet1_1": 48}  # pixels; the others take 32
 LARGE = 15_000_000  # parameters: larger networks take seconds to make
+DEEP = ("resnet32", "resnet44", "resnet56", "resnet110")  # resnet20 is built by the same lines
 
 
 def shape_of(name):
@@ -35,7 +36,7 @@ def is_large(name):
 
 
 def by_size(name):
-    large = MODELS[name].num_classes == 1000 and is_large(name)
+    large = name in DEEP or (MODELS[name].num_classes == 1000 and is_large(name))
     return pytest.param(name, marks=pytest.mark.slow) if large else name
 
 

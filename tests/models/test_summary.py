@@ -13,7 +13,15 @@ def field(name, layer):
     )
 
 
-@pytest.mark.parametrize("name", [n for n in MODELS if n not in ("lenet1", "lenet5-1998")])
+DEEP = [f"resnet{n}" for n in (32, 34, 44, 50, 56, 101, 110, 152)]  # a second or more each
+COUNTED = [
+    pytest.param(name, marks=pytest.mark.slow) if name in DEEP else name
+    for name in MODELS
+    if name not in ("lenet1", "lenet5-1998")
+]
+
+
+@pytest.mark.parametrize("name", COUNTED)
 def test_flops_are_those_that_torch_counts(name):
     """The two left out are counted by their connections; torch counts zeros, too."""
     network = MODELS[name]

@@ -196,11 +196,12 @@ class _Bench:
             assert result is not None
             found.append(_facts(run, seeded, result))
             pictures = result["n"]
-            counts = next(n for limit, *n in SEEDS_BY_SECONDS if found[0]["seconds"] < limit)
-            by_time = counts[1] if honest else counts[0]
-            wanted = by_time if self.seeds is None else self.seeds
-            if honest and self.seeds is not None:
-                wanted = min(self.seeds, by_time)
+            by_time = next(n for limit, *n in SEEDS_BY_SECONDS if found[0]["seconds"] < limit)[
+                honest
+            ]
+            wanted = self.seeds or by_time
+            if honest:
+                wanted = min(wanted, by_time)
         return Measured(found, pictures)
 
     def finished(self, recipe: Recipe, honest: bool) -> Run:
@@ -239,12 +240,12 @@ def _facts(run: Run, recipe: Recipe, result: dict[str, Any]) -> dict[str, Any]:
         "seconds": round(result["time_seconds"]["training"], 1),
         **{
             key: environment.get(key)
-            for key in ("device", "device_name", "machine", "cpus", "threads", "torch", "python")
+            for key in (
+                "device", "device_name", "machine", "cpus", "threads",
+                "torch", "python", "neocog", "git_commit", "started",
+            )
         },
-        "neocog": environment.get("neocog"),
-        "git_commit": environment.get("git_commit"),
-        "started": environment.get("started"),
-    }
+    }  # fmt: skip
 
 
 def _trains(run: Run, recipe: Recipe, device: str) -> bool:

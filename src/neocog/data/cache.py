@@ -10,6 +10,8 @@ import numpy as np
 import platformdirs
 from numpy.typing import NDArray
 
+from neocog.download import fetch
+from neocog.errors import NeocogError
 from neocog.files import write_atomic
 
 
@@ -22,6 +24,25 @@ def data_folders() -> list[Path]:
 def cache_folder() -> Path:
     """Where downloads are kept."""
     return Path(platformdirs.user_cache_dir("neocog", appauthor=False)) / "data"
+
+
+def fetch_set(
+    name: str, addresses: Sequence[str], destination: Path, md5: str, by_hand: str
+) -> Path:
+    """Fetch a file of the data set `name`, which is in none of `data_folders()`.
+
+    `by_hand` says how a person can put it there. Raises NeocogError with that hint where none of
+    the addresses gives it.
+    """
+    try:
+        return fetch(addresses, destination, md5)
+    except NeocogError as error:
+        raise NeocogError(
+            f"The data set {name} is not in {', '.join(map(str, data_folders()))}, and "
+            + error.message,
+            f"{by_hand} Or train on the 5,000 real digits that came with Neocog: neocog train "
+            "mnist5k",
+        ) from None
 
 
 def remembered(

@@ -12,10 +12,9 @@ from typing import Any
 import numpy as np
 
 from neocog.data import tables
-from neocog.data.cache import cache_folder, data_folders
+from neocog.data.cache import cache_folder, data_folders, fetch_set
 from neocog.data.images import ImageSet
 from neocog.data.preprocess import Preprocessing
-from neocog.download import fetch
 from neocog.errors import NeocogError
 from neocog.files import write_atomic
 
@@ -125,15 +124,8 @@ def _download(files: CifarFiles) -> Path:
     address = files.mirrors[0]
     archive = cache_folder() / address.rpartition("/")[2]
     folder = cache_folder() / files.folder
-    try:
-        fetch(files.mirrors, archive, files.archive_md5)
-    except NeocogError as error:
-        raise NeocogError(
-            f"The data set {files.name} is not in {', '.join(map(str, data_folders()))}, and "
-            + error.message,
-            f"Unpack {archive.name} into {cache_folder()} (or any folder named by NEOCOG_DATA), "
-            "or train on digits that came with Neocog: neocog train mnist5k",
-        ) from None
+    by_hand = f"Unpack {archive.name} into {cache_folder()} (or any folder named by NEOCOG_DATA)."
+    fetch_set(files.name, files.mirrors, archive, files.archive_md5, by_hand)
     wanted = {*files.train, *files.test, *files.meta}
     with tarfile.open(archive) as tar:
         for member in tar:

@@ -12,9 +12,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from neocog.data.cache import cache_folder, data_folders
+from neocog.data.cache import cache_folder, data_folders, fetch_set
 from neocog.data.images import ImageSet
-from neocog.download import fetch
 from neocog.errors import NeocogError
 
 
@@ -116,20 +115,12 @@ def _read(files: IdxFiles, name: str) -> NDArray[np.uint8]:
 
 def _download(files: IdxFiles, name: str) -> Path:
     destination = cache_folder() / files.folder / f"{name}.gz"
-    try:
-        return fetch([m + destination.name for m in files.mirrors], destination, files.gz_md5[name])
-    except NeocogError as error:
-        offline_way = (
-            "Or train on the 5,000 real digits that came with Neocog: neocog train mnist5k"
-            if files is MNIST
-            else "Or train on digits that came with Neocog: neocog train mnist5k"
-        )
-        raise NeocogError(
-            f"The data set {files.name} is not in {', '.join(map(str, data_folders()))}, and "
-            + error.message,
-            f"Put its four *-ubyte.gz files into {destination.parent} (or {files.folder} below "
-            f"a folder named by NEOCOG_DATA). {offline_way}",
-        ) from None
+    addresses = [mirror + destination.name for mirror in files.mirrors]
+    by_hand = (
+        f"Put its four *-ubyte.gz files into {destination.parent} (or {files.folder} below "
+        "a folder named by NEOCOG_DATA)."
+    )
+    return fetch_set(files.name, addresses, destination, files.gz_md5[name], by_hand)
 
 
 def _read_idx(path: Path, md5: str | None) -> NDArray[np.uint8]:

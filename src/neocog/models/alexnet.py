@@ -10,11 +10,10 @@ drawn with a standard deviation of 0.01 and biases of 1 do not learn at every si
 initialisation is used.
 """
 
-from typing import cast
-
 from torch import Tensor, nn
 
 from neocog.models.shapes import convolved, require
+from neocog.models.weights import draw_as_he
 from neocog.models.wrapped import wrapped
 
 
@@ -48,10 +47,7 @@ class AlexNet2012(nn.Module):
         self.f7_relu = nn.ReLU()
         self.f7_drop = nn.Dropout(0.5)
         self.output = nn.Linear(4096, num_classes)
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d | nn.Linear):
-                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-                nn.init.constant_(cast(Tensor, module.bias), 0)
+        draw_as_he(self.modules())
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits, N x K, of pictures N x C x H x W."""

@@ -5,11 +5,10 @@ convolutional net", ICLR workshop 2015: All-CNN-C, table 1 and 2, about 1.4 mill
 Deviations: He's initialisation, of which the paper says nothing.
 """
 
-from typing import cast
-
 from torch import Tensor, nn
 
 from neocog.models.shapes import require
+from neocog.models.weights import draw_as_he
 
 
 class AllConv(nn.Module):
@@ -41,10 +40,7 @@ class AllConv(nn.Module):
         self.c9_relu = nn.ReLU()
         self.average = nn.AdaptiveAvgPool2d(1)
         self.flatten = nn.Flatten()
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-                nn.init.constant_(cast(Tensor, module.bias), 0)
+        draw_as_he(self.modules())
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits, N x K, of pictures N x C x H x W."""

@@ -8,12 +8,11 @@ The output units' squashing function is in the loss `squared_error`, so that the
 logits like every other here; the recipe `lenet1` trains them with cross-entropy.
 """
 
-from typing import cast
-
 from torch import Tensor, nn
 
 from neocog.errors import UsageError
 from neocog.models.lenet5_1998 import PartialConvolution, ScaledTanh, Subsampling
+from neocog.models.weights import draw_as_lecun
 
 # Table 1 of the paper: which maps of H2 each of the 12 maps of H3 sees.
 H3_TABLE = (
@@ -42,10 +41,7 @@ class LeNet1(nn.Module):
         self.h4_tanh = ScaledTanh()
         self.flatten = nn.Flatten()
         self.output = nn.Linear(192, num_classes)
-        for layer in (self.h1, self.output):
-            fan_in = layer.weight[0].numel()
-            nn.init.uniform_(layer.weight, -2.4 / fan_in, 2.4 / fan_in)
-            nn.init.constant_(cast(Tensor, layer.bias), 0)
+        draw_as_lecun((self.h1, self.output))
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits, N x K, of pictures N x 1 x 28 x 28."""

@@ -9,13 +9,12 @@ answer, as everywhere in Neocog; the paper's criterion on them is the loss `map`
 trained it (the stochastic diagonal Levenberg-Marquardt method), the recipe `lenet5-1998` says.
 """
 
-from typing import cast
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from neocog.errors import UsageError
+from neocog.models.weights import draw_as_lecun
 
 # Table I of the paper: which maps of S2 each of the 16 maps of C3 sees.
 C3_TABLE = (
@@ -146,10 +145,7 @@ class LeNet5Of1998(nn.Module):
         self.f6 = nn.Linear(120, 84)
         self.f6_tanh = ScaledTanh()
         self.output = RbfOutput()
-        for layer in (self.c1, self.c5, self.f6):
-            fan_in = layer.weight[0].numel()
-            nn.init.uniform_(layer.weight, -2.4 / fan_in, 2.4 / fan_in)
-            nn.init.constant_(cast(Tensor, layer.bias), 0)
+        draw_as_lecun((self.c1, self.c5, self.f6))
 
     def forward(self, x: Tensor) -> Tensor:
         """Minus the penalties, N x 10, of pictures N x 1 x 32 x 32."""

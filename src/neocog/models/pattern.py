@@ -24,12 +24,12 @@ import re
 from collections import Counter, OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import cast
 
-from torch import Tensor, nn
+from torch import nn
 
 from neocog.errors import UsageError, unknown
 from neocog.models.shapes import convolved
+from neocog.models.weights import draw_as_he
 
 MOST_LAYERS = 2000
 MOST_UNITS = 65536
@@ -108,12 +108,9 @@ def build(
             pattern,
             Word("", len(pattern)),
             "the pattern must end in `fc`, one unit a class",
-            f"For example: {pattern.strip()} fc".replace(":  fc", ": fc"),
+            f"For example: {f'{pattern} fc'.strip()}",
         )
-    for layer in list(builder.layers.values())[:-1]:  # torch's own weights hardly start deep ones
-        if isinstance(layer, nn.Conv2d | nn.Linear):
-            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-            nn.init.constant_(cast(Tensor, layer.bias), 0)
+    draw_as_he(list(builder.layers.values())[:-1])  # torch's own weights hardly start deep ones
     return PatternNet(OrderedDict(builder.layers))
 
 

@@ -36,7 +36,7 @@ class Layer:
 
 def rows() -> list[dict[str, Any]]:
     """One row a network: name, year, paper, input, classes, and its parameters and FLOPs there."""
-    return [_facts(name, network) for name, network in MODELS.items()]
+    return [_facts_and_layers(name, network)[0] for name, network in MODELS.items()]
 
 
 def details(name: str, size: str | None = None) -> dict[str, Any]:
@@ -55,32 +55,26 @@ def details(name: str, size: str | None = None) -> dict[str, Any]:
                 "For example: --input 3x32x32",
             )
         network = replace(network, input=" x ".join(parts))
-    model, shape = _on_paper(name, network)
-    return {
-        **_facts(name, network),
-        "layers": [asdict(layer) for layer in layers(model, shape)],
-    }
+    facts, found = _facts_and_layers(name, network)
+    return {**facts, "layers": [asdict(layer) for layer in found]}
 
 
-def _on_paper(name: str, network: Network) -> tuple[nn.Module, tuple[int, int, int]]:
-    """A network without memory for its weights, and its input's channels, height and width."""
+def _facts_and_layers(name: str, network: Network) -> tuple[dict[str, Any], list[Layer]]:
+    """A network's row and its layers, made without memory for its weights."""
     channels, height, width = map(int, network.input.split(" x "))
     with torch.device("meta"):
-        model = build(name, network.num_classes, channels, (height, width))
-    return model.to("meta"), (channels, height, width)
-
-
-def _facts(name: str, network: Network) -> dict[str, Any]:
-    model, size = _on_paper(name, network)
-    return {
+        model = build(name, network.num_classes, channels, (height, width)).to("meta")
+    found = layers(model, (channels, height, width))
+    facts = {
         "name": name,
         "year": network.year,
         "paper": network.paper,
         "input": network.input,
         "num_classes": network.num_classes,
         "parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
-        "flops": sum(layer.flops for layer in layers(model, size)),
+        "flops": sum(layer.flops for layer in found),
     }
+    return facts, found
 
 
 class _Seen(torch.Tensor):

@@ -3,6 +3,7 @@ import io
 import json
 import os
 import sys
+import tempfile
 import threading
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from neocog.training import train
 
 # Absolute, since every test works in a folder of its own.
 FOLDERS = [Path(f).absolute() for f in os.environ.get("NEOCOG_DATA", "").split(os.pathsep) if f]
+# What is decoded is kept apart from the user's own.
+os.environ["NEOCOG_CACHE"] = tempfile.mkdtemp(prefix="neocog-tests-")
 os.environ["NEOCOG_DATA"] = os.pathsep.join(map(str, FOLDERS))
 HAS_MNIST = any((folder / mnist.MNIST.folder).is_dir() for folder in FOLDERS)
 

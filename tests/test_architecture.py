@@ -19,7 +19,7 @@ FLOORS = [
     {"data", "models"},
     {"runs"},
     {"classifier"},
-    {"training", "evaluate", "predict", "export"},
+    {"training", "evaluate", "predict", "export", "examine"},
     {"report", "web", "terminal"},
     {"reproduce"},
     {"cli"},

@@ -50,8 +50,7 @@ def test_train_prints_one_json_object_with_the_promised_names(neocog, tmp_path):
     assert (recipe["recipe"]["seed"], recipe["recipe"]["learning_rate"]) == (5, 0.02)
     assert "epoch 3/3" in err
     assert (
-        sorted(p.name for p in (tmp_path / "digits-digits-1" / "plots").iterdir())[0]
-        == "confusion.png"
+        sorted(p.name for p in (tmp_path / "digits-digits-1" / "plots").iterdir())[0] == "batch.png"
     )
 
 

@@ -29,6 +29,7 @@ def commands(page):
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_command_named_exists(page):
     known = {(c.name or c.callback.__name__) for c in app.registered_commands}
+    known |= {group.name for group in app.registered_groups}
     text = page.read_text("utf-8")
     named = set(re.findall(r"`neocog (\w+)", text)) | {
         line.split()[1] for line in commands(page) if line.startswith("neocog ")

@@ -14,13 +14,19 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
 from neocog import models, runs
+from neocog.allocator import keep_freed_memory
 from neocog.data.decode import read_pictures
+from neocog.data.images import Images
 from neocog.data.preprocess import Preprocessing
 from neocog.errors import NeocogError, UsageError
 from neocog.files import write_atomic
 
 FORMAT_VERSION = 1
 BATCH_SIZE = 500
+BATCH_PIXELS = (
+    500 * 1024
+)  # large pictures go in fewer at a time: it is faster, and takes less memory
+READ_AT_ONCE = 128  # files that are decoded before the network sees them
 
 
 @dataclass(frozen=True)
@@ -58,13 +64,12 @@ class Classifier:
     threshold: float = 0.0
     facts: dict[str, Any] = field(default_factory=dict)
 
-    def scores(self, images: NDArray[np.uint8]) -> Tensor:
+    def scores(self, images: Images) -> Tensor:
         """Logits, N x K on the CPU, of fitted pictures, uint8, N x H x W x C."""
-        device = next(self.model.parameters()).device
-        found = logits(self.model, self.preprocessing, torch.tensor(images, device=device))
-        return found.cpu()
+        keep_freed_memory()
+        return logits(self.model, self.preprocessing, images).cpu()
 
-    def probabilities(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def probabilities(self, images: Images) -> NDArray[np.float32]:
         """Class probabilities, N x K, of fitted pictures, uint8, N x H x W x C."""
         return self.as_probabilities(self.scores(images))
 
@@ -81,16 +86,19 @@ class Classifier:
         A picture that cannot be read or used becomes a Prediction with its `error`; the others are
         predicted all the same. `top` classes are reported.
         """
-        rule = self.preprocessing
-        read = read_pictures((source for _, source in sources), rule.fit_picture, rule.shrink_to)
-        fitted = [picture for picture in read if not isinstance(picture, str)]
-        shares = iter(self.probabilities(np.stack(fitted)) if fitted else ())
-        return [
-            Prediction(name, error=picture)
-            if isinstance(picture, str)
-            else self._describe(name, next(shares), top)
-            for (name, _), picture in zip(sources, read, strict=True)
-        ]
+        rule, found = self.preprocessing, []
+        for begin in range(0, len(sources), READ_AT_ONCE):
+            some = sources[begin : begin + READ_AT_ONCE]
+            read = read_pictures((source for _, source in some), rule.fit_picture, rule.shrink_to)
+            fitted = [picture for picture in read if not isinstance(picture, str)]
+            shares = iter(self.probabilities(np.stack(fitted)) if fitted else ())
+            found += [
+                Prediction(name, error=picture)
+                if isinstance(picture, str)
+                else self._describe(name, next(shares), top)
+                for (name, _), picture in zip(some, read, strict=True)
+            ]
+        return found
 
     def _describe(self, name: str, row: NDArray[np.float32], top: int) -> Prediction:
         best = np.argsort(-row, kind="stable")[: max(1, top)]
@@ -212,27 +220,40 @@ def fit_weights(model: nn.Module, state: dict[str, Tensor], origin: str) -> None
     model.load_state_dict(state)
 
 
+def batch_size_for(shape: Sequence[int]) -> int:
+    """How many pictures of N x H x W x C go through a network at a time where none is trained."""
+    return max(8, min(BATCH_SIZE, BATCH_PIXELS // (shape[1] * shape[2])))
+
+
+def batch_of(images: Images | Tensor, begin: int, size: int, device: torch.device) -> Tensor:
+    """Some pictures, uint8 N x H x W x C, on the device."""
+    some = images[begin : begin + size]
+    return some if isinstance(some, Tensor) else torch.tensor(some, device=device)
+
+
 @torch.inference_mode()
 def logits(
     model: nn.Module,
     preprocessing: Preprocessing,
-    images: Tensor,
+    images: Images | Tensor,
     progress: Callable[[int], None] | None = None,
 ) -> Tensor:
-    """Logits, float32, N x K, of fitted pictures, uint8 N x H x W x C, on their own device.
+    """Logits, float32, N x K, of fitted pictures, uint8 N x H x W x C, wherever they are.
 
     The network is put into evaluation mode and back into the mode it was in.
     """
     was_training = model.training
     model.eval()
+    device = next(model.parameters()).device
+    size = batch_size_for(images.shape)
     parts = []
-    for begin in range(0, len(images), BATCH_SIZE):
-        inputs = preprocessing.normalize(images[begin : begin + BATCH_SIZE])
+    for begin in range(0, len(images), size):
+        inputs = preprocessing.normalize(batch_of(images, begin, size, device))
         scores = model(inputs).float()
         if preprocessing.mirrored:
             scores = (scores + model(inputs.flip(3)).float()) / 2
         parts.append(scores)
         if progress:
-            progress(min(begin + BATCH_SIZE, len(images)))
+            progress(min(begin + size, len(images)))
     model.train(was_training)
     return torch.cat(parts) if parts else torch.empty(0, 0)

@@ -47,7 +47,11 @@ def _start(
 @app.command()
 def train(
     data: Annotated[
-        str | None, typer.Argument(help="A data set's name, a folder of class folders, or Parquet.")
+        str | None,
+        typer.Argument(
+            help="A data set's name; or your pictures: a folder of class folders, a zip or tar "
+            "file of one, a CSV file (path,label), Parquet."
+        ),
     ] = None,
     recipe: Annotated[str | None, typer.Option(help="A recipe's name: neocog recipes")] = None,
     model: Annotated[
@@ -59,6 +63,17 @@ def train(
         typer.Option("--set", metavar="FIELD=VALUE ...", help="Change the recipe."),
     ] = None,
     epochs: Annotated[int | None, typer.Option(help="How often every picture is seen.")] = None,
+    weights: Annotated[
+        str | None,
+        typer.Option(help="Begin with imagenet, random, or a file: .safetensors, .pth."),
+    ] = None,
+    fine_tune: Annotated[
+        bool | None,
+        typer.Option("--fine-tune", help="Photos: train the whole network after its last layer."),
+    ] = None,
+    folds: Annotated[
+        int | None, typer.Option(help="Photos: the spread of the accuracy over so many fits.")
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="The same seed gives the same bits.")] = None,
     device: DeviceOption = "auto",
     name: Annotated[str | None, typer.Option(help="Name of the run folder.")] = None,
@@ -74,6 +89,7 @@ def train(
 
     folder = run_folders.runs_folder(runs)
     given = {"data": data, "model": model, "epochs": epochs, "seed": seed}
+    given |= {"weights": weights, "fine_tune": fine_tune, "folds": folds}
     overrides: dict[str, Any] = {k: v for k, v in given.items() if v is not None}
     overrides |= _assignments(set_ or [])
     console = terminal.make_console(stderr=as_json)
@@ -87,12 +103,13 @@ def train(
         chosen = run.read_recipe()
     else:
         chosen = recipes.get(recipes.choose(data, recipe, model), overrides)
+        terminal.check_data_is_named(chosen)
     from neocog import training  # torch is loaded only when what was typed makes sense
 
     progress = terminal.TrainingProgress(console, chosen)
     try:
         if resume:
-            training.resume(run, device=device, report=progress)
+            training.resume(run, device=device, report=progress, on_data=progress.on_data)
         else:
             run = training.train(
                 chosen,
@@ -101,6 +118,7 @@ def train(
                 device=device,
                 command=_command(),
                 report=progress,
+                on_data=progress.on_data,
             )
     except training.Interrupted as stopped:
         progress.close()
@@ -186,6 +204,73 @@ def predict(
     if outcome.failed:
         terminal.show_failures(terminal.make_console(stderr=True), outcome.predictions)
         raise typer.Exit(1)
+
+
+@app.command()
+def data(
+    data: Annotated[
+        str | None,
+        typer.Argument(help="A folder of class folders, a zip or tar file, a CSV file, Parquet."),
+    ] = None,
+    sheets: Annotated[
+        Path | None,
+        typer.Option(help="Folder for a contact sheet of each class. [default: RUNS/data/NAME]"),
+    ] = None,
+    clear_cache: Annotated[
+        bool, typer.Option("--clear-cache", help="Delete the decoded pictures that are kept.")
+    ] = False,
+    runs: RunsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say what is wrong with your pictures before you believe a number; exits 3 if it matters."""
+    from neocog import terminal
+    from neocog.data import decoded
+    from neocog.examine import examine
+
+    console = terminal.make_console(stderr=as_json)
+    if clear_cache:
+        terminal.show_freed(console, decoded.clear())
+    if data is None:
+        if not clear_cache:
+            raise UsageError("No pictures are named.", "For example: neocog data photos/")
+        return
+    progress = terminal.ReadingProgress(console)
+    try:
+        found = examine(data, reading=progress)
+    finally:
+        progress.close()
+    from neocog import runs as run_folders
+    from neocog.report import sheets as contact
+
+    folder = sheets or run_folders.runs_folder(runs) / "data" / Path(data).name.partition(".")[0]
+    drawn = contact.draw(found, folder)
+    if as_json:
+        print(
+            json.dumps({**found.to_json(), "sheets": [str(p) for p in drawn]}, ensure_ascii=False)
+        )
+    terminal.show_data(console, found, drawn)
+    if not found.sound:
+        raise typer.Exit(3)
+
+
+demos = typer.Typer(help="See an idea at work on your own numbers or pictures.")
+app.add_typer(demos, name="demo")
+
+
+@demos.command(context_settings={"ignore_unknown_options": True})
+def normalization(
+    numbers: Annotated[list[float], typer.Argument(help="The values of some pixels, or any.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Bring numbers to mean 0 and standard deviation 1: 16 48 27 238 12."""
+    from neocog import terminal
+    from neocog.metrics.normalization import standardise
+
+    found = standardise(numbers)
+    if as_json:
+        print(json.dumps(found))
+    else:
+        terminal.show_normalization(terminal.make_console(stderr=False), found)
 
 
 @app.command()

@@ -8,10 +8,18 @@ import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 
+import platformdirs
+
 from neocog.errors import NeocogError
 from neocog.files import write_atomic
 
 TIMEOUT_SECONDS = 15.0
+
+
+def cache(kind: str) -> Path:
+    """Where things of a kind, data or weights, are kept: `NEOCOG_CACHE`, else the user's cache."""
+    named = os.environ.get("NEOCOG_CACHE")
+    return Path(named or platformdirs.user_cache_dir("neocog", appauthor=False)) / kind
 
 
 def offline() -> bool:
@@ -19,14 +27,15 @@ def offline() -> bool:
     return os.environ.get("NEOCOG_OFFLINE", "") not in ("", "0")
 
 
-def fetch(urls: Sequence[str], destination: Path, md5: str) -> Path:
+def fetch(urls: Sequence[str], destination: Path, md5: str = "", sha256_begins: str = "") -> Path:
     """Download the first of `urls` that answers with the right content to `destination`.
 
-    A file that is already there with this MD5 is kept; a half-written or wrong one never appears
+    What is right is said by the MD5, or by the first digits of the SHA-256. A file that is already
+    there with it is kept; a half-written or wrong one never appears
     under that name. The parent folder is made. Raises NeocogError naming every mirror and what it
     said, at once where `NEOCOG_OFFLINE=1`; OSError where the file cannot be written.
     """
-    if destination.exists() and _md5(destination.read_bytes()) == md5:
+    if destination.exists() and not _wrong(destination.read_bytes(), md5, sha256_begins):
         return destination
     if offline():
         raise NeocogError(
@@ -40,9 +49,9 @@ def fetch(urls: Sequence[str], destination: Path, md5: str) -> Path:
             reason = error.reason if isinstance(error, urllib.error.URLError) else error
             failures.append(f"{url}: {reason}")
             continue
-        found = _md5(content)
-        if found != md5:
-            failures.append(f"{url}: MD5 is {found}, expected {md5} ({len(content):,} bytes came)")
+        wrong = _wrong(content, md5, sha256_begins)
+        if wrong:
+            failures.append(f"{url}: {wrong} ({len(content):,} bytes came)")
             continue
         destination.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(destination, content)
@@ -57,5 +66,15 @@ def _read(url: str) -> bytes:
         return content
 
 
-def _md5(content: bytes) -> str:
-    return hashlib.md5(content, usedforsecurity=False).hexdigest()
+def _wrong(content: bytes, md5: str, sha256_begins: str) -> str:
+    """What is wrong with the content, in words; empty where it is what was expected."""
+    if sha256_begins:
+        found = hashlib.sha256(content).hexdigest()[: len(sha256_begins)]
+        kind, expected = "SHA-256 begins with", sha256_begins
+    else:
+        found, kind, expected = (
+            hashlib.md5(content, usedforsecurity=False).hexdigest(),
+            "MD5 is",
+            md5,
+        )
+    return "" if found == expected else f"{kind} {found}, expected {expected}"

@@ -10,15 +10,15 @@ from numpy.typing import NDArray
 
 from neocog import data
 from neocog.classifier import Classifier, load, model_path
-from neocog.data import ImageSet, Preprocessing
-from neocog.data.folder import read_folder, split_folders
-from neocog.data.tables import decode, is_parquet, read_parquet
+from neocog.data import ImageSet, Preprocessing, Splits
+from neocog.data.images import Images
 from neocog.errors import NeocogError, UsageError
 from neocog.metrics.accuracy import class_scores, confusion_matrix, wilson_interval
 from neocog.metrics.rejection import rejection_for_error
 from neocog.recipes import Recipe
 from neocog.runs import Run, of_model_file, runs_folder
 
+MISTAKES = 20  # wrong answers that are listed
 REJECTION_ERRORS = (0.01, 0.005)  # those that the papers state their rejections for
 
 
@@ -28,7 +28,7 @@ class Evaluation:
 
     `result` is the JSON value that `--json` prints and a run keeps. `probabilities` is N x K.
     `notes` are sentences that the reader of the number must know. `run` is the run folder where
-    this is the run's own test split, else None.
+    this is the run's own test split, else None; `train` are then the pictures that it was made of.
     """
 
     result: dict[str, Any]
@@ -36,6 +36,7 @@ class Evaluation:
     probabilities: NDArray[np.float32]
     notes: tuple[str, ...]
     run: Run | None
+    train: ImageSet | None = None
 
 
 def evaluate(
@@ -47,19 +48,21 @@ def evaluate(
 ) -> Evaluation:
     """Judge a run, `latest` or a model file on its own test split, or on another data set's.
 
-    `data_name` is a data set's name or a folder of class folders, all of whose pictures are used.
-    Classes are matched by name. On its own test split the result is kept in the run folder and in
-    the model file. Raises UsageError for classes that the classifier does not know, NeocogError
-    where the data are missing or have changed.
+    `data_name` is a data set's name or a person's own pictures, all of which are used unless they
+    are split. Classes are matched by name. On its own test split the result is kept in the run
+    folder and in the model file. Raises UsageError for classes that the classifier does not know,
+    NeocogError where the data are missing or have changed.
     """
     path = model_path(str(run), runs_folder(runs_dir))
     classifier = load(path, device=device)
     trained_on = str(classifier.facts.get("data", {}).get("name", ""))
     begin = time.perf_counter()
     own = data_name is None or _same_data(data_name, trained_on)
+    train = None
+    notes: tuple[str, ...] = ()
     if own:
-        test, split = _own_test(classifier, trained_on), "test"
-        notes: tuple[str, ...] = ()
+        splits = _own_splits(classifier, trained_on)
+        test, train, split = splits.test, splits.train, "test"
     else:
         test, notes = _other_test(classifier, str(data_name))
         split = "test" if data_name in data.DATASETS else "all"
@@ -78,29 +81,34 @@ def evaluate(
         "rejection": _rejection(classifier, test, scores.numpy(), probabilities),
         "parameters": sum(p.numel() for p in classifier.model.parameters() if p.requires_grad),
         "notes": list(notes),
+        "mistakes": _worst_mistakes(test, probabilities),
         "time_seconds": {**seconds, "training": 0.0, "total": sum(seconds.values())},
     }
     own_run = owner if own else None
     if own_run:
         result |= _training_facts(own_run, classifier, seconds)
         own_run.write_evaluation(result)
+        if test.paths:
+            own_run.write_predictions(test.classes, test.paths, test.labels.tolist(), probabilities)
         measured = {key: result[key] for key in ("split", "n", "accuracy", "interval")}
         if classifier.facts.get("measured") != measured:
             classifier.facts["measured"] = measured
             classifier.save(path)
-    return Evaluation(result, test, probabilities, notes, own_run)
+    return Evaluation(result, test, probabilities, notes, own_run, train)
 
 
 def _training_facts(run: Run, classifier: Classifier, seconds: dict[str, float]) -> dict[str, Any]:
     """How the run was trained: what `neocog train --json` adds to an evaluation."""
     metrics = run.read_metrics()
+    head = next((line for line in metrics if line["epoch"] == 0), None)
     spent = {
         "data": run.read_environment()["read_seconds"],
         "training": metrics[-1]["time_seconds"],
         "evaluation": seconds["evaluation"],
     }
-    return {
-        "epochs": len(metrics),
+    folds = {"folds": spread_of(head["folds"])} if head and "folds" in head else {}
+    return folds | {
+        "epochs": metrics[-1]["epoch"],
         "selected_epoch": classifier.facts["selected"]["epoch"],
         "selected_by": classifier.facts["selected"]["by"],
         "time_seconds": {**spent, "total": sum(spent.values())},
@@ -134,6 +142,34 @@ def _rejection(
     return found
 
 
+def spread_of(accuracies: list[float]) -> dict[str, Any]:
+    """Mean and standard deviation of the accuracies of several folds, as JSON."""
+    std = float(np.std(accuracies, ddof=1))
+    return {
+        "n": len(accuracies),
+        "mean": float(np.mean(accuracies)),
+        "std": std,
+        "each": accuracies,
+    }
+
+
+def _worst_mistakes(test: ImageSet, probabilities: NDArray[np.float32]) -> list[dict[str, Any]]:
+    """The most confident wrong answers, as JSON; empty where the pictures have no paths."""
+    predicted = probabilities.argmax(1)
+    wrong = np.nonzero(predicted != test.labels)[0] if test.paths else np.zeros(0, np.int64)
+    shares = probabilities[wrong, predicted[wrong]]
+    worst = wrong[np.argsort(-shares, kind="stable")][:MISTAKES]
+    return [
+        {
+            "path": test.paths[n],
+            "label": test.classes[test.labels[n]],
+            "predicted": test.classes[predicted[n]],
+            "probability": float(probabilities[n, predicted[n]]),
+        }
+        for n in worst
+    ]
+
+
 def judge(test: ImageSet, probabilities: NDArray[np.float32]) -> dict[str, Any]:
     """Accuracy with its 95% Wilson interval, per-class scores and the confusion matrix, as JSON."""
     predicted = probabilities.argmax(axis=1).astype(np.int64)
@@ -158,47 +194,53 @@ def _same_data(one: str, other: str) -> bool:
     return Path(one).resolve() == Path(other).resolve()
 
 
-def _own_test(classifier: Classifier, name: str) -> ImageSet:
+def _own_splits(classifier: Classifier, name: str) -> Splits:
     if not name or "recipe" not in classifier.facts:
         raise NeocogError(
             "The model file does not say what it was trained on.",
             "Name the data to judge it on: neocog evaluate MODEL DATA",
         )
     recipe = Recipe.from_json(classifier.facts["recipe"])
-    test = data.load_for(replace(recipe, data=name)).test
-    if test.fingerprint() != classifier.facts["data"]["fingerprints"]["test"]:
+    splits = data.load_for(replace(recipe, data=name))
+    if splits.test.fingerprint() != classifier.facts["data"]["fingerprints"]["test"]:
         raise NeocogError(
             f"The test pictures of {name} are not those that the run knew.",
             f"Train anew: neocog train {name} --recipe {recipe.name}",
         )
-    return test
+    return splits
 
 
 def _read_other(rule: Preprocessing, name: str) -> tuple[ImageSet, list[str]]:
-    """The test pictures of a data set, a folder or Parquet, by their own classes, and notes."""
-    path = Path(name)
-    if name in data.DATASETS or not path.exists():
+    """The test pictures of a data set, or a person's own, by their own classes, and notes.
+
+    Of own pictures that are split, those of test are taken, else of validation; else all.
+    """
+    if name in data.DATASETS or not data.exists(name):
         return data.load(name).test, []
+    listing = data.list_own(name)
+    decoded, diagnosis = data.examine_own(listing, rule)
     notes = []
-    if is_parquet(path):
-        tables = read_parquet(path)
-        split = next(s for s in ("test", "validation", "train") if s in tables)
-        found, skipped = decode(tables[split], rule)
-        if len(tables) > 1:
-            notes.append(f"judged on its {split} table")
-    elif path.is_dir():
-        skipped = []
-        given = split_folders(path)
-        folder = given.get("test", given.get("validation", given.get("train", path)))
-        if folder != path:
-            notes.append(f"judged on the pictures of {folder}")
-        found = read_folder(folder, rule, lambda file, why: skipped.append(f"{file}: {why}"))
+    if listing.splits:
+        split = listing.splits[-1] if "test" not in listing.splits else "test"
+        notes.append(f"judged on what is called {split} there")
     else:
-        raise UsageError(
-            f"{name} is a file.", "Name a data set, a folder of class folders, or Parquet."
-        )
-    if skipped:
-        notes.append(f"{len(skipped)} file(s) left out: {'; '.join(skipped[:3])}")
+        split = None
+    pictures = listing.pictures
+    members = [
+        place
+        for place, n in enumerate(decoded.usable.tolist())
+        if split is None or pictures[n].split == split
+    ]
+    found = ImageSet(
+        decoded.images,
+        np.array([listing.classes.index(pictures[n].label) for n in decoded.usable], np.int64),
+        listing.classes,
+        tuple(pictures[n].path for n in decoded.usable),
+    ).subset(np.array(members, dtype=np.int64))
+    if not members:
+        raise NeocogError(f"{name} holds no pictures that can be read.")
+    about_files = [f for f in diagnosis.findings if f.severity == "warning"]
+    notes += [finding.message for finding in about_files]
     return found, notes
 
 
@@ -227,15 +269,14 @@ def _other_test(classifier: Classifier, name: str) -> tuple[ImageSet, tuple[str,
     return test, tuple(notes)
 
 
-def _fitted(
-    classifier: Classifier, images: NDArray[np.uint8]
-) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+def _fitted(classifier: Classifier, images: Images) -> tuple[Images, NDArray[np.int64]]:
     """The pictures in the classifier's size and channels, and the indices of those without ink."""
     rule = classifier.preprocessing
     if images.shape[1:] == (*rule.image_size, rule.channels):
         return images, np.array([], dtype=np.int64)
     fitted, failed = [], []
-    for number, image in enumerate(images):
+    for number in range(len(images)):
+        image = images[number]
         try:
             fitted.append(rule.fit_picture(np.broadcast_to(image, (*image.shape[:2], 3))))
         except NeocogError:
@@ -252,5 +293,5 @@ def _trained_on(classifier: Classifier, test: ImageSet) -> int:
         train = data.load_for(recipe).train
     except NeocogError:
         return 0  # the training pictures are not on this machine
-    known = {image.tobytes() for image in train.images}
-    return sum(image.tobytes() in known for image in test.images)
+    known = {train.images[n].tobytes() for n in range(len(train))}
+    return sum(test.images[n].tobytes() in known for n in range(len(test)))

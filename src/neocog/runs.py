@@ -4,7 +4,7 @@ import csv
 import io
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,6 +63,11 @@ class Run:
         return self.path / "evaluation.json"
 
     @property
+    def predictions_file(self) -> Path:
+        """What the classifier says of each test picture, where they have paths."""
+        return self.path / "predictions.csv"
+
+    @property
     def plots_folder(self) -> Path:
         """The pictures drawn from the run."""
         return self.path / "plots"
@@ -90,6 +95,23 @@ class Run:
         writer.writerow(["path", "split"])
         writer.writerows((path, split) for split, members in paths.items() for path in members)
         write_atomic(self.split_file, text.getvalue())
+
+    def write_predictions(
+        self,
+        classes: Sequence[str],
+        paths: Sequence[str],
+        labels: Sequence[int],
+        probabilities: Iterable[Sequence[float]],
+    ) -> None:
+        """Record the answer to each test picture, with the probabilities of all classes."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(["path", "label", "predicted", "probability", *classes])
+        for path, label, row in zip(paths, labels, probabilities, strict=True):
+            best = max(range(len(classes)), key=row.__getitem__)
+            shares = [f"{share:.6f}" for share in row]
+            writer.writerow([path, classes[label], classes[best], shares[best], *shares])
+        write_atomic(self.predictions_file, text.getvalue())
 
     def read_metrics(self) -> list[dict[str, Any]]:
         """One dictionary an epoch, in order; empty where no epoch has ended.

@@ -17,16 +17,64 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from neocog.errors import NeocogError
+from neocog.errors import NeocogError, UsageError
 from neocog.files import write_atomic
 from neocog.metrics.accuracy import worst_confusions
-from neocog.recipes import RECIPES, Recipe
+from neocog.recipes import DEFAULT_FOR_DATA, RECIPES, Recipe
 from neocog.runs import Run
 
 if TYPE_CHECKING:  # it imports torch, and a list of recipes or a mistyped name needs none
     from neocog.classifier import Prediction
+    from neocog.data import Splits
+    from neocog.examine import Examination
 
+FINDING_PATHS, MOST_ROWS, MISTAKES = 3, 40, 5  # lines of a list that a terminal shows
 FEW = 100  # below this many pictures an accuracy says little
+
+
+def _bar(console: Console) -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.fields[speed]}"),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+    )
+
+
+class ReadingProgress:
+    """Shows how many pictures are decoded: a bar on a terminal, one line at the end elsewhere."""
+
+    def __init__(self, console: Console) -> None:
+        self.console, self.begin = console, time.perf_counter()
+        self.bar: Progress | None = None
+        self.done = 0
+
+    def __call__(self, done: int, total: int) -> None:
+        """Take note of what is decoded."""
+        self.done = done
+        speed = f"{done / (time.perf_counter() - self.begin):,.0f} pictures/s"
+        if self.bar is None and self.console.is_terminal:
+            self.bar = _bar(self.console)
+            self.task = self.bar.add_task("decoding", total=total, speed="")
+            self.bar.start()
+        if self.bar:
+            self.bar.update(self.task, completed=done, total=total, speed=speed)
+
+    def close(self) -> None:
+        """Take the bar away and say what was done."""
+        if self.bar:
+            self.bar.stop()
+            self.bar = None
+        if self.done:
+            seconds = time.perf_counter() - self.begin
+            self.console.print(
+                f"Decoded {self.done:,} pictures, {self.done / seconds:,.0f} a second; they are "
+                "kept for the next time.",
+                highlight=False,
+            )
+            self.done = 0
 
 
 class TrainingProgress:
@@ -34,22 +82,38 @@ class TrainingProgress:
 
     def __init__(self, console: Console, recipe: Recipe) -> None:
         self.console = console
+        self.reading = ReadingProgress(console)
         self.epochs = recipe.epochs
         self.begin = self.shown = time.perf_counter()
         self.first: int | None = None
+        self.batch_size = recipe.batch_size
         self.bar: Progress | None = None
-        if console.is_terminal:
-            self.bar = Progress(
-                TextColumn("{task.description}"),
-                BarColumn(),
-                TextColumn("{task.fields[speed]}"),
-                TimeRemainingColumn(),
-                console=console,
-                transient=True,
-            )
+        self.resumes = False
+        self._start_bar()
+
+    def _start_bar(self) -> None:
+        if self.console.is_terminal:
+            self.bar = _bar(self.console)
             self.task = self.bar.add_task("training", total=None, speed="")
             self.bar.start()
-        self.batch_size = recipe.batch_size
+
+    def on_data(self, done: int, total: int, splits: "Splits | None") -> None:
+        """Take note of pictures that are decoded, and of what came of them."""
+        if splits is None:
+            if self.bar:
+                self.bar.stop()  # two bars at a time are none
+                self.bar = None
+                self.resumes = True
+            self.reading(done, total)
+            return
+        self.reading.close()
+        if self.resumes:
+            self._start_bar()
+        if splits.name in DEFAULT_FOR_DATA:
+            return  # published, and nothing about it is new
+        sizes = ", ".join(f"{name} {len(part):,}" for name, part in splits.parts.items())
+        self.console.print(f"{splits.name}: {sizes} ({splits.note})", highlight=False, markup=False)
+        show_findings(self.console, [f for f in splits.findings if f["severity"] != "note"])
 
     def __call__(self, step: int, steps: int, line: dict[str, Any] | None) -> None:
         """Take note of a step, and of an epoch's line at its end."""
@@ -72,6 +136,8 @@ class TrainingProgress:
 
 
 def _epoch_line(line: dict[str, Any], epochs: int) -> str:
+    if line["epoch"] == 0:
+        return _head_line(line)
     shown = [f"epoch {line['epoch']:>{len(str(epochs))}}/{epochs}"]
     shown.append(f"train loss {line['train/loss']:.4f} accuracy {line['train/accuracy']:.2%}")
     if "validation/loss" in line:
@@ -82,6 +148,93 @@ def _epoch_line(line: dict[str, Any], epochs: int) -> str:
     if "train/accuracy_after" in line:
         shown.append(f"train accuracy after it {line['train/accuracy_after']:.3%}")
     return "  ".join([*shown, f"{line['time_seconds']:.1f} s"])
+
+
+def _head_line(line: dict[str, Any]) -> str:
+    text = (
+        f"Last layer fitted to the network's features in {line['head_seconds']:.1f} s (features "
+        f"{line['features_seconds']:.1f} s): train {line['train/accuracy']:.2%}"
+    )
+    if "validation/accuracy" in line:
+        text += f", validation {line['validation/accuracy']:.2%}"
+    return f"{text}; penalty {line['head/penalty']:.2g} by {line['head/chosen_by']}"
+
+
+def check_data_is_named(recipe: Recipe) -> None:
+    """Raise UsageError where a recipe for a person's own pictures is given none."""
+    if recipe.data == "PHOTOS":
+        raise UsageError(
+            f"The recipe {recipe.name} is for your own pictures, and none are named.",
+            f"For example: neocog train photos/ --recipe {recipe.name}",
+        )
+
+
+def show_freed(console: Console, count: int) -> None:
+    """How much room the decoded pictures took."""
+    console.print(f"{count / 1e6:,.1f} MB of decoded pictures deleted.", highlight=False)
+
+
+def show_findings(console: Console, findings: Sequence[dict[str, Any]]) -> None:
+    """What is wrong with a data set: a line each, with the first of the pictures."""
+    colours = {"error": "red", "warning": "yellow", "note": "dim"}
+    for finding in findings:
+        severity = finding["severity"]
+        console.print(
+            f"[{colours[severity]}]{severity}[/] {escape(finding['message'])}",
+            highlight=False,
+            soft_wrap=True,
+        )
+        shown = finding["paths"][: FINDING_PATHS if severity != "note" else 0]
+        more = finding["count"] - len(shown)
+        for path in shown:
+            console.print(f"    {path}", highlight=False, markup=False, soft_wrap=True)
+        if shown and more > 0:
+            console.print(f"    and {more:,} more", highlight=False)
+
+
+def show_data(console: Console, found: "Examination", sheets: Sequence[Path]) -> None:
+    """A data set's pictures by class and split, what they are like, and what is wrong."""
+    values = found.to_json()
+    title = f"{found.data}: {values['used']:,} of {values['n']:,} pictures are fit for use"
+    console.print(escape(title), style="bold", highlight=False, soft_wrap=True)
+    table = Table()
+    table.add_column("class")
+    for split in values["splits"]:
+        table.add_column(split, justify="right")
+    for name in values["classes"][:MOST_ROWS]:
+        table.add_row(escape(name), *(f"{n[name]:,}" for n in values["splits"].values()))
+    if len(values["classes"]) > MOST_ROWS:
+        table.add_row(
+            f"and {len(values['classes']) - MOST_ROWS:,} more", *[""] * len(values["splits"])
+        )
+    table.add_row("[bold]all[/bold]", *(f"{sum(n.values()):,}" for n in values["splits"].values()))
+    console.print(table)
+    sizes = " to ".join(
+        f"{width:,} x {height:,}"
+        for width, height in (values["sizes"][k] for k in ("least", "most"))
+    )
+    kinds = ", ".join(f"{n:,} {kind}" for kind, n in values["formats"].items())
+    modes = ", ".join(f"{n:,} {mode}" for mode, n in values["modes"].items())
+    console.print(f"{sizes} pixels; {kinds}; {modes}", highlight=False)
+    show_findings(console, values["findings"])
+    if sheets:
+        console.print(f"Contact sheets: {sheets[0].parent}", highlight=False, soft_wrap=True)
+    if not found.sound:
+        out = [
+            f for f in values["findings"] if f["severity"] == "error" and "left out" in f["message"]
+        ]
+        then = "; `neocog train` leaves those pictures out" if out else ""
+        console.print(f"What is red would make a number wrong{then}.", highlight=False)
+
+
+def show_normalization(console: Console, found: dict[str, Any]) -> None:
+    """The numbers, and how they came about."""
+    console.print(" ".join(f"{x:.4f}" for x in found["normalized"]), highlight=False)
+    console.print(
+        f"Each less the mean {found['mean']:.4g}, divided by the standard deviation "
+        f"{found['std']:.4g} (of a sample: n - 1).",
+        highlight=False,
+    )
 
 
 def show_evaluation(console: Console, result: dict[str, Any]) -> None:
@@ -113,6 +266,22 @@ def show_evaluation(console: Console, result: dict[str, Any]) -> None:
     if worst:
         cells = [f"{names[i]} taken for {names[j]} ({count}x)" for i, j, count in worst]
         console.print("Worst confusions: " + escape(", ".join(cells)), highlight=False)
+    for row in result["mistakes"][:MISTAKES]:
+        console.print(
+            f"  {row['path']}: {row['predicted']} {row['probability']:.1%}, is {row['label']}",
+            highlight=False,
+            markup=False,
+            soft_wrap=True,
+        )
+    if result["mistakes"]:
+        console.print("The most confident mistakes; more in the run's plots.", highlight=False)
+    if "folds" in result:
+        folds = result["folds"]
+        console.print(
+            f"Over {folds['n']} folds of train and validation: {folds['mean']:.2%} "
+            f"± {folds['std']:.2%} (mean and standard deviation)",
+            highlight=False,
+        )
     for note in result["notes"]:
         console.print(f"[bold]Note:[/bold] {escape(note)}", highlight=False)
 
@@ -131,11 +300,12 @@ def _show_rejection(console: Console, rejection: Sequence[dict[str, Any]]) -> No
 def show_trained(console: Console, run: Run, result: dict[str, Any]) -> None:
     """Where the run is, what was kept and how long it took, and the commands to type next."""
     seconds = result["time_seconds"]
+    kept = f"Kept epoch {result['selected_epoch']} of {result['epochs']}, selected by "
+    kept += f"{result['selected_by']}. {result['parameters']:,} parameters, trained in "
+    if not result["epochs"]:
+        kept = "Trained the last layer alone in "
     console.print(
-        f"Kept epoch {result['selected_epoch']} of {result['epochs']}, selected by "
-        f"{result['selected_by']}. Trained {result['parameters']:,} parameters in "
-        f"{seconds['training']:.1f} s ({seconds['total']:.1f} s in all).",
-        highlight=False,
+        f"{kept}{seconds['training']:.1f} s ({seconds['total']:.1f} s in all).", highlight=False
     )
     console.print(
         f"Run folder: {run.path} (curves, confusions and mistakes in {run.plots_folder})",
@@ -151,6 +321,11 @@ def show_trained(console: Console, run: Run, result: dict[str, Any]) -> None:
         (f"{neocog} train mnist", "train on the full MNIST"),
         (f"{neocog} train FOLDER", "train on your own pictures, one folder a class"),
     ]
+    if result["data"] not in DEFAULT_FOR_DATA:
+        data = shlex.quote(result["data"])
+        commands[0] = (f"{neocog} predict {path} FOLDER --csv out.csv", "what is on your pictures")
+        commands[1] = (f"{neocog} data {data}", "what is wrong with the data")
+        commands[2] = (f"{neocog} train {data} --fine-tune", "train the whole network, not its end")
     console.print("\nNext:")
     for command, meaning in commands:
         console.print(

@@ -35,8 +35,8 @@ def test_splits_share_no_picture_and_are_the_same_each_time(name):
 
 
 def test_validation_size_is_honoured():
-    assert len(data.load("digits", validation_size=0).validation) == 0
-    assert len(data.load("digits", validation_size=99).validation) == 99
+    assert len(data.load("digits", data.Form(validation_size=0)).validation) == 0
+    assert len(data.load("digits", data.Form(validation_size=99)).validation) == 99
 
 
 def test_a_fingerprint_notices_every_change(mnist5k):

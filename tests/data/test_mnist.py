@@ -114,7 +114,7 @@ def test_the_official_files_split_as_promised():
 
 @pytest.mark.mnist
 def test_mnist5k_comes_from_the_training_half():
-    everything = data.load("mnist", validation_size=0)
+    everything = data.load("mnist", data.Form(validation_size=0))
     train = {image.tobytes() for image in everything.train.images}
     test = {image.tobytes() for image in everything.test.images}
     for part in data.load("mnist5k").parts.values():

@@ -4,6 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torchvision.transforms import v2
 
 from neocog.classifier import logits
@@ -63,7 +64,7 @@ def test_a_light_ground_is_turned_dark_where_the_rule_says_so():
     assert fitted[14, 14] > 200
 
 
-@pytest.mark.parametrize("wrong", [{"fit": "crop"}, {"mean": (0.5, 0.5)}])
+@pytest.mark.parametrize("wrong", [{"fit": "stretch"}, {"mean": (0.5, 0.5)}])
 def test_wrong_rules_are_refused(wrong):
     with pytest.raises(NeocogError):
         Preprocessing(
@@ -105,3 +106,18 @@ def test_the_answer_to_a_mirrored_picture_is_averaged_where_told():
     mirrored = logits(model, COLOUR, images.flip(2))
     found = logits(model, replace(COLOUR, mirrored=True), images)
     assert torch.allclose(found, (plain + mirrored) / 2, atol=1e-5)
+
+
+def test_crop_is_a_resize_and_the_middle_of_it():
+    """Against torchvision's Resize and CenterCrop, in one step instead of two."""
+    from torchvision.transforms import v2
+
+    rule = Preprocessing((64, 64), 3, "crop", (0.5,) * 3, (0.5,) * 3, resize=73)
+    random = np.random.default_rng(0)
+    for height, width in ((300, 200), (150, 400), (73, 73)):
+        smooth = Image.fromarray(random.integers(0, 256, (4, 4, 3), dtype=np.uint8))
+        picture = smooth.resize((width, height), Image.Resampling.BICUBIC)
+        expected = v2.CenterCrop(64)(v2.Resize(73)(picture))
+        found = rule.fit_picture(np.asarray(picture)).astype(int)
+        assert np.abs(found - np.asarray(expected)).mean() < 3
+    assert rule.fit_picture(np.asarray(picture)[:, :3]).shape == (64, 64, 3)

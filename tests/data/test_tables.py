@@ -63,16 +63,16 @@ def test_a_folder_of_tables_is_split_by_their_names(tmp_path, parquet):
     for k, (name, count) in enumerate((("train-00000-of-00002", 30), ("train-00001-of-00002", 30),
                                        ("test-00000-of-00001", 20))):  # fmt: skip
         parquet(tmp_path / "set" / f"{name}.parquet", pictures(count, k)[1], ["a", "b"])
-    splits = data.load(str(tmp_path / "set"), (0.5,) * 3, (0.5,) * 3, image_size=8)
+    splits = data.load(str(tmp_path / "set"), data.Form((0.5,) * 3, (0.5,) * 3, image_size=8))
     assert {name: len(part) for name, part in splits.parts.items()} == {
-        "train": 49, "validation": 11, "test": 20,
+        "train": 50, "validation": 10, "test": 20,
     }  # fmt: skip
 
 
 def test_one_table_is_split_in_three(tmp_path, parquet):
     file = parquet(tmp_path / "all.parquet", pictures(100)[1], ["a", "b"])
-    splits = data.load(str(file), (0.5,) * 3, (0.5,) * 3, image_size=8)
-    assert [len(part) for part in splits.parts.values()] == [70, 15, 15]
+    splits = data.load(str(file), data.Form((0.5,) * 3, (0.5,) * 3, image_size=8))
+    assert [len(part) for part in splits.parts.values()] == [68, 16, 16]
 
 
 def test_a_table_without_notes_is_read_by_its_types(tmp_path, parquet):

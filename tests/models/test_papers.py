@@ -75,10 +75,8 @@ def test_alexnet_of_2012_has_the_papers_maps():
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("name", [n for n in MODELS if MODELS[n].num_classes == 1000])
+@pytest.mark.parametrize("name", [n for n in MODELS if MODELS[n].torchvision])
 def test_torchvisions_networks_have_its_parameters_and_names(name):
-    if name == "alexnet-2012":
-        pytest.skip("torchvision has the form of 2014")
     with torch.device("meta"):
         ours = models.build(name, 1000, 3, (224, 224))
         reference = theirs.get_model(name, weights=None)

@@ -6,14 +6,15 @@ from neocog import recipes
 from neocog.data import DATASETS
 from neocog.errors import UsageError
 from neocog.models import MODELS
-from neocog.recipes import RECIPES, Recipe
+from neocog.models.pretrained import has_weights
+from neocog.recipes import PRETRAINED, RECIPES, Recipe
 
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_every_recipe_names_what_exists_and_survives_json(name):
     recipe = RECIPES[name]
     assert recipe.model in MODELS
-    assert recipe.data in DATASETS or recipe.data == "FOLDER"
+    assert recipe.data in DATASETS or recipe.data == "PHOTOS"
     assert recipe.source
     assert Recipe.from_json(json.loads(json.dumps(recipe.to_json()))) == recipe
 
@@ -138,7 +139,11 @@ def test_the_recipe_that_is_not_named_is_the_networks_or_the_datas(data, model, 
 
 
 def test_every_network_is_trained_by_a_recipe():
-    assert set(MODELS) <= {recipe.model for recipe in RECIPES.values()}
+    assert set(MODELS) <= {recipe.model for recipe in RECIPES.values()} | set(PRETRAINED)
+
+
+def test_what_photos_can_begin_with_has_weights():
+    assert {name for name in MODELS if has_weights(name)} == set(PRETRAINED)
 
 
 def test_steps_and_their_schedule_belong_together():

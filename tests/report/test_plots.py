@@ -52,3 +52,25 @@ def test_the_ten_pictures_show_every_class():
     labels = np.repeat(np.arange(10), 5)
     assert sorted(labels[plots._spread(labels, 10)]) == list(range(10))
     assert len(plots._spread(labels[:3], 10)) == 3
+
+
+def test_the_batch_is_shown_as_the_network_sees_it(mnist5k):
+    from neocog import recipes
+
+    train = mnist5k.train.subset(np.arange(40))
+    for name, kept in (("lenet", True), ("mnist", False)):  # the second moves and bends them
+        figure = plots.seen_batch(recipes.get(name), train)
+        (axes,) = figure.axes
+        assert len(axes.texts) == plots.SEEN
+        sheet = np.asarray(axes.images[0].get_array())[:, :, 0]
+        windows = np.lib.stride_tricks.sliding_window_view(sheet, (28, 28))[:20, 0]
+        found = any((windows == image[:, :, 0]).all((1, 2)).any() for image in train.images)
+        assert found == kept
+
+
+def test_the_penalties_of_a_fit_are_drawn():
+    line = {
+        "head/penalties": [1, 0.1], "head/losses": [0.5, 0.2], "head/penalty": 0.1,
+        "head/chosen_by": "validation",
+    }  # fmt: skip
+    assert len(plots.penalties(line).axes[0].lines) == 2

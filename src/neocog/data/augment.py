@@ -10,6 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from neocog.data.loader import seeded
+from neocog.recipes import Recipe
+
+CROP_GROWTH = 1.15  # a crop is taken from the picture grown by this factor
 
 
 def shift(batch: Tensor, pixels: int, generator: torch.Generator, edge: str = "black") -> Tensor:
@@ -99,3 +102,47 @@ def strokes(batch: Tensor, fraction: float, generator: torch.Generator) -> Tenso
     thin = torch.minimum(torch.minimum(batch, left), up)
     u = torch.rand(len(batch), generator=generator).to(batch.device)[:, None, None, None]
     return torch.where(u < fraction, thick, torch.where(u > 1 - fraction / 2, thin, batch))
+
+
+def augmented(recipe: Recipe, pictures: Tensor, step: int, flips: Tensor | None) -> Tensor:
+    """The batch, N x H x W x C, with the random changes that (seed, step) decide.
+
+    `flips` names the pictures to mirror.
+    """
+    whole = int(recipe.augment_shift_pixels)
+    bends = (
+        recipe.augment_rotate_degrees,
+        recipe.augment_scale_fraction,
+        recipe.augment_shear_fraction,
+    )
+    fixed = recipe.augment_shift_pixels or recipe.augment_stroke_fraction
+    if not (any(bends) or fixed or recipe.augment_grow_pixels or flips is not None):
+        return pictures
+    generator = seeded(recipe.seed, step, 2)
+    batch = pictures.permute(0, 3, 1, 2).float()
+    if recipe.augment_stroke_fraction:
+        batch = strokes(batch, recipe.augment_stroke_fraction, generator)
+    if any(bends) or whole != recipe.augment_shift_pixels:
+        batch = affine(batch, generator, *bends, recipe.augment_shift_pixels)
+    elif whole:
+        batch = shift(batch, whole, generator, recipe.augment_edge)
+    if recipe.augment_grow_pixels:
+        batch = grow_and_crop(batch, recipe.augment_grow_pixels, generator)
+    if flips is not None:
+        batch = mirror(batch, flips)
+    return batch.permute(0, 2, 3, 1)
+
+
+def view(pictures: Tensor, number: int, generator: torch.Generator) -> Tensor:
+    """One view of a batch, N x H x W x C: 0 as it is, 1 mirrored, from 2 on a crop, some mirrored.
+
+    A crop is of the picture grown a little, anywhere in it.
+    """
+    if number == 0:
+        return pictures
+    if number == 1:
+        return pictures.flip(2)
+    batch = pictures.permute(0, 3, 1, 2).float()
+    grown = grow_and_crop(batch, round(CROP_GROWTH * batch.shape[2]), generator)
+    which = torch.rand(len(batch), generator=generator) < 0.5
+    return mirror(grown, which).permute(0, 2, 3, 1)

@@ -7,10 +7,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
-import platformdirs
 from numpy.typing import NDArray
 
-from neocog.download import fetch
+from neocog.download import cache, fetch
 from neocog.errors import NeocogError
 from neocog.files import write_atomic
 
@@ -23,7 +22,7 @@ def data_folders() -> list[Path]:
 
 def cache_folder() -> Path:
     """Where downloads are kept."""
-    return Path(platformdirs.user_cache_dir("neocog", appauthor=False)) / "data"
+    return cache("data")
 
 
 def fetch_set(

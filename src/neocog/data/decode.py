@@ -1,10 +1,13 @@
 """One picture file -> an upright RGB uint8 array, or one clear line about why not."""
 
+import hashlib
 import io
 import os
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +20,39 @@ MAX_BYTES = 256 * 2**20
 MAX_PIXELS = 89_000_000  # just below the size that Pillow itself begins to suspect
 # MPO, which many phones write, is opened as JPEG.
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
+EMPTY, NO_PICTURE = (
+    "the file is empty",
+    "the file is not a picture (PNG, JPEG, BMP, GIF, TIFF, WebP)",
+)
+THUMB = 32  # pixels a side of the small grey form by which near-duplicates are found
 
 Fit = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a picture's file says of it, beside its pixels.
+
+    `width` and `height` are as stored; `orientation` is EXIF's, 1 upright and 0 where the file has
+    no EXIF; `stale_exif` is set where EXIF says both that the picture must be turned and that it
+    has been. `pixels` is a digest of the upright RGB picture, by which exact duplicates are found.
+    """
+
+    width: int
+    height: int
+    mode: str
+    format: str
+    orientation: int
+    stale_exif: bool
+    pixels: str
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """Without Pillow's warnings about cosmetic faults: what matters is refused."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def read_pictures(
@@ -33,10 +66,8 @@ def read_pictures(
         except NeocogError as error:
             return error.message
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of Pillow's, on cosmetic faults; what matters is refused
-        with ThreadPoolExecutor(os.cpu_count()) as pool:  # it decodes outside the interpreter lock
-            return list(pool.map(read, sources))
+    with quietly(), ThreadPoolExecutor(os.cpu_count()) as pool:  # Pillow frees the interpreter lock
+        return list(pool.map(read, sources))
 
 
 def read_picture(source: Path | bytes, shrink_to: int | None = None) -> NDArray[np.uint8]:
@@ -48,7 +79,37 @@ def read_picture(source: Path | bytes, shrink_to: int | None = None) -> NDArray[
     no smaller than that. Raises NeocogError with one line: missing, empty, too large, truncated, or
     no picture at all.
     """
-    data = _read_bytes(source)
+    with _opened(read_bytes(source), shrink_to) as image:
+        return _to_rgb(ImageOps.exif_transpose(image))
+
+
+def examine(data: bytes, shrink_to: int) -> tuple[NDArray[np.uint8], Facts, NDArray[np.uint8]]:
+    """`read_picture` of bytes, with the file's facts and the picture in grey, THUMB x THUMB.
+
+    Raises as `read_picture` does.
+    """
+    with _opened(data, None) as image:
+        stored, mode, kind = image.size, image.mode, str(image.format)
+        exif = image.getexif()
+        orientation = int(exif.get(0x0112, 1) or 1) if exif else 0
+        detail = exif.get_ifd(0x8769) if orientation > 4 else {}
+        noted = (detail.get(0xA002), detail.get(0xA003))
+        # EXIF notes the size that the camera stored; with its sides exchanged a program has turned
+        # the pixels and has forgotten to say so.
+        stale = orientation > 4 and stored[0] != stored[1] and noted == (stored[1], stored[0])
+        _draft(image, shrink_to)
+        picture = _to_rgb(ImageOps.exif_transpose(image))
+    digest = hashlib.blake2b(repr(picture.shape).encode(), digest_size=8)
+    digest.update(np.ascontiguousarray(picture).data)
+    grey = Image.fromarray(picture).convert("L")
+    thumb = grey.resize((THUMB, THUMB), Image.Resampling.BOX, reducing_gap=2.0)
+    facts = Facts(*stored, mode, kind, orientation, stale, digest.hexdigest())
+    return picture, facts, np.asarray(thumb)
+
+
+@contextmanager
+def _opened(data: bytes, shrink_to: int | None) -> Iterator[Image.Image]:
+    """The picture in `data`, its header read; whatever goes wrong becomes a line."""
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:
@@ -56,9 +117,9 @@ def read_picture(source: Path | bytes, shrink_to: int | None = None) -> NDArray[
                     f"the picture has {image.width:,} x {image.height:,} pixels, more than the "
                     f"{MAX_PIXELS // 10**6} million that are read"
                 )
-            if shrink_to and image.format in ("JPEG", "MPO"):
-                image.draft(None, (shrink_to, shrink_to))
-            return _to_rgb(ImageOps.exif_transpose(image))
+            if shrink_to:
+                _draft(image, shrink_to)
+            yield image
     except NeocogError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
@@ -67,12 +128,20 @@ def read_picture(source: Path | bytes, shrink_to: int | None = None) -> NDArray[
             "are read (a decompression bomb?)"
         ) from None
     except UnidentifiedImageError:
-        raise NeocogError("the file is not a picture (PNG, JPEG, BMP, GIF, TIFF, WebP)") from None
+        raise NeocogError(NO_PICTURE) from None
     except Exception as error:  # hostile files make Pillow's decoders raise nearly anything
         raise NeocogError(f"the picture is damaged or truncated ({error})") from None
 
 
-def _read_bytes(source: Path | bytes) -> bytes:
+def _draft(image: Image.Image, shrink_to: int) -> None:
+    if image.format in ("JPEG", "MPO"):
+        image.draft(None, (shrink_to, shrink_to))
+
+
+def read_bytes(source: Path | bytes | Callable[[], bytes]) -> bytes:
+    """What a file or an archive's member holds. Raises NeocogError: missing, empty, too large."""
+    if callable(source):
+        source = source()
     if isinstance(source, Path):
         try:
             with source.open("rb") as file:
@@ -82,7 +151,7 @@ def _read_bytes(source: Path | bytes) -> bytes:
         except OSError as error:
             raise NeocogError(f"the file cannot be read ({error.strerror})") from None
     if not source:
-        raise NeocogError("the file is empty")
+        raise NeocogError(EMPTY)
     if len(source) > MAX_BYTES:
         raise NeocogError(f"the file is larger than {MAX_BYTES // 2**20} MB")
     return source

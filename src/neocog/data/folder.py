@@ -1,20 +1,11 @@
-"""A folder of class folders, one picture a file, with or without train and test folders above."""
+"""A folder of class folders, or a zip or tar file of one, one picture a file."""
 
-from collections.abc import Callable
+import os
 from pathlib import Path
 
-import numpy as np
-
-from neocog.data.decode import SUFFIXES, read_pictures
-from neocog.data.images import ImageSet
-from neocog.data.preprocess import Preprocessing
+from neocog.data.archive import members
+from neocog.data.listing import SUFFIXES, Listing, Picture, arrange, is_litter
 from neocog.errors import NeocogError
-
-SPLIT_NAMES = {
-    "train": ("train", "training"),
-    "validation": ("val", "valid", "validation"),
-    "test": ("test", "testing", "eval"),
-}
 
 
 def list_pictures(folder: Path) -> list[Path]:
@@ -22,74 +13,59 @@ def list_pictures(folder: Path) -> list[Path]:
     found = (
         path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file()
     )
-    return sorted(p for p in found if not _is_litter(p.relative_to(folder)))
+    return sorted(p for p in found if not is_litter(p.relative_to(folder).as_posix()))
 
 
-def split_folders(folder: Path) -> dict[str, Path]:
-    """The folders of `folder` by split, where they are splits by their names; else empty.
+def read_folder(folder: Path) -> Listing:
+    """What a folder of class folders holds, with or without train and test folders above them.
 
-    They are where every folder in it has such a name and one is the train folder: a class may well
-    be called "train".
+    Classes are in the order of their names. A link to a file or folder outside is left out. Raises
+    NeocogError where there are no pictures in class folders.
     """
-    known = {name: split for split, names in SPLIT_NAMES.items() for name in names}
-    names = class_names(folder)
-    if not all(name.lower() in known for name in names):
-        return {}
-    found = {known[name.lower()]: folder / name for name in names}
-    return found if "train" in found else {}
-
-
-def class_names(folder: Path) -> list[str]:
-    """The class folders of `folder`, in the order of their names."""
-    return sorted(p.name for p in folder.iterdir() if p.is_dir() and not _is_litter(Path(p.name)))
-
-
-def _is_litter(path: Path) -> bool:
-    return any(part.startswith(".") or part == "__MACOSX" for part in path.parts)
-
-
-def read_folder(
-    folder: Path,
-    preprocessing: Preprocessing,
-    skipped: Callable[[Path, str], None],
-    classes: tuple[str, ...] = (),
-    under: str = "",
-) -> ImageSet:
-    """The pictures of `folder`/CLASS/*, fitted by `preprocessing`.
-
-    Labels count `classes`, by default the class folders in their names' order. `under` is put
-    before the pictures' paths. A picture that cannot be read, or is a link to a file outside the
-    folder, is left out and told to `skipped` with the reason. Raises NeocogError where there are no
-    readable pictures in class folders.
-    """
-    classes = classes or tuple(class_names(folder))
     root = folder.resolve()
-    files = [
-        (label, path)
-        for label, name in enumerate(classes)
-        for path in (list_pictures(folder / name) if (folder / name).is_dir() else ())
-    ]
-
-    inside = []
-    for label, path in files:
-        if path.resolve().is_relative_to(root):
-            inside.append((label, path))
-        else:
-            skipped(path, "it is a link to a file outside the folder")
-    results = read_pictures(
-        (path for _, path in inside), preprocessing.fit_picture, preprocessing.shrink_to
-    )
-    images, labels, paths = [], [], []
-    for (label, path), result in zip(inside, results, strict=True):
-        if isinstance(result, str):
-            skipped(path, result)
-            continue
-        images.append(result)
-        labels.append(label)
-        paths.append(str(Path(under) / path.relative_to(folder)))
-    if not images:
+    files: dict[str, Path] = {}
+    outside: list[tuple[str, str]] = []
+    for above, folders, names in os.walk(folder, followlinks=False):
+        for name in [*names, *(f for f in folders if (Path(above) / f).is_symlink())]:
+            path = Path(above) / name
+            shown = path.relative_to(folder).as_posix()
+            if is_litter(shown):
+                continue
+            if path.is_symlink() and not path.resolve().is_relative_to(root):
+                outside.append(("link", shown))
+            elif path.is_file():
+                files[shown] = path
+        folders[:] = sorted(f for f in folders if not is_litter(f))
+        if not folders and not names and above != str(folder):
+            outside.append(("empty_folder", Path(above).relative_to(folder).as_posix()))
+    if outside and not files:
         raise NeocogError(
-            f"{folder} holds no pictures in class folders that can be read.",
-            f"Expected {folder / 'CLASS' / 'picture.png'}: one folder a class.",
+            f"{folder} holds only links to files outside, which are not followed.",
+            "Copy the pictures into it, or list them in a CSV file: path,label",
         )
-    return ImageSet(np.stack(images), np.array(labels, dtype=np.int64), classes, tuple(paths))
+    places, left_out = arrange(files, folder)
+    pictures = [
+        Picture(p.name, p.label, files[p.name], _stamp(files[p.name]), p.split) for p in places
+    ]
+    return Listing(folder, pictures, _classes(pictures), [*outside, *left_out])
+
+
+def read_archive(path: Path) -> Listing:
+    """What a zip or tar file of class folders holds; as `read_folder`, read in place."""
+    found, outside = members(path)
+    by_name = {member.name: member for member in found}
+    places, left_out = arrange(by_name, path)
+    pictures = [
+        Picture(p.name, p.label, by_name[p.name].read, by_name[p.name].stamp, p.split)
+        for p in places
+    ]
+    return Listing(path, pictures, _classes(pictures), [*outside, *left_out])
+
+
+def _classes(pictures: list[Picture]) -> tuple[str, ...]:
+    return tuple(sorted({picture.label for picture in pictures}))
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    facts = path.stat()
+    return facts.st_size, facts.st_mtime_ns

@@ -1,7 +1,8 @@
 """Pictures and labels in memory: `ImageSet`, and the three of them that make `Splits`."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,18 +10,50 @@ from numpy.typing import NDArray
 from neocog.data.preprocess import Preprocessing
 
 
+class Rows:
+    """Some pictures of a file that is too large for memory: what is asked for is read.
+
+    `rows` are their places in `images`, N x H x W x C. Indexing gives an array; `take` gives fewer
+    of them, still unread.
+    """
+
+    def __init__(self, images: NDArray[np.uint8], rows: NDArray[np.int64]) -> None:
+        self.images, self.rows = images, rows
+        self.shape = (len(rows), *images.shape[1:])
+        self.dtype, self.ndim = images.dtype, images.ndim
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, which: Any) -> NDArray[np.uint8]:
+        return np.asarray(self.images[self.rows[which]])
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        return np.asarray(self[:], dtype=dtype)
+
+    def take(self, which: NDArray[np.int64]) -> "Rows":
+        """The pictures at `which`, unread."""
+        return Rows(self.images, self.rows[which])
+
+
+Images = NDArray[np.uint8] | Rows
+
+
 @dataclass(frozen=True)
 class ImageSet:
     """Pictures of one size with their labels.
 
     `images` is uint8, N x H x W x C; `labels` is int64, N, an index into `classes`; `paths` are the
-    pictures' files where they came from files, else empty.
+    pictures' files where they came from files, else empty. Pictures that must not be parted by a
+    split, near-duplicates among them, have the same number in `groups`; empty means that there are
+    none.
     """
 
-    images: NDArray[np.uint8]
+    images: Images
     labels: NDArray[np.int64]
     classes: tuple[str, ...]
     paths: tuple[str, ...] = ()
+    groups: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
 
     def __post_init__(self) -> None:
         assert self.images.dtype == np.uint8 and self.images.ndim == 4, "images: uint8 NHWC"
@@ -33,12 +66,16 @@ class ImageSet:
     def subset(self, indices: NDArray[np.int64]) -> "ImageSet":
         """The pictures at `indices`, in that order."""
         paths = tuple(self.paths[i] for i in indices) if self.paths else ()
-        return ImageSet(self.images[indices], self.labels[indices], self.classes, paths)
+        groups = self.groups[indices] if len(self.groups) else self.groups
+        rows = self.images
+        images = rows.take(indices) if isinstance(rows, Rows) else rows[indices]
+        return ImageSet(images, self.labels[indices], self.classes, paths, groups)
 
     def fingerprint(self) -> str:
         """Sixteen hexadecimal digits that depend on pictures, labels, classes and order."""
         digest = hashlib.sha256(repr((self.images.shape, self.classes)).encode())
-        digest.update(np.ascontiguousarray(self.images).data)
+        for begin in range(0, len(self), 1024):
+            digest.update(np.ascontiguousarray(self.images[begin : begin + 1024]).data)
         digest.update(np.ascontiguousarray(self.labels).data)
         return digest.hexdigest()[:16]
 
@@ -48,7 +85,7 @@ class Splits:
     """A data set, split: what is trained on, what is chosen by, and what is judged by.
 
     `preprocessing` makes the network's input from these pictures and from new ones. `note` says in
-    a sentence how the split was made.
+    a sentence how the split was made; `findings` what is wrong with the data, as `doctor` gives it.
     """
 
     name: str
@@ -57,6 +94,7 @@ class Splits:
     test: ImageSet
     preprocessing: Preprocessing
     note: str
+    findings: tuple[dict[str, Any], ...] = ()
 
     @property
     def parts(self) -> dict[str, ImageSet]:
@@ -73,6 +111,7 @@ class Splits:
         return {
             "name": self.name,
             "note": self.note,
+            "findings": [{k: f[k] for k in ("kind", "count", "message")} for f in self.findings],
             "classes": list(self.classes),
             "image_shape": list(self.train.images.shape[1:]),
             "sizes": {name: len(split) for name, split in self.parts.items()},

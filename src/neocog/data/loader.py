@@ -5,12 +5,18 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from neocog.data.images import ImageSet
+from neocog.data.images import ImageSet, Rows
 
 
-def to_device(split: ImageSet, device: torch.device) -> tuple[Tensor, Tensor]:
-    """The pictures (uint8, N x H x W x C) and labels (int64, N) of a split, on the device."""
-    return torch.tensor(split.images, device=device), torch.tensor(split.labels, device=device)
+def to_device(split: ImageSet, device: torch.device) -> tuple[Tensor | Rows, Tensor]:
+    """The pictures (uint8, N x H x W x C) and labels (int64, N) of a split, on the device.
+
+    Pictures that are too many for memory stay where they are.
+    """
+    labels = torch.tensor(split.labels, device=device)
+    if isinstance(split.images, Rows):
+        return split.images, labels
+    return torch.tensor(split.images, device=device), labels
 
 
 def seeded(*key: int) -> torch.Generator:
@@ -43,14 +49,22 @@ def cuts(count: int, batch_size: int) -> list[tuple[int, int]]:
 
 
 def batches(
-    images: Tensor, labels: Tensor, indices: Tensor, cuts: list[tuple[int, int]], first: int = 0
+    images: Tensor | Rows,
+    labels: Tensor,
+    indices: Tensor,
+    cuts: list[tuple[int, int]],
+    first: int = 0,
 ) -> Iterator[tuple[int, Tensor, Tensor]]:
     """(number, images, labels) of the batches that `indices` make, from batch `first` on.
 
     Nothing is copied but the batch itself.
     """
-    indices = indices.to(images.device)
+    indices = indices.to(labels.device)
     for number, (begin, end) in enumerate(cuts[first:], start=first):
         chosen = indices[begin:end]
-        # index_select copies rows; indexing with [] walks single bytes, ten times slower.
-        yield number, images.index_select(0, chosen), labels.index_select(0, chosen)
+        if isinstance(images, Rows):
+            pictures = torch.from_numpy(images[chosen.cpu().numpy()]).to(labels.device)
+        else:
+            # index_select copies rows; indexing with [] walks single bytes, ten times slower.
+            pictures = images.index_select(0, chosen)
+        yield number, pictures, labels.index_select(0, chosen)

@@ -13,7 +13,7 @@ from neocog.errors import NeocogError
 if TYPE_CHECKING:
     import torch
 
-FITS = ("digit", "square")
+FITS = ("digit", "square", "crop")
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,10 @@ class Preprocessing:
     still uint8: the form that data sets are held in. `normalize` then makes the floats. `fit` is
     the rule: `digit` finds the ink, either polarity, and centres it in a `box` as MNIST did;
     `square` pads to a square with the border's colour and shrinks, and with `dark_background` turns
-    pictures on a light ground into negatives. `mean` and `std` are of pictures scaled to 0..1.
-    With `mirrored` the answer to a picture is the mean of those to it and to its mirror image.
+    pictures on a light ground into negatives; `crop` brings the short side to `resize` pixels and
+    takes the middle, as networks for photos are used. `mean` and `std` are of pictures scaled to
+    0..1. With `mirrored` the answer to a picture is the mean of those to it and to its mirror
+    image.
     """
 
     image_size: tuple[int, int]
@@ -36,6 +38,7 @@ class Preprocessing:
     box: int = 20
     dark_background: bool = False
     mirrored: bool = False
+    resize: int = 0
 
     def __post_init__(self) -> None:
         if self.fit not in FITS:
@@ -73,7 +76,10 @@ class Preprocessing:
             from neocog.data.ink import find_digit  # scipy: only where a picture is read
 
             return find_digit(picture, height, self.box)[:, :, None]
-        fitted = _square(picture, height, width)
+        if self.fit == "crop":
+            fitted = _crop(picture, height, width, self.resize)
+        else:
+            fitted = _square(picture, height, width)
         if self.channels == 3:
             return fitted
         grey = _grey(fitted)
@@ -152,6 +158,17 @@ def _grey(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
     ).all():
         return picture[:, :, 0]
     return np.asarray(Image.fromarray(picture).convert("L"))
+
+
+def _crop(picture: NDArray[np.uint8], height: int, width: int, resize: int) -> NDArray[np.uint8]:
+    """Resize so that the short side is `resize`, and cut height x width out of the middle."""
+    high, wide = picture.shape[:2]
+    scale = max(resize / min(high, wide), height / high, width / wide)
+    tall, broad = height / scale, width / scale
+    top, left = (high - tall) / 2, (wide - broad) / 2
+    box = (max(0.0, left), max(0.0, top), min(wide, left + broad), min(high, top + tall))
+    small = Image.fromarray(picture).resize((width, height), Image.Resampling.BILINEAR, box)
+    return np.asarray(small)
 
 
 def _square(picture: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:

@@ -1,6 +1,9 @@
-"""Parquet tables in the Hugging Face image layout: a column of encoded pictures, one of labels."""
+"""Tables of pictures: CSV with their paths, Parquet (the Hugging Face layout) with their bytes."""
 
+import csv
+import io
 import json
+import zlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,8 +13,8 @@ from numpy.typing import NDArray
 
 from neocog.data.cache import remembered
 from neocog.data.decode import read_pictures
-from neocog.data.folder import SPLIT_NAMES
 from neocog.data.images import ImageSet
+from neocog.data.listing import SPLIT_NAMES, SPLIT_OF, Listing, Picture
 from neocog.data.preprocess import Preprocessing
 from neocog.errors import NeocogError
 
@@ -19,6 +22,13 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
+# What the columns of a CSV file may be called, in lower case.
+COLUMNS = {
+    "path": ("path", "file", "filename", "image", "picture"),
+    "label": ("label", "class", "category"),
+    "split": ("split", "set", "subset"),
+    "group": ("group",),
+}
 DECODING = 1  # counted up where the same files and rule give other pixels: what was kept is stale
 
 
@@ -33,6 +43,94 @@ class Table:
     pictures: list[bytes]
     labels: NDArray[np.int64]
     classes: tuple[str, ...]
+
+
+def list_parquet(path: Path) -> Listing:
+    """The pictures of a Parquet file or folder. Raises as `read_parquet` does."""
+    tables = read_parquet(path)
+    if "train" not in tables and len(tables) > 1:
+        raise NeocogError(
+            f"{path} has tables of {' and '.join(tables)}, and none to train on.",
+            f"Expected {path / 'train-00000-of-00001.parquet'}",
+        )
+    several = len(tables) > 1
+    pictures = [
+        Picture(
+            path=f"{split} row {row}" if several else f"row {row}",
+            label=table.classes[label],
+            source=content,
+            stamp=(len(content), zlib.crc32(content)),
+            split=split if several else None,
+        )
+        for split, table in tables.items()
+        for row, (content, label) in enumerate(zip(table.pictures, table.labels, strict=True))
+    ]
+    return Listing(path, pictures, next(iter(tables.values())).classes)
+
+
+def list_csv(path: Path) -> Listing:
+    """The pictures that a CSV file names: columns path and label, and split and group if it likes.
+
+    Paths are relative to the file's folder; commas, semicolons or tabs part the columns. Raises
+    NeocogError for a file without such columns or without a picture that is there.
+    """
+    rows = _csv_rows(path)
+    pictures, left_out = [], []
+    for number, row in rows:
+        name, label = row.get("path", ""), row.get("label", "")
+        file = path.parent / name
+        if not name or not label:
+            left_out.append(("no_label", name or f"line {number}"))
+        elif not file.is_file():
+            left_out.append(("missing", name))
+        else:
+            facts = file.stat()
+            split = row.get("split", "").lower()
+            if split and split not in SPLIT_OF:
+                raise NeocogError(
+                    f"{path}, line {number}: there is no split {split!r}.",
+                    f"Known: {', '.join(SPLIT_OF)}.",
+                )
+            stamp = (facts.st_size, facts.st_mtime_ns)
+            group = row.get("group") or None
+            pictures.append(Picture(name, label, file, stamp, SPLIT_OF.get(split), group))
+    if not pictures:
+        raise NeocogError(
+            f"{path} names no labelled picture that is there ({len(rows):,} rows).",
+            f"Paths are relative to {path.parent.resolve()}.",
+        )
+    if any(picture.split for picture in pictures):  # what is not said to be held out is not
+        pictures = [replace(p, split=p.split or "train") for p in pictures]
+    return Listing(path, pictures, tuple(sorted({p.label for p in pictures})), left_out)
+
+
+def _csv_rows(path: Path) -> list[tuple[int, dict[str, str]]]:
+    """(line number, what it says by our names of the columns) of every row that is not empty."""
+    raw = path.read_bytes()
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        text = raw.decode("gb18030", errors="replace")  # as Chinese spreadsheets save it
+    head = text.partition("\n")[0]
+    delimiter = max(",;\t", key=head.count)
+    table = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    names = [name.strip().lower() for name in next(table, [])]
+    found = {
+        ours: place
+        for ours, theirs in COLUMNS.items()
+        for place in [next((names.index(name) for name in theirs if name in names), None)]
+        if place is not None
+    }
+    if not {"path", "label"} <= set(found):
+        raise NeocogError(
+            f"{path} has the columns {', '.join(names) or '(none)'}.",
+            "Expected a first line path,label and, if you like, split and group.",
+        )
+    return [
+        (table.line_num, {k: row[place].strip() for k, place in found.items() if place < len(row)})
+        for row in table
+        if any(row)
+    ]
 
 
 def is_parquet(path: Path) -> bool:

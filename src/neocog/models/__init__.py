@@ -16,7 +16,7 @@ class Network:
 
     `location` is "module:name" below `neocog.models`; the module, and torch with it, is imported
     when the network is built. `input` (channels x height x width) and `num_classes` are what the
-    network was made for.
+    network was made for. `torchvision` says that the network and its ImageNet weights are theirs.
     """
 
     location: str
@@ -24,9 +24,17 @@ class Network:
     paper: str
     input: str
     num_classes: int = 10
+    torchvision: bool = False
 
 
 _GREY, _SMALL, _IMAGENET = "1 x 28 x 28", "3 x 32 x 32", "3 x 224 x 224"
+
+
+def _theirs(location: str, year: int, paper: str) -> Network:
+    """A network of torchvision's, made for ImageNet."""
+    return Network(location, year, paper, _IMAGENET, 1000, torchvision=True)
+
+
 _LENET = "LeCun et al.: document recognition"
 _SIMPLICITY = "Springenberg et al.: striving for simplicity"
 _RESNET = "He et al.: deep residual learning"
@@ -61,20 +69,31 @@ MODELS: dict[str, Network] = {
         "3 x 227 x 227",
         1000,
     ),
-    "alexnet": Network(
-        "alexnet:alexnet", 2014, "Krizhevsky: one weird trick (torchvision's form)", _IMAGENET, 1000
-    ),
+    "alexnet": _theirs("alexnet:alexnet", 2014, "Krizhevsky: one weird trick (torchvision's form)"),
     **{
-        f"vgg{kind}": Network(f"vgg:vgg{kind}", 2015, _VGG, _IMAGENET, 1000)
+        f"vgg{kind}": _theirs(f"vgg:vgg{kind}", 2015, _VGG)
         for kind in ("11", "13", "16", "19", "11_bn", "13_bn", "16_bn", "19_bn")
     },
     **{
-        f"resnet{layers}": Network(f"resnet:resnet{layers}", 2016, _RESNET, _IMAGENET, 1000)
+        f"resnet{layers}": _theirs(f"resnet:resnet{layers}", 2016, _RESNET)
         for layers in (18, 34, 50, 101, 152)
     },
-    "squeezenet1_1": Network(
-        "squeezenet:squeezenet1_1", 2016, "Iandola et al.: SqueezeNet", _IMAGENET, 1000
+    "squeezenet1_1": _theirs("squeezenet:squeezenet1_1", 2016, "Iandola et al.: SqueezeNet"),
+    **{
+        f"mobilenet_v3_{size}": _theirs(
+            f"mobilenet:mobilenet_v3_{size}", 2019, "Howard et al.: searching for MobileNetV3"
+        )
+        for size in ("small", "large")
+    },
+    "efficientnet-lite0": Network(
+        "efficientnet_lite:EfficientNetLite0",
+        2020,
+        "Tan, Le: EfficientNet (Liu's Lite form)",
+        _IMAGENET,
+        1000,
     ),
+    "vit_b_16": _theirs("vit:vit_b_16", 2021, "Dosovitskiy et al.: an image is worth 16x16 words"),
+    "convnext_tiny": _theirs("convnext:convnext_tiny", 2022, "Liu et al.: a ConvNet for the 2020s"),
 }
 
 
@@ -87,6 +106,8 @@ def describe(name: str) -> Network:
     """The entry of a network or of a layer pattern. Raises UsageError for an unknown name."""
     if name in MODELS:
         return MODELS[name]
+    if name.startswith("timm/"):
+        return Network("wrapped:from_timm", 2026, "a network of timm's", _IMAGENET, 1000)
     if is_pattern(name):
         return Network("pattern:build", 2026, "a layer pattern of yours", _GREY)
     raise unknown("network", name, MODELS)
@@ -97,11 +118,16 @@ def build(
 ) -> "nn.Module":
     """A new network with random weights: N x C x H x W floats to N x K logits.
 
-    `name` is in `MODELS`, or a layer pattern (see `neocog.models.pattern`). `image_size` is
-    (height, width). Random weights come from torch's global generator. Raises UsageError for an
-    unknown name, a pattern that cannot be read or pictures that the network does not take.
+    `name` is in `MODELS`, or timm/NAME, or a layer pattern (see `neocog.models.pattern`).
+    `image_size` is (height, width). Random weights come from torch's global generator. Raises
+    UsageError for an unknown name, a pattern that cannot be read or pictures that the network does
+    not take.
     """
     network = describe(name)
+    if name.startswith("timm/"):
+        from neocog.models.wrapped import from_timm
+
+        return from_timm(name.removeprefix("timm/"))(num_classes, in_channels, image_size)
     if name not in MODELS:
         from neocog.models import pattern
 

@@ -114,8 +114,8 @@ def layers(model: nn.Module, size: tuple[int, int, int]) -> list[Layer]:
     found: list[Layer] = []
     met: dict[str, int] = {}
 
-    def note(name: str, module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        given = inputs[0]
+    def note(name: str, module: nn.Module, inputs: tuple[Tensor, ...], made: Any) -> None:
+        given, output = inputs[0], made[0] if isinstance(made, tuple) else made
         assert isinstance(given, _Seen) and isinstance(output, _Seen)
         kernel, stride, dilation = _window(module, given, output)
         output.field = max(output.field, given.field + (kernel - 1) * dilation * given.jump)
@@ -139,7 +139,7 @@ def layers(model: nn.Module, size: tuple[int, int, int]) -> list[Layer]:
     hooks = [
         module.register_forward_hook(lambda m, i, o, name=name: note(name, m, i, o))
         for name, module in model.named_modules()
-        if not list(module.children()) and not isinstance(module, nn.Identity)
+        if _is_layer(module)
     ]
     model.eval()
     with torch.no_grad():
@@ -147,6 +147,18 @@ def layers(model: nn.Module, size: tuple[int, int, int]) -> list[Layer]:
     for hook in hooks:
         hook.remove()
     return found
+
+
+def _is_layer(module: nn.Module) -> bool:
+    """Whether a module does something itself; the projection in an attention is part of it."""
+    if isinstance(module, nn.MultiheadAttention):
+        return True
+    inside = list(module.children()) or isinstance(module, nn.Identity | _PARTS)
+    return not inside
+
+
+# Subclasses of Linear that are never called: attention takes their weights.
+_PARTS = nn.modules.linear.NonDynamicallyQuantizableLinear
 
 
 def _window(module: nn.Module, given: Tensor, output: Tensor) -> tuple[int, int, int]:
@@ -164,9 +176,15 @@ def _kernel(kernel: int, stride: int) -> str:
 
 
 def _flops(module: nn.Module, output: Tensor) -> int:
+    if isinstance(module, nn.MultiheadAttention):
+        places, width = output.shape[1], output.shape[2]
+        # Four projections, then every place with every place: their products, and the sums.
+        return 2 * places * width * (4 * width + 2 * places)
     weight = getattr(module, "weight", None)
     if weight is None or weight.dim() < 2:
         return 0
+    if isinstance(module, nn.Linear):  # at every place, where there are some
+        return 2 * weight.numel() * math.prod(output.shape[1:-1])
     return 2 * weight.numel() * math.prod(output.shape[2:])
 
 

@@ -1,16 +1,20 @@
-"""Networks that torchvision has: built there, with its names for the weights."""
+"""Networks that torchvision or timm has: built there, with their names for the weights."""
 
 from collections.abc import Callable
 
 from torch import nn
 
+from neocog.errors import UsageError
 from neocog.models.shapes import require
 
 
-def wrapped(name: str, least: int) -> Callable[[int, int, tuple[int, int]], nn.Module]:
+def wrapped(
+    name: str, least: int, sides: int = 0
+) -> Callable[[int, int, tuple[int, int]], nn.Module]:
     """A function that builds torchvision's network `name` with random weights.
 
-    Pictures need `least` pixels a side. For other than 3 channels the first convolution is made
+    Pictures need `least` pixels a side; with `sides` they must be squares of a multiple of it. For
+    other than 3 channels the first convolution is made
     anew; it and, for other than 1,000 classes, the last layer differ in shape from torchvision's.
     """
 
@@ -18,12 +22,38 @@ def wrapped(name: str, least: int) -> Callable[[int, int, tuple[int, int]], nn.M
         require(name, image_size, min(image_size) >= least, f"{least} x {least}")
         from torchvision import models  # takes seconds to import
 
-        model: nn.Module = models.get_model(name, weights=None, num_classes=num_classes)
+        options = {}
+        if sides:
+            square = image_size[0] == image_size[1] and image_size[0] % sides == 0
+            require(name, image_size, square, f"{least} x {least}, a square of {sides} x n")
+            options["image_size"] = image_size[0]
+        model: nn.Module = models.get_model(name, weights=None, num_classes=num_classes, **options)
         for module in model.modules():
-            if isinstance(module, nn.ReLU | nn.Dropout):
+            if isinstance(module, nn.ReLU | nn.Dropout | nn.Hardswish):
                 module.inplace = False
         if in_channels != 3:
             _change_channels(model, in_channels)
+        return model
+
+    return build
+
+
+def from_timm(name: str) -> Callable[[int, int, tuple[int, int]], nn.Module]:
+    """A function that builds timm's network `name` with random weights, where timm is installed."""
+
+    def build(num_classes: int, in_channels: int, image_size: tuple[int, int]) -> nn.Module:
+        try:
+            import timm
+        except ImportError:
+            raise UsageError(
+                f"timm/{name} needs the package timm.", "Install it: pip install 'neocog[timm]'"
+            ) from None
+        options = {"num_classes": num_classes, "in_chans": in_channels}
+        try:
+            model: nn.Module = timm.create_model(name, **options)
+        except Exception as error:  # it says what it does not know in several ways
+            raise UsageError(f"timm cannot build {name} ({error}).") from None
+        del image_size  # timm's networks are made for one size, or take any
         return model
 
     return build

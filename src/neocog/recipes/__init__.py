@@ -29,6 +29,8 @@ RECIPES: dict[str, Recipe] = {
         cifar10.ALLCONV,
         *cifar10.FROM_SCRATCH,
         photos.PHOTOS,
+        photos.ALEXNET_TRANSFER,
+        photos.SCRATCH,
     )
 }
 
@@ -53,6 +55,16 @@ def get(name: str, overrides: Mapping[str, Any] | None = None) -> Recipe:
     return override(RECIPES[name], overrides or {})
 
 
+# Networks that have ImageNet weights: what `photos` can begin with.
+PRETRAINED = (
+    "efficientnet-lite0",
+    *(recipe.model for recipe in cifar10.FROM_SCRATCH if recipe.model != "alexnet-2012"),
+    "mobilenet_v3_small",
+    "mobilenet_v3_large",
+    "convnext_tiny",
+    "vit_b_16",
+)
+
 # Networks that need their own recipe, on any data of its kind; others train by the data's.
 _KINDS = (("mnist5k", "mnist"), ("cifar10", "cifar100"))
 OWN_RECIPE = {
@@ -69,6 +81,8 @@ def choose(data: str | None, recipe: str | None, model: str | None = None) -> st
     if recipe is not None:
         return recipe
     usual = DEFAULT_FOR_DATA.get(data or "mnist5k", "photos")
+    if usual == "photos" and model and not (model in PRETRAINED or model.startswith("timm/")):
+        usual = "scratch"
     if RECIPES[usual].model == model:
         return usual
     own = RECIPES.get(OWN_RECIPE.get(model or "", ""))

@@ -1,12 +1,63 @@
-"""Recipes for a folder of class folders."""
+"""Recipes for a person's own photos: a folder, an archive or a table of pictures."""
 
 from neocog.recipes.recipe import Recipe
 
-# Learns from nothing, so it wants hundreds of pictures a class.
+# The backbone's features once, then its last layer in a second or less: benchmarks/transfer.py.
 PHOTOS = Recipe(
     name="photos",
-    source="Neocog: a small network from random weights, for a folder of class folders",
-    data="FOLDER",
+    source="Neocog: a network that knows ImageNet, with a last layer for your classes",
+    data="PHOTOS",
+    model="efficientnet-lite0",
+    weights="imagenet",
+    feature_views=2,
+    fit="crop",
+    mean=(),  # those of the weights, and the sizes
+    std=(),
+    epochs=5,
+    batch_size=16,
+    learning_rate=0.01,
+    momentum=0.9,
+    nesterov=True,
+    weight_decay=1e-4,
+    body_rate_factor=0.1,
+    schedule="one-cycle",
+    augment_flip="random",
+    augment_shift_pixels=12,
+    augment_rotate_degrees=5,
+    augment_scale_fraction=0.15,
+    precision="fast",
+    channels_last=True,
+)
+
+# Tutorial 003. Its mean and std of 0.5 are not those that AlexNet's weights were made with (0.485,
+# 0.456, 0.406 and 0.229, 0.224, 0.225): the frozen features see paler pictures than they know.
+ALEXNET_TRANSFER = Recipe(
+    name="alexnet-transfer",
+    source="tutorial 003: AlexNet's features frozen, a new classifier; its mean/std of 0.5 are not "
+    "the weights' own",
+    data="PHOTOS",
+    model="alexnet",
+    weights="imagenet",
+    trained_part="classifier",
+    fit="crop",
+    image_size_pixels=224,
+    resize_pixels=256,
+    train_resize_pixels=230,
+    mean=(0.5, 0.5, 0.5),
+    std=(0.5, 0.5, 0.5),
+    epochs=5,
+    batch_size=5,
+    learning_rate=0.001,
+    momentum=0.9,
+    augment_flip="random",
+    select="validation/accuracy",
+)
+
+# Learns from nothing, so it wants hundreds of pictures a class.
+SCRATCH = Recipe(
+    name="scratch",
+    source="Neocog: a small network from random weights, for pictures unlike photos",
+    data="PHOTOS",
     model="stridednet",
     epochs=40,
     batch_size=32,
@@ -19,7 +70,6 @@ PHOTOS = Recipe(
     augment_rotate_degrees=10,
     augment_scale_fraction=0.15,
     augment_shear_fraction=0.05,
-    fit="square",
     mean=(0.48, 0.46, 0.41),
     std=(0.27, 0.26, 0.27),
     channels_last=True,

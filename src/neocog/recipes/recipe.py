@@ -16,7 +16,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "optimizer": ("sgd", "adam"),
     "schedule": ("constant", "one-cycle", "step"),
     "select": ("validation/accuracy", "validation/loss", "train/accuracy_after", "last"),
-    "fit": ("digit", "square"),
+    "fit": ("digit", "square", "crop"),
     "precision": ("float32", "bfloat16", "fast"),
     "augment_flip": ("none", "random", "alternating"),
     "augment_edge": ("black", "reflect"),
@@ -44,24 +44,35 @@ _WRONG_PAIRS = {
 class Recipe:
     """What to train and how; plain values only, checked when made.
 
-    `image_size_pixels` is the side that pictures are brought to; None is the data set's own (64 for
-    a folder). `fit` says how a folder's are (see `Preprocessing`); named data sets have their own.
-    `mean` and `std` are of the pictures scaled to 0..1, one number a channel. `validation_size` is
-    how many pictures are kept back from the official training half; None is the data set's own
+    `image_size_pixels` is the side that pictures are brought to; None is the data set's own (64
+    for a folder). `fit` says how a folder's are (see `Preprocessing`); named data sets have
+    their own. `resize_pixels` is the short side that fit=crop brings pictures to before it
+    takes the middle; `train_resize_pixels` another for those to train on. `mean` and `std` are
+    of the pictures scaled to 0..1, one number a channel; empty, they and the sizes are what the
+    weights were made with. `weights` to begin with are random, imagenet, or a file.
+    `trained_part` is how the names of the layers begin that are trained, the others stay as
+    they are; empty is all. With `feature_views` above 0 the network is no more than run once
+    over so many views of each picture to train on (as it is, mirrored, then crops), and its
+    last layer fitted to what comes out; `fine_tune` then trains the whole network, as the other
+    fields say. With `folds` as many fits, each judged on what it has not seen, say how much the
+    accuracy depends on the pictures. `body_rate_factor` multiplies the learning rate of the
+    layer before the last; towards the first it falls to its square. `validation_size` is how
+    many pictures are kept back from the official training half; None is the data set's own
     number and 0 trains on all of them, as published recipes do. `select` names the metric whose
     best epoch is kept (ties go to the earlier), looked at every `look_every_epochs` and at the
     last. `train/accuracy_after` is measured on the whole training split after the epoch.
     `augment_*` describe uniform ranges, drawn anew for every picture and epoch;
-    `augment_grow_pixels` is the side that pictures are grown to before a crop of their own size is
-    taken at random (0: not). `augment_flip` alternating mirrors a random half in the first epoch
-    and the other half in the next. `decay_at_epochs` and `decay_factor` belong to schedule=step;
-    `decay_renews_optimizer` also drops its moments there. `norm_bias_rate_factor` multiplies the
-    learning rate of batch norms' biases. `map_penalty` is the constant j of loss=map.
-    `test_mirrored` averages the answers to a picture and its mirror image. precision=fast is
-    bfloat16 where the processor is made for it, else float32. `printed_*` are what the source
-    printed, or this project's README of its own. `honest_validation_size` is what `neocog
-    reproduce` holds back to say, beside a published figure, what an honest choice gives. Raises
-    UsageError where a value is outside its range or two values contradict each other.
+    `augment_grow_pixels` is the side that pictures are grown to before a crop of their own size
+    is taken at random (0: not). `augment_flip` alternating mirrors a random half in the first
+    epoch and the other half in the next. `decay_at_epochs` and `decay_factor` belong to
+    schedule=step; `decay_renews_optimizer` also drops its moments there.
+    `norm_bias_rate_factor` multiplies the learning rate of batch norms' biases. `map_penalty`
+    is the constant j of loss=map. `test_mirrored` averages the answers to a picture and its
+    mirror image. precision=fast is bfloat16 where the processor is made for it, else float32.
+    `printed_*` are what the source printed, or this project's README of its own.
+    `honest_validation_size` is what `neocog reproduce` holds back to say, beside a published
+    figure, what an honest choice gives. Raises UsageError where a value is outside its range or
+    two values contradict each other.
     """
 
     name: str
@@ -75,6 +86,14 @@ class Recipe:
     std: tuple[float, ...]
     fit: str = "square"
     image_size_pixels: int | None = None
+    resize_pixels: int | None = None
+    train_resize_pixels: int | None = None
+    weights: str = "random"
+    trained_part: str = ""
+    feature_views: int = 0
+    fine_tune: bool = False
+    folds: int = 0
+    body_rate_factor: float = 1.0
     validation_size: int | None = None
     augment_shift_pixels: float = 0.0
     augment_rotate_degrees: float = 0.0
@@ -117,7 +136,8 @@ class Recipe:
             value = getattr(self, field)
             if value is not None and not value >= low:
                 raise UsageError(f"{field} must be at least {low}, not {value}.")
-        if not self.learning_rate > 0 or not min(self.std, default=0) > 0:
+        own = 0 if self.weights == "random" else 1  # without numbers, those of the weights
+        if not self.learning_rate > 0 or not min(self.std, default=own) > 0:
             raise UsageError(
                 f"learning_rate ({self.learning_rate}) and std {self.std} must be above 0."
             )
@@ -134,6 +154,7 @@ class Recipe:
             raise UsageError(
                 f"mean and std want one number a channel each, not {self.mean} and {self.std}."
             )
+        self._check_transfer()
         if self.nesterov and not self.momentum > 0:
             raise UsageError("nesterov needs momentum above 0.", "Say: --set momentum=0.9")
         if self.label_smoothing and self.loss != "cross_entropy":
@@ -175,6 +196,23 @@ class Recipe:
                 f"Say: --set output={fit}",
             )
 
+    def _check_transfer(self) -> None:
+        if self.fine_tune and not self.feature_views:
+            raise UsageError(
+                "fine_tune comes after a fit of the last layer: it needs feature_views above 0.",
+                "Say: --recipe photos, or --set feature_views=1",
+            )
+        if self.folds == 1 or (self.folds and not self.feature_views):
+            raise UsageError(
+                "folds wants 2 or more, and a recipe that fits the last layer to features.",
+                "Say: --recipe photos --folds 5",
+            )
+        if self.feature_views and self.weights == "random":
+            raise UsageError(
+                "feature_views needs a network that knows pictures already.",
+                "Say: --set weights=imagenet, or --set feature_views=0",
+            )
+
     @property
     def loss_input(self) -> str:
         """What the loss is given: `logits`, `log_softmax` or `softmax`."""
@@ -205,6 +243,11 @@ class Recipe:
 _LOWEST: dict[str, float] = {
     "epochs": 1,
     "image_size_pixels": 1,
+    "resize_pixels": 1,
+    "train_resize_pixels": 1,
+    "feature_views": 0,
+    "folds": 0,
+    "body_rate_factor": 0,
     "augment_grow_pixels": 0,
     "map_penalty": 0,
     "decay_factor": 0,

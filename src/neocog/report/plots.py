@@ -2,6 +2,7 @@
 
 import importlib.util
 import logging
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,27 +13,30 @@ from matplotlib import font_manager
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from neocog.data import ImageSet
+from neocog.data import ImageSet, augment, loader
 from neocog.evaluate import Evaluation
+from neocog.recipes import Recipe
 from neocog.runs import Run
 
 INK, QUIET, TRAIN, VALIDATION, WRONG = "#222222", "#8a8a8a", "#1f6fb2", "#d1731c", "#b3261e"
+SEEN = 32  # pictures of a batch that are shown
 FEW_CLASSES = 30  # up to here the confusion matrix shows numbers and every name
 
 
 def draw(run: Run, evaluation: Evaluation) -> list[Path]:
     """Draw all pictures of a run into its plots folder and return their files.
 
-    curves.png, confusion.png, predictions.png (ten test pictures) and, where there are any,
-    mistakes.png (the worst, most confident first).
+    confusion.png, predictions.png (ten test pictures); where there are any, mistakes.png (the
+    worst, most confident first); curves.png of the epochs, and penalty.png of a fit of the last
+    layer alone. What does not belong to the run any more is deleted.
     """
     folder = run.plots_folder
     folder.mkdir(exist_ok=True)
     recipe = run.read_recipe()
     result, test, probabilities = evaluation.result, evaluation.test, evaluation.probabilities
     predicted = probabilities.argmax(axis=1)
+    lines = run.read_metrics()
     figures = {
-        "curves.png": curves(run.read_metrics(), recipe.select),
         "confusion.png": confusion(result, test.classes),
         "predictions.png": grid(
             test,
@@ -47,8 +51,14 @@ def draw(run: Run, evaluation: Evaluation) -> list[Path]:
         worst = wrong[np.argsort(-probabilities[wrong, predicted[wrong]], kind="stable")][:20]
         title = f"The worst of {len(wrong):,} mistakes in {len(test):,} test pictures"
         figures["mistakes.png"] = grid(test, probabilities, worst, title, 5)
-    else:
-        (folder / "mistakes.png").unlink(missing_ok=True)
+    if lines[-1]["epoch"]:
+        figures["curves.png"] = curves(lines, recipe.select)
+    if "head/losses" in lines[0]:
+        figures["penalty.png"] = penalties(lines[0])
+    if evaluation.train is not None:
+        figures["batch.png"] = seen_batch(recipe, evaluation.train)
+    for name in {"mistakes.png", "curves.png", "penalty.png"} - set(figures):
+        (folder / name).unlink(missing_ok=True)
     with mpl.rc_context(_style()):
         for name, figure in figures.items():
             figure.savefig(folder / name, dpi=130)
@@ -80,6 +90,44 @@ def curves(lines: Sequence[dict[str, Any]], select: str) -> Figure:
         note = f"Train is measured during the epoch, in training mode; selected by {select}"
         figure.suptitle(note, fontsize=9, color=QUIET)
     return figure
+
+
+def penalties(line: dict[str, Any]) -> Figure:
+    """How well a fitted last layer does on held-out pictures, by the penalty on its weights."""
+    with mpl.rc_context(_style()):
+        figure = Figure(figsize=(5.4, 3.8), layout="constrained")
+        axes = figure.add_subplot()
+        tried = line["head/penalties"][: len(line["head/losses"])]
+        axes.semilogx(tried, line["head/losses"], color=VALIDATION, marker="o", markersize=4)
+        axes.axvline(line["head/penalty"], color=QUIET, linewidth=1, linestyle=":")
+        axes.set_xlabel("penalty on the last layer's squared weights")
+        axes.xaxis.set_major_formatter(mpl.ticker.FuncFormatter(lambda x, _: f"{x:g}"))
+        axes.set_title("log-loss on held-out pictures", loc="left")
+        axes.set_ylim(bottom=0)
+        note = f"chosen: {line['head/penalty']:.2g}, by {line['head/chosen_by']}"
+        figure.suptitle(note, fontsize=9, color=QUIET)
+    return figure
+
+
+def seen_batch(recipe: Recipe, train: ImageSet) -> Figure:
+    """A batch as the network sees it in training: the recipe's random changes, names above."""
+    import torch  # nothing else here needs it
+
+    count = min(SEEN, len(train))
+    order = loader.order(len(train), recipe.seed, 0)[:count]
+    batch = torch.from_numpy(train.images[order.numpy()])
+    labels = [train.classes[train.labels[n]] for n in order]
+    if recipe.feature_views and not recipe.fine_tune:
+        generator = loader.seeded(recipe.seed, 0, 2)
+        views = [augment.view(batch, n, generator) for n in range(recipe.feature_views)]
+        shown = torch.stack([views[n % len(views)][n].float() for n in range(count)])
+    else:
+        flips = augment.which_are_mirrored(len(train), recipe.augment_flip, recipe.seed, 0)
+        mirrored = None if flips is None else flips[order]
+        shown = augment.augmented(recipe, batch, 0, mirrored).float()
+    pictures = shown.clamp(0, 255).round().byte().numpy()
+    title = "What the network sees in training: the first batch"
+    return _mosaic(pictures, [(label, INK) for label in labels], title, columns=8)
 
 
 def confusion(result: dict[str, Any], classes: Sequence[str]) -> Figure:
@@ -120,22 +168,52 @@ def grid(
     columns: int,
 ) -> Figure:
     """Test pictures with predicted label and probability; a wrong one in red with the truth."""
-    rows = -(-len(chosen) // columns)
+    texts = []
+    for number in chosen:
+        label, guess = int(test.labels[number]), int(probabilities[number].argmax())
+        text = f"{_short(test.classes[guess])}  {probabilities[number, guess]:.1%}"
+        if guess != label:
+            text += f"\ntrue: {_short(test.classes[label])}"
+        texts.append((text, INK if guess == label else WRONG))
+    return _mosaic(np.asarray(test.images[chosen]), texts, title, columns)
+
+
+def _mosaic(
+    pictures: NDArray[np.uint8], texts: Sequence[tuple[str, str]], title: str, columns: int
+) -> Figure:
+    """Pictures, N x H x W x C, in rows, a text in its colour above each.
+
+    One picture on one pair of axes: a pair for each takes seconds to lay out.
+    """
+    count, height, width, channels = pictures.shape
+    rows, columns = -(-count // columns), min(count, columns)
+    lines = 1 + max(text.count("\n") for text, _ in texts)
+    cell = 1.7  # inches, a picture with the gap beside it
+    gap, head = 0.1 * width, (0.12 + 0.15 * lines) * width  # pixels
+    step_x, step_y = width + gap, height + head
+    sheet = np.full((math.ceil(rows * step_y), math.ceil(columns * step_x - gap), 3), 255, np.uint8)
+    places = [
+        (round(n // columns * step_y + head), round(n % columns * step_x)) for n in range(count)
+    ]
+    for picture, (top, left) in zip(pictures, places, strict=True):
+        sheet[top : top + height, left : left + width] = picture  # grey is repeated
+    assert channels in (1, 3)
     with mpl.rc_context(_style()):
-        figure = Figure(figsize=(1.75 * columns, 2.05 * rows + 0.5), layout="constrained")
-        figure.suptitle(title, fontsize=11)
-        for place, number in enumerate(chosen):
-            axes = figure.add_subplot(rows, columns, place + 1)
-            picture = test.images[number]
-            grey = picture.shape[2] == 1
-            axes.imshow(picture[:, :, 0] if grey else picture, cmap="gray", vmin=0, vmax=255)
-            axes.set_axis_off()
-            label, guess = int(test.labels[number]), int(probabilities[number].argmax())
-            text = f"{test.classes[guess]}  {probabilities[number, guess]:.1%}"
-            if guess != label:
-                text += f"\ntrue: {test.classes[label]}"
-            axes.set_title(text, fontsize=9, color=INK if guess == label else WRONG)
+        inches = (cell * columns + 0.2, cell * step_y / step_x * rows + 0.4)
+        figure = Figure(figsize=inches)
+        figure.suptitle(title, fontsize=11, y=1 - 0.15 / inches[1], va="top")
+        axes = figure.add_axes((0.02, 0.01, 0.96, 1 - 0.3 / inches[1] - 0.01))
+        axes.imshow(sheet, interpolation="nearest" if width < 64 else "antialiased")
+        axes.set_axis_off()
+        for (text, colour), (top, left) in zip(texts, places, strict=True):
+            middle, above = left + width / 2, top - 0.04 * width
+            axes.text(middle, above, text, ha="center", va="bottom", fontsize=8.5, color=colour)
     return figure
+
+
+def _short(name: str) -> str:
+    """A class's name where there is room for about twenty letters."""
+    return name if len(name) <= 18 else name[:17] + "…"
 
 
 def _spread(labels: NDArray[np.int64], count: int) -> NDArray[np.int64]:

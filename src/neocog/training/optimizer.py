@@ -5,7 +5,10 @@ import math
 import torch
 from torch import nn
 
+from neocog.models.pretrained import last_layer
 from neocog.recipes import Recipe
+
+DEPTHS = 4  # learning rates that the layers of a network's body have
 
 
 def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
@@ -14,26 +17,44 @@ def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     Each group's `rate_factor` multiplies the learning rate.
     """
     norms = [m for m in model.modules() if isinstance(m, nn.BatchNorm2d)]
-    norm_biases = {id(m.bias) for m in norms} if recipe.norm_bias_rate_factor != 1 else set()
-    trained = [p for p in model.parameters() if p.requires_grad]
-    weights = [p for p in trained if p.ndim > 1]
-    others = [p for p in trained if p.ndim <= 1 and id(p) not in norm_biases]
-    fast = [p for p in trained if id(p) in norm_biases]
-    groups = [
-        {"params": weights, "weight_decay": recipe.weight_decay, "rate_factor": 1.0},
-        {"params": others, "weight_decay": 0.0, "rate_factor": 1.0},
-        {"params": fast, "weight_decay": 0.0, "rate_factor": recipe.norm_bias_rate_factor},
+    norm_biases = {id(m.bias) for m in norms}
+    depth = _body_factors(model, recipe.body_rate_factor)
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for parameter in (p for p in model.parameters() if p.requires_grad):
+        decay = recipe.weight_decay if parameter.ndim > 1 else 0.0
+        factor = recipe.norm_bias_rate_factor if id(parameter) in norm_biases else 1.0
+        groups.setdefault((decay, factor * depth[id(parameter)]), []).append(parameter)
+    made = [
+        {"params": members, "weight_decay": decay, "rate_factor": factor}
+        for (decay, factor), members in groups.items()
     ]
-    groups = [group for group in groups if group["params"]]
     if recipe.optimizer == "adam":
-        return torch.optim.Adam(groups, lr=recipe.learning_rate, fused=True)
+        return torch.optim.Adam(made, lr=recipe.learning_rate, fused=True)
     return torch.optim.SGD(
-        groups,
+        made,
         lr=recipe.learning_rate,
         momentum=recipe.momentum,
         nesterov=recipe.nesterov,
         fused=True,
     )
+
+
+def _body_factors(model: nn.Module, factor: float) -> dict[int, float]:
+    """The factor of each parameter's learning rate, by its id: 1 in the last layer.
+
+    Before it the factor is `factor`, and falls towards the input, in DEPTHS steps, to its square:
+    what the first layers know suits all pictures (Howard and Ruder, "ULMFiT", 2018).
+    """
+    everything = list(model.parameters())
+    if factor == 1:
+        return {id(p): 1.0 for p in everything}
+    last = {id(p) for p in model.get_submodule(last_layer(model)).parameters()}
+    body = [p for p in everything if id(p) not in last]
+    found = {id(p): 1.0 for p in everything}
+    for place, parameter in enumerate(body):
+        depth = (DEPTHS - 1 - place * DEPTHS // len(body)) / (DEPTHS - 1)
+        found[id(parameter)] = factor ** (1 + depth)
+    return found
 
 
 def learning_rate(recipe: Recipe, step: int, steps: int) -> float:

@@ -20,18 +20,24 @@ from neocog import data, models, runs
 from neocog.allocator import keep_freed_memory
 from neocog.classifier import Classifier, logits, pick_device
 from neocog.data import Splits, augment, loader
+from neocog.data.images import Rows
 from neocog.errors import NeocogError, UsageError
+from neocog.models import pretrained
 from neocog.recipes import Recipe
 from neocog.runs import Run
 from neocog.training import checkpoint
 from neocog.training.checkpoint import Progress
 from neocog.training.loss import check_gives_logits, make_loss
 from neocog.training.optimizer import learning_rate, make_optimizer
+from neocog.training.precision import has_bfloat16
+from neocog.training.transfer import fit_last_layer
 
 CHECKPOINT_SECONDS = 60.0  # within an epoch; one is written at the end of every epoch, too
 
 # Told (steps done, steps in all, None) after every step and the epoch's line at its end.
 Report = Callable[[int, int, dict[str, Any] | None], None]
+# Told (pictures read, pictures in all, None) as they are decoded, and the splits at the end.
+OnData = Callable[[int, int, Splits | None], None]
 
 
 class Interrupted(Exception):  # noqa: N818 - not an error: the run was asked to stop, and did
@@ -51,6 +57,7 @@ def train(
     device: str = "auto",
     command: str = "",
     report: Report | None = None,
+    on_data: OnData | None = None,
 ) -> Run:
     """Train a recipe from the start in a new run folder.
 
@@ -59,27 +66,27 @@ def train(
     SIGTERM; the run folder is kept in all of these once training has begun.
     """
     chosen = pick_device(device)
-    if recipe.data not in data.DATASETS and Path(recipe.data).exists():
-        # The run must find its pictures from anywhere.
-        recipe = replace(recipe, data=str(Path(recipe.data).absolute()))
+    recipe = _resolved(recipe)
     begin = time.perf_counter()
-    splits = data.load_for(recipe)
+    splits = _load(recipe, on_data)
     seconds = time.perf_counter() - begin
     _check_augmentation(recipe, splits)
     model, architecture = _build(recipe, splits, chosen)
     folder = runs.runs_folder(runs_dir)
-    base = f"{recipe.name}-{Path(recipe.data).name}"
+    base = f"{recipe.name}-{Path(recipe.data).name.partition('.')[0]}"
     run = runs.claim(name, folder) if name else runs.create(base, folder)
     run.write_environment(_environment(recipe, chosen, splits, seconds))
     if splits.train.paths:
         run.write_split({name: part.paths for name, part in splits.parts.items()})
     run.write_recipe(recipe, command)  # last: it is what makes the folder a run
     classifier = Classifier(model, architecture, splits.preprocessing, splits.classes)
-    _fit(run, recipe, splits, classifier, report)
+    _train(run, recipe, splits, classifier, report)
     return run
 
 
-def resume(run: Run, *, device: str = "auto", report: Report | None = None) -> Run:
+def resume(
+    run: Run, *, device: str = "auto", report: Report | None = None, on_data: OnData | None = None
+) -> Run:
     """Go on with a run from its checkpoint; from the start where it has none yet.
 
     `device` auto is the kind it began on. On the CPU the result has the same bits as if the run
@@ -87,7 +94,7 @@ def resume(run: Run, *, device: str = "auto", report: Report | None = None) -> R
     """
     recipe, environment = run.read_recipe(), run.read_environment()
     chosen = pick_device(environment["device"] if device == "auto" else device)
-    splits = data.load_for(recipe)
+    splits = _load(recipe, on_data)
     if environment["data"]["fingerprints"] != splits.describe()["fingerprints"]:
         raise NeocogError(
             f"The data set {recipe.data} has changed since {run.path} began.",
@@ -95,15 +102,69 @@ def resume(run: Run, *, device: str = "auto", report: Report | None = None) -> R
         )
     model, architecture = _build(recipe, splits, chosen)
     classifier = Classifier(model, architecture, splits.preprocessing, splits.classes)
-    _fit(run, recipe, splits, classifier, report)
+    _train(run, recipe, splits, classifier, report)
     return run
 
 
-def _fit(  # noqa: C901 - the loop is read from top to bottom
+def _resolved(recipe: Recipe) -> Recipe:
+    """The recipe with paths that hold from anywhere, and with what it leaves to its weights."""
+    if recipe.data not in data.DATASETS and data.exists(recipe.data):
+        recipe = replace(recipe, data=str(Path(recipe.data).absolute()))
+    if recipe.weights not in ("random", "imagenet"):
+        recipe = replace(recipe, weights=str(Path(recipe.weights).absolute()))
+    models.describe(recipe.model)  # what cannot be is said before the work
+    recipe = pretrained.completed(recipe)
+    if recipe.weights != "random" and not recipe.model.startswith("timm/"):
+        pretrained.locate(recipe.model, recipe.weights)
+    return recipe
+
+
+def _load(recipe: Recipe, on_data: OnData | None) -> Splits:
+    def reading(done: int, total: int) -> None:
+        if on_data:
+            on_data(done, total, None)
+
+    splits = data.load_for(recipe, reading)
+    if on_data:
+        on_data(0, 0, splits)
+    return splits
+
+
+def _train(
     run: Run, recipe: Recipe, splits: Splits, classifier: Classifier, report: Report | None
 ) -> None:
-    """The loop: everything that happens to the weights happens here."""
+    """Fit the last layer where the recipe says so; then the loop, unless that was all."""
     keep_freed_memory()
+    head = None
+    if recipe.feature_views and not run.checkpoint_file.exists():
+
+        def step(done: int, total: int) -> None:
+            if report:
+                report(done // recipe.batch_size, max(1, total // recipe.batch_size), None)
+
+        with _telling_of_a_full_disk(run):
+            head = fit_last_layer(recipe, splits, classifier, step)
+            classifier.facts = _facts(recipe, splits, head)
+            run.write_metrics([head])
+            classifier.save(run.model_file)
+        if report:
+            report(0, 0, head)
+    if not recipe.feature_views or recipe.fine_tune:
+        _fit(run, recipe, splits, classifier, report, head)
+
+
+def _fit(  # noqa: C901 - the loop is read from top to bottom
+    run: Run,
+    recipe: Recipe,
+    splits: Splits,
+    classifier: Classifier,
+    report: Report | None,
+    head: dict[str, Any] | None,
+) -> None:
+    """The loop: everything that happens to the weights happens here.
+
+    `head` is the line of a fit of the last layer before it, which an epoch must outdo to be kept.
+    """
     model, preprocessing = classifier.model, splits.preprocessing
     device = next(model.parameters()).device
     images, labels = loader.to_device(splits.train, device)
@@ -114,6 +175,9 @@ def _fit(  # noqa: C901 - the loop is read from top to bottom
     state = Progress(
         torch.zeros(batches, device=device), torch.zeros((), dtype=torch.long, device=device)
     )
+    if head:
+        state.best_value = _merit(recipe, head, 0)
+        state.best_weights = {k: v.clone() for k, v in model.state_dict().items()}
     if run.checkpoint_file.exists():
         state = checkpoint.load(run.checkpoint_file, model, optimizer)
     run.write_metrics([line for line in run.read_metrics() if line["epoch"] <= state.epoch])
@@ -128,7 +192,7 @@ def _fit(  # noqa: C901 - the loop is read from top to bottom
             epoch = state.epoch
             if state.batch == 0:
                 torch.manual_seed(loader.seeded(recipe.seed, epoch, 1).initial_seed() % 2**63)
-            model.train()
+            _begin_training(model)
             order = loader.order(len(images), recipe.seed, epoch)
             mirrored = augment.which_are_mirrored(
                 len(images), recipe.augment_flip, recipe.seed, epoch
@@ -141,7 +205,7 @@ def _fit(  # noqa: C901 - the loop is read from top to bottom
             ):
                 step = epoch * batches + number
                 flips = None if mirrored is None else mirrored[order[slice(*cuts[number])]]
-                inputs = preprocessing.normalize(_augmented(recipe, pictures, step, flips))
+                inputs = preprocessing.normalize(augment.augmented(recipe, pictures, step, flips))
                 for group in optimizer.param_groups:
                     group["lr"] = learning_rate(recipe, step, steps) * group["rate_factor"]
                 with low_precision:
@@ -193,46 +257,27 @@ def _fit(  # noqa: C901 - the loop is read from top to bottom
             if stop:
                 raise Interrupted(run, stop[0])
         model.load_state_dict(state.best_weights)
-        classifier.facts = _facts(recipe, splits, run.read_metrics()[state.best_epoch - 1])
+        best = next(ln for ln in run.read_metrics() if ln["epoch"] == state.best_epoch)
+        classifier.facts = _facts(recipe, splits, best)
         classifier.save(run.model_file)
 
 
-def _augmented(recipe: Recipe, pictures: Tensor, step: int, flips: Tensor | None) -> Tensor:
-    """The batch, N x H x W x C, with the random changes that (seed, step) decide.
-
-    `flips` names the pictures to mirror.
-    """
-    whole = int(recipe.augment_shift_pixels)
-    bends = (
-        recipe.augment_rotate_degrees,
-        recipe.augment_scale_fraction,
-        recipe.augment_shear_fraction,
-    )
-    fixed = recipe.augment_shift_pixels or recipe.augment_stroke_fraction
-    if not (any(bends) or fixed or recipe.augment_grow_pixels or flips is not None):
-        return pictures
-    generator = loader.seeded(recipe.seed, step, 2)
-    batch = pictures.permute(0, 3, 1, 2).float()
-    if recipe.augment_stroke_fraction:
-        batch = augment.strokes(batch, recipe.augment_stroke_fraction, generator)
-    if any(bends) or whole != recipe.augment_shift_pixels:
-        batch = augment.affine(batch, generator, *bends, recipe.augment_shift_pixels)
-    elif whole:
-        batch = augment.shift(batch, whole, generator, recipe.augment_edge)
-    if recipe.augment_grow_pixels:
-        batch = augment.grow_and_crop(batch, recipe.augment_grow_pixels, generator)
-    if flips is not None:
-        batch = augment.mirror(batch, flips)
-    return batch.permute(0, 2, 3, 1)
+def _begin_training(model: nn.Module) -> None:
+    """Training mode, but for what is not trained: its batch norms keep what they know."""
+    model.train()
+    for module in model.modules():
+        own = list(module.parameters(recurse=False))
+        if own and not any(p.requires_grad for p in own):
+            module.eval()
 
 
 def _look(
-    model: nn.Module, splits: Splits, recipe: Recipe, images: Tensor, labels: Tensor
+    model: nn.Module, splits: Splits, recipe: Recipe, images: Tensor | Rows, labels: Tensor
 ) -> dict[str, float]:
     """What the weights reach on validation, and on train where the recipe selects by it."""
     found = {}
     if len(splits.validation):
-        pictures, targets = loader.to_device(splits.validation, images.device)
+        pictures, targets = loader.to_device(splits.validation, labels.device)
         scores = logits(model, splits.preprocessing, pictures)
         found["validation/loss"] = nn.functional.cross_entropy(scores, targets).item()
         found["validation/accuracy"] = (scores.argmax(1) == targets).sum().item() / len(targets)
@@ -248,15 +293,6 @@ def _merit(recipe: Recipe, line: dict[str, Any], epoch: int) -> float:
         return float(epoch)
     value = float(line[recipe.select])
     return -value if recipe.select.endswith("loss") else value
-
-
-def has_bfloat16(precision: str, device: torch.device) -> bool:
-    """Whether a recipe's precision means bfloat16 on this machine."""
-    if precision != "fast":
-        return precision == "bfloat16"
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    return device.type == "cpu" and torch.cpu._is_avx512_bf16_supported()
 
 
 def _mean_loss(losses: Tensor, sizes: list[int]) -> float:
@@ -326,16 +362,34 @@ def _build(
         "image_size": (height, width),
     }
     torch.manual_seed(recipe.seed)
-    model = models.build(**architecture).to(device)
+    model = models.build(**architecture)
+    if recipe.weights != "random":
+        pretrained.put_weights(model, recipe.model, recipe.weights, recipe.trained_part)
+    _freeze(model, recipe)
+    model = model.to(device)
     if recipe.channels_last:
         model = model.to(memory_format=torch.channels_last)
     fit_to = getattr(model, "fit_to", None)  # a layer that is made from pictures, not trained
-    few = splits.train.images[: 5000 if fit_to else 8]
+    few = splits.train.images[: 5000 if fit_to else 2]
     inputs = splits.preprocessing.normalize(torch.tensor(few, device=device))
     if fit_to:
         fit_to(inputs)
-    check_gives_logits(model, inputs[:8])
+    check_gives_logits(model, inputs[:2])
     return model, architecture
+
+
+def _freeze(model: nn.Module, recipe: Recipe) -> None:
+    """Leave out of training what the recipe does not name. Raises UsageError where nothing is."""
+    part = recipe.trained_part
+    names = [name for name, _ in model.named_parameters()]
+    if not any(name.startswith(part) for name in names):
+        tops = list(dict.fromkeys(name.partition(".")[0] for name in names))
+        raise UsageError(
+            f"{recipe.model} has no layers whose names begin with {part!r}.",
+            f"Its parts are: {', '.join(tops)}.",
+        )
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(name.startswith(part) and parameter.requires_grad)
 
 
 def _check_augmentation(recipe: Recipe, splits: Splits) -> None:

@@ -1,0 +1,117 @@
+"""Transfer learning on a folder of photos: `neocog train` against the tutorials' own way.
+
+    python benchmarks/transfer.py ../shared/data/hymenoptera [--seeds 5] [--repeats 3]
+
+Both use EfficientNet-Lite0 with the same ImageNet weights, its features frozen. The tutorials' way
+decodes every photo and runs the whole network over it in every one of five epochs, in batches of
+five. Times are of whole processes, from start to result, in turn; `cold` begins without decoded
+pictures. The folder has train/ and val/; val is the test.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+EPOCHS, BATCH = 5, 5
+
+
+def tutorial(folder: Path) -> float:
+    """The tutorials' loop, on a network that fits the comparison; returns the test accuracy."""
+    import torch
+    from torch import nn
+    from torchvision import datasets, transforms
+
+    from neocog import models
+    from neocog.models import pretrained
+
+    torch.manual_seed(0)
+    normalise = transforms.Normalize([0.5] * 3, [0.5] * 3)
+    train = transforms.Compose(
+        [
+            transforms.Resize(230),
+            transforms.CenterCrop(224),
+            transforms.RandomHorizontalFlip(),
+            transforms.ToTensor(),
+            normalise,
+        ]
+    )
+    test = transforms.Compose(
+        [transforms.Resize(256), transforms.CenterCrop(224), transforms.ToTensor(), normalise]
+    )
+    loaders = {
+        name: torch.utils.data.DataLoader(
+            datasets.ImageFolder(folder / name, how), BATCH, shuffle=name == "train"
+        )
+        for name, how in (("train", train), ("val", test))
+    }
+    model = models.build("efficientnet-lite0", 2, 3, (224, 224))
+    pretrained.put_weights(model, "efficientnet-lite0", "imagenet")
+    for parameter in model.parameters():
+        parameter.requires_grad = False
+    model.output = nn.Linear(1280, 2)
+    optimizer = torch.optim.SGD(model.output.parameters(), lr=0.001, momentum=0.9)
+    model.eval()
+    for _ in range(EPOCHS):
+        for pictures, labels in loaders["train"]:
+            optimizer.zero_grad()
+            nn.functional.cross_entropy(model(pictures), labels).backward()
+            optimizer.step()
+    with torch.no_grad():
+        right = [(model(x).argmax(1) == y).sum().item() for x, y in loaders["val"]]
+    return sum(right) / len(loaders["val"].dataset)
+
+
+def timed(command: list[str], environment: dict[str, str]) -> tuple[float, str]:
+    """Seconds that a process takes, and what it prints."""
+    begin = time.perf_counter()
+    answer = subprocess.run(
+        command, env=environment, capture_output=True, text=True, check=True, timeout=1800
+    )
+    return time.perf_counter() - begin, answer.stdout
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--tutorial", action="store_true", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.tutorial:
+        print(tutorial(options.folder))
+        return
+    seconds: dict[str, list[float]] = {"tutorial": [], "cold": [], "warm": []}
+    accuracies = []
+    with tempfile.TemporaryDirectory() as place:
+        base = {**os.environ, "NEOCOG_OFFLINE": "1", "NEOCOG_RUNS": f"{place}/runs"}
+        ours = [sys.executable, "-m", "neocog", "train", str(options.folder), "--json"]
+        theirs = [sys.executable, __file__, str(options.folder), "--tutorial"]
+        for repeat in range(options.repeats):
+            cache = {**base, "NEOCOG_CACHE": f"{place}/cache{repeat}"}
+            seconds["cold"].append(timed(ours, cache)[0])
+            took, printed = timed(theirs, base)
+            seconds["tutorial"].append(took)
+            seconds["warm"].append(timed(ours, cache)[0])
+            told = ", ".join(f"{name} {found[-1]:.1f} s" for name, found in seconds.items())
+            print(f"repeat {repeat}: {told}", flush=True)
+        for seed in range(options.seeds):
+            answer = json.loads(timed([*ours, "--seed", str(seed)], cache)[1])
+            accuracies.append(answer["accuracy"])
+    spread = 100 * statistics.stdev(accuracies) if len(accuracies) > 1 else 0.0
+    mean, seeds = statistics.mean(accuracies), len(accuracies)
+    print(f"tutorial's way: {float(printed):.2%}")
+    print(f"neocog: {mean:.2%} ± {spread:.2f} ({seeds} seeds), n = {answer['n']}")
+    middle = {name: statistics.median(found) for name, found in seconds.items()}
+    for name in ("cold", "warm"):
+        ratio = middle["tutorial"] / middle[name]
+        print(f"{name}: {middle[name]:.1f} s, {ratio:.1f} times as fast as the tutorial's way")
+
+
+if __name__ == "__main__":
+    main()

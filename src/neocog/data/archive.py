@@ -1,0 +1,157 @@
+"""Zip and tar files of pictures, read in place: nothing is unpacked onto the disk by its name."""
+
+import shutil
+import tarfile
+import tempfile
+import threading
+import zipfile
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import IO, cast
+
+from neocog.data.decode import MAX_BYTES
+from neocog.errors import NeocogError
+
+SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
+
+
+@dataclass(frozen=True)
+class Member:
+    """A file in an archive: its name, how to read it, and what changes when its content does."""
+
+    name: str
+    read: Callable[[], bytes]
+    stamp: tuple[int, int]
+
+
+def is_archive(path: Path) -> bool:
+    """Whether the file's name is that of a zip or tar file."""
+    return path.name.lower().endswith(SUFFIXES) and path.is_file()
+
+
+def members(path: Path) -> tuple[list[Member], list[tuple[str, str]]]:
+    """The files in an archive, and what is left out: links, and names that point out of it.
+
+    They can be read from any thread. Raises NeocogError for an archive that is damaged.
+    """
+    try:
+        return _zip(path) if path.name.lower().endswith(".zip") else _tar(path)
+    except (zipfile.BadZipFile, tarfile.TarError, EOFError, OSError, ValueError) as error:
+        raise NeocogError(f"{path} is damaged or no archive ({error}).") from None
+
+
+def _points_out(name: str) -> bool:
+    return name.startswith(("/", "\\")) or ".." in PurePosixPath(name.replace("\\", "/")).parts
+
+
+def _zip(path: Path) -> tuple[list[Member], list[tuple[str, str]]]:
+    archive = zipfile.ZipFile(path)
+    found, left_out = [], []
+    entries = archive.infolist()
+    encoding = _zip_encoding(entries)
+    for entry in entries:
+        name = _zip_name(entry, encoding)
+        if entry.is_dir():
+            continue
+        if _points_out(name):
+            left_out.append(("points_out", name))
+        else:
+            read = partial(_read_zipped, archive, entry)
+            found.append(Member(name, read, (entry.file_size, entry.CRC)))
+    return found, left_out
+
+
+def _zip_encoding(entries: list[zipfile.ZipInfo]) -> str:
+    """What the names without the UTF-8 flag are written in, by all of them: often it is GBK."""
+    raw = b"/".join(e.orig_filename.encode("cp437", "ignore") for e in entries if _is_odd(e))
+    for encoding in ("utf-8", "gb18030"):
+        try:
+            raw.decode(encoding)
+            return encoding
+        except UnicodeDecodeError:
+            continue
+    return "cp437"
+
+
+def _is_odd(entry: zipfile.ZipInfo) -> bool:
+    return not entry.flag_bits & 0x800 and not entry.filename.isascii()
+
+
+def _zip_name(entry: zipfile.ZipInfo, encoding: str) -> str:
+    """The name as its writer meant it: without the flag, zipfile reads all names as cp437."""
+    if not _is_odd(entry):
+        return entry.filename
+    return entry.filename.encode("cp437", "ignore").decode(encoding, "replace")
+
+
+def _read_zipped(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
+    try:
+        with archive.open(entry) as file:
+            return file.read(MAX_BYTES + 1)
+    except RuntimeError:  # zipfile's way to say that a password is needed
+        raise NeocogError("the file is locked with a password") from None
+    except (zipfile.BadZipFile, EOFError, OSError, NotImplementedError) as error:
+        raise NeocogError(f"the file in the archive is damaged ({error})") from None
+    except Exception as error:  # zlib.error, lzma.LZMAError, ...: each packing has its own
+        raise NeocogError(f"the file in the archive is damaged ({error})") from None
+
+
+class _Unpacked:
+    """What was in a packed tar file, in a nameless file, for as long as a member can be read."""
+
+    def __init__(self, path: Path) -> None:
+        self.file = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the last member
+        self.lock = threading.Lock()
+        try:
+            with tarfile.open(path) as packed:
+                unpacked = cast(IO[bytes], packed.fileobj)
+                unpacked.seek(0)
+                shutil.copyfileobj(unpacked, self.file)
+        except BaseException:
+            self.file.close()
+            raise
+        self.file.seek(0)
+
+    def __del__(self) -> None:
+        self.file.close()
+
+    def read_at(self, offset: int, size: int) -> bytes:
+        """`size` bytes from `offset` on."""
+        with self.lock:
+            self.file.seek(offset)
+            return self.file.read(size)
+
+
+def _tar(path: Path) -> tuple[list[Member], list[tuple[str, str]]]:
+    time = path.stat().st_mtime_ns
+    read_at = partial(_read_at, path)
+    # A packed tar can be read from its beginning only: it is unpacked once.
+    unpacked = None if path.name.lower().endswith(".tar") else _Unpacked(path)
+    if unpacked:
+        read_at = unpacked.read_at  # type: ignore[assignment]
+    found, left_out = [], []
+    with (
+        nullcontext(unpacked.file) if unpacked else path.open("rb") as plain,
+        tarfile.open(fileobj=plain, mode="r:") as archive,
+    ):
+        for entry in archive:
+            if entry.isdir():
+                continue
+            if _points_out(entry.name):
+                left_out.append(("points_out", entry.name))
+            elif not entry.isreg():
+                left_out.append(("link", entry.name))
+            else:
+                name = entry.name.removeprefix("./")
+                read = partial(read_at, entry.offset_data, min(entry.size, MAX_BYTES + 1))
+                found.append(Member(name, read, (entry.size, time + entry.offset_data)))
+    return found, left_out
+
+
+def _read_at(path: Path, offset: int, size: int) -> bytes:
+    with path.open("rb") as file:
+        file.seek(offset)
+        return file.read(size)

@@ -1,0 +1,237 @@
+"""Pictures decoded once: brought to a recipe's size, and kept on disk with what was seen of them.
+
+A pack is kept for each data set and each rule. It is keyed by content: a file that changed is
+decoded anew, one that was renamed is not.
+"""
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neocog.data.cache import cache_folder
+from neocog.data.decode import THUMB, Facts, examine, quietly, read_bytes
+from neocog.data.images import Images, Rows
+from neocog.data.listing import Listing, Picture
+from neocog.data.preprocess import Preprocessing
+from neocog.errors import NeocogError
+from neocog.files import write_atomic
+
+DECODING = 1  # counted up where the same file and rule give other pixels: what was kept is stale
+MEMORY_BYTES = 2**30  # pictures that take more stay on disk, and are read from there batch by batch
+UNREAD = "unread "
+CHUNK = 256  # pictures decoded at a time: what is in memory while a pack is written
+
+Reading = Callable[[int, int], None]  # told (pictures read, pictures in all)
+# What is in a file: facts, pixels and thumb; a line why not; None where it was met before.
+_Result = tuple[Facts, NDArray[np.uint8], NDArray[np.uint8]] | str | None
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """A listing's pictures, in its order, as far as they could be decoded.
+
+    `facts` are what `decode.examine` found, or one line about why the picture cannot be used; only
+    the `usable` have a place in `images`, uint8, N x H x W x C, and in `thumbs`, N x 32 x 32.
+    `digests` are of the files' contents.
+    """
+
+    facts: list[Facts | str]
+    digests: list[str]
+    images: Images
+    thumbs: NDArray[np.uint8]
+    usable: NDArray[np.int64]
+
+
+def packs_folder() -> Path:
+    """Where decoded pictures are kept."""
+    return cache_folder() / "photos"
+
+
+def clear() -> int:
+    """Delete every decoded picture that is kept, and say how many bytes that were."""
+    freed = 0
+    for kind in ("photos", "decoded"):
+        for file in sorted((cache_folder() / kind).glob("**/*"), reverse=True):
+            with suppress(OSError):
+                freed += file.stat().st_size if file.is_file() else 0
+                file.unlink() if file.is_file() else file.rmdir()
+    return freed
+
+
+def decode(listing: Listing, rule: Preprocessing, reading: Reading | None = None) -> Decoded:
+    """Every picture of a listing, brought to a form by `rule.fit_picture`; all cores are used.
+
+    What was decoded before is taken from the disk. Where the disk cannot be written the pictures
+    stay in memory.
+    """
+    made_by = [DECODING, rule.image_size, rule.channels, rule.fit, rule.box, rule.resize]
+    made_by += [rule.dark_background, rule.shrink_to]
+    key = hashlib.sha256(repr((str(listing.root.resolve()), made_by)).encode()).hexdigest()[:32]
+    shape = (*rule.image_size, rule.channels)
+    pack = _Pack(packs_folder() / key, shape)
+    try:
+        rows, digests = _brought_up_to_date(pack, listing.pictures, rule, reading)
+    except OSError as error:
+        if pack.folder.parent != packs_folder():
+            raise NeocogError(f"Pictures cannot be kept ({error.strerror or error}).") from None
+        pack = _Pack(Path(tempfile.mkdtemp(prefix="neocog-")), shape)
+        rows, digests = _brought_up_to_date(pack, listing.pictures, rule, reading)
+    facts = [pack.facts[row] for row in rows]
+    usable = np.array([n for n, f in enumerate(facts) if not isinstance(f, str)], dtype=np.int64)
+    places = np.array([pack.place[rows[n]] for n in usable], dtype=np.int64)
+    images, thumbs = pack.open()
+    kept: Images = Rows(images, places)
+    if len(places) * int(np.prod(shape)) <= MEMORY_BYTES:
+        kept = kept[:]
+    return Decoded(facts, digests, kept, thumbs[places], usable)
+
+
+class _Pack:
+    """One data set's decoded pictures: a file of pixels, one of thumbs, and a JSON index of them.
+
+    `facts` has a row for every content that was met; `place` is where its pixels are, -1 for none.
+    """
+
+    def __init__(self, folder: Path, shape: tuple[int, ...]) -> None:
+        self.folder, self.shape = folder, shape
+        self.facts: list[Facts | str] = []
+        self.place: list[int] = []
+        self.row_of: dict[str, int] = {}  # by the content's digest
+        self.stamps: dict[str, tuple[list[int], str]] = {}  # by path: the stamp and the digest
+        self.pixels = self.small = folder / "none"
+        self.count = 0
+        self.files: tuple[IO[bytes], ...] = ()
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            self._read()
+
+    def _read(self) -> None:
+        index = json.loads((self.folder / "index.json").read_text("utf-8"))
+        pixels, small = self.folder / index["pixels"], self.folder / index["thumbs"]
+        count = sum(place >= 0 for place in index["place"])
+        if pixels.stat().st_size != count * int(np.prod(self.shape)):
+            return
+        facts = [Facts(**f) if isinstance(f, dict) else str(f) for f in index["facts"]]
+        self.facts, self.place, self.row_of = facts, index["place"], index["row_of"]
+        self.stamps = {path: (stamp, digest) for path, (stamp, digest) in index["stamps"].items()}
+        self.pixels, self.small, self.count = pixels, small, count
+
+    def open(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """All pixels and thumbs that are kept, memory-mapped."""
+        if not self.count:
+            return np.zeros((0, *self.shape), np.uint8), np.zeros((0, THUMB, THUMB), np.uint8)
+        pixels = np.memmap(self.pixels, np.uint8, "r", shape=(self.count, *self.shape))
+        return pixels, np.memmap(self.small, np.uint8, "r", shape=(self.count, THUMB, THUMB))
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """New files for pixels and thumbs, which begin with what the pack has; for `add`."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        before = self.open()
+        stem = f"{os.getpid()}-{os.urandom(4).hex()}"
+        self.pixels, self.small = self.folder / f"{stem}.pixels", self.folder / f"{stem}.thumbs"
+        with self.pixels.open("wb") as pixels, self.small.open("wb") as small:
+            self.files = (pixels, small)
+            for begin in range(0, len(before[0]), CHUNK):
+                for rows, file in zip(before, self.files, strict=True):
+                    file.write(rows[begin : begin + CHUNK].tobytes())
+            yield
+
+    def add(self, digest: str, result: _Result) -> None:
+        """Take in what was found in a file whose content has this digest."""
+        if digest in self.row_of or result is None:
+            return
+        self.row_of[digest] = len(self.facts)
+        if isinstance(result, str):
+            self.facts.append(result)
+            self.place.append(-1)
+            return
+        facts, image, thumb = result
+        self.facts.append(facts)
+        self.place.append(self.count)
+        self.count += 1
+        for rows, file in zip((image, thumb), self.files, strict=True):
+            file.write(rows.tobytes())
+
+    def save(self) -> None:
+        """Write the index; what it names is complete."""
+        index: dict[str, Any] = {
+            "pixels": self.pixels.name,
+            "thumbs": self.small.name,
+            "facts": [asdict(f) if isinstance(f, Facts) else f for f in self.facts],
+            "place": self.place,
+            "row_of": self.row_of,
+            "stamps": self.stamps,
+        }
+        write_atomic(self.folder / "index.json", json.dumps(index))
+        for file in self.folder.iterdir():  # a process that still reads them keeps them open
+            if file.name not in ("index.json", self.pixels.name, self.small.name):
+                with suppress(OSError):
+                    file.unlink()
+
+
+def _brought_up_to_date(
+    pack: _Pack, pictures: list[Picture], rule: Preprocessing, reading: Reading | None
+) -> tuple[list[int], list[str]]:
+    """The row and the digest of every picture; what the pack has not is decoded and added to it."""
+    known = {
+        picture.path: pack.stamps[picture.path][1]
+        for picture in pictures
+        if pack.stamps.get(picture.path, (None, ""))[0] == list(picture.stamp)
+    }
+    if len(known) < len(pictures):
+        new = _Pack(pack.folder, pack.shape)
+        wanted = [picture for picture in pictures if picture.path not in known]
+        known |= dict(_add(new, wanted, rule, reading))
+        new.stamps = {
+            p.path: (list(p.stamp), known[p.path])
+            for p in pictures
+            if not known[p.path].startswith(UNREAD)  # it may be readable the next time
+        }
+        new.save()
+        vars(pack).update(vars(new))
+    digests = [known[picture.path] for picture in pictures]
+    return [pack.row_of[digest] for digest in digests], digests
+
+
+def _add(
+    pack: _Pack, wanted: list[Picture], rule: Preprocessing, reading: Reading | None
+) -> Iterator[tuple[str, str]]:
+    """Read and decode pictures, add what is new to the pack's files, and say their digests."""
+
+    def read(picture: Picture) -> tuple[str, _Result]:
+        return _read(pack, picture, rule)
+
+    with pack.writing(), quietly(), ThreadPoolExecutor(os.cpu_count()) as pool:
+        for begin in range(0, len(wanted), CHUNK):
+            chunk = wanted[begin : begin + CHUNK]
+            for picture, (digest, result) in zip(chunk, pool.map(read, chunk), strict=True):
+                pack.add(digest, result)
+                yield picture.path, digest
+            if reading:
+                reading(min(begin + CHUNK, len(wanted)), len(wanted))
+
+
+def _read(pack: _Pack, picture: Picture, rule: Preprocessing) -> tuple[str, _Result]:
+    """The digest of a picture's file, and what is in it where the pack has not met it."""
+    try:
+        data = read_bytes(picture.source)
+    except NeocogError as error:
+        return UNREAD + picture.path, error.message
+    digest = hashlib.blake2b(data, digest_size=16).hexdigest()
+    if digest in pack.row_of:
+        return digest, None
+    try:
+        found, facts, thumb = examine(data, rule.shrink_to)
+        return digest, (facts, rule.fit_picture(found), thumb)
+    except NeocogError as error:
+        return digest, error.message

@@ -1,0 +1,126 @@
+"""What a person's data set holds before a picture is decoded: names, labels, splits, groups."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from neocog.errors import NeocogError
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
+SPLIT_NAMES = {
+    "train": ("train", "training"),
+    "validation": ("val", "valid", "validation"),
+    "test": ("test", "testing", "eval"),
+}
+SPLIT_OF = {name: split for split, names in SPLIT_NAMES.items() for name in names}
+LITTER = ("__macosx", "thumbs.db", "desktop.ini")
+
+Source = Path | bytes | Callable[[], bytes]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One picture of a data set: where it is and what is said of it.
+
+    `split` and `group` are None where nothing is said. While `stamp` (a size and a time, or a
+    checksum) stays as it is, so does the content.
+    """
+
+    path: str
+    label: str
+    source: Source
+    stamp: tuple[int, int]
+    split: str | None = None
+    group: str | None = None
+
+
+@dataclass(frozen=True)
+class Listing:
+    """A data set's pictures, its classes in the order of the labels, and what was left out.
+
+    `left_out` holds (kind, path) of what is no labelled picture: see `doctor.LEFT_OUT`.
+    """
+
+    root: Path
+    pictures: list[Picture]
+    classes: tuple[str, ...]
+    left_out: list[tuple[str, str]] = field(default_factory=list)
+
+    @property
+    def splits(self) -> list[str]:
+        """The splits that are given: train, validation, test; empty where none is."""
+        found = {picture.split for picture in self.pictures}
+        return [split for split in SPLIT_NAMES if split in found]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a file of a tree of class folders belongs."""
+
+    name: str
+    label: str
+    split: str | None
+
+
+def is_litter(name: str) -> bool:
+    """Whether a file or one of its folders is what systems leave behind: hidden, `__MACOSX`."""
+    return any(p.startswith(".") or p.lower() in LITTER for p in PurePosixPath(name).parts)
+
+
+def arrange(names: Iterable[str], root: Path) -> tuple[list[Place], list[tuple[str, str]]]:
+    """The places of the files `names` (a/b/c.jpg) of a folder or archive, and what is left out.
+
+    The class is the folder directly below the root, or below a split's folder. The folders are
+    splits where one is called as a train folder and holds class folders. One folder around all is
+    passed over. Raises NeocogError where there is no picture in class folders.
+    """
+    files = [PurePosixPath(name) for name in names if not is_litter(name)]
+    left_out = [("other_file", str(f)) for f in files if f.suffix.lower() not in SUFFIXES]
+    pictures = sorted(f for f in files if f.suffix.lower() in SUFFIXES)
+    depth = _wrapping(pictures)
+    tops = {p.parts[depth] for p in pictures if len(p.parts) > depth + 1}
+    trains = {
+        p.parts[depth]
+        for p in pictures
+        if len(p.parts) > depth + 2 and SPLIT_OF.get(p.parts[depth].lower()) == "train"
+    }
+    places = []
+    for picture in pictures:
+        parts = picture.parts[depth:]
+        split = SPLIT_OF.get(parts[0].lower()) if trains and len(parts) > 1 else None
+        if trains and split is None:
+            left_out.append(("beside_splits", str(picture)))
+        elif len(parts) < (3 if trains else 2):
+            left_out.append(("no_class", str(picture)))
+        else:
+            places.append(Place(str(picture), parts[1] if trains else parts[0], split))
+    if not places:
+        _refuse(root, len(pictures), bool(tops))
+    return places, left_out
+
+
+def _wrapping(pictures: list[PurePosixPath]) -> int:
+    """How many folders lie around all pictures: `photos/` in photos/cats/1.jpg, photos/dogs/2.jpg.
+
+    A class's own folder is none, even where it is the only one.
+    """
+    depth = 0
+    while pictures and all(len(p.parts) > depth + 2 for p in pictures):
+        if (
+            len({p.parts[depth] for p in pictures}) > 1
+            or len({p.parts[depth + 1] for p in pictures}) < 2
+        ):
+            break
+        depth += 1
+    return depth
+
+
+def _refuse(root: Path, pictures: int, has_folders: bool) -> None:
+    expected = f"Expected one folder a class: {root / 'CLASS' / 'picture.jpg'}"
+    if not pictures:
+        raise NeocogError(f"{root} holds no pictures ({', '.join(SUFFIXES)}).", expected)
+    where = "not in class folders" if has_folders else "in no class folder"
+    raise NeocogError(
+        f"{root} holds {pictures:,} picture(s) {where}, so that nothing says what they show.",
+        f"{expected}; or a table: a CSV file with the columns path,label",
+    )

@@ -1,0 +1,190 @@
+"""A person's own pictures: listed, decoded, examined, and split honestly."""
+
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neocog.data import tables
+from neocog.data.archive import is_archive
+from neocog.data.decoded import Decoded, Reading, decode
+from neocog.data.doctor import Diagnosis, examine
+from neocog.data.folder import read_archive, read_folder
+from neocog.data.images import ImageSet, Splits
+from neocog.data.listing import Listing
+from neocog.data.preprocess import Preprocessing
+from neocog.data.split import SPLIT_SEED, by_content
+from neocog.errors import NeocogError, UsageError
+
+TEST_SHARE = 0.15  # of the pictures, and as much for validation, where no split is given
+OWN_IMAGE_SIZE = 64  # pixels a side, where the recipe names none
+
+
+@dataclass(frozen=True)
+class Form:
+    """What pictures are brought to, and what is kept back: a recipe's part that concerns the data.
+
+    The fields are those of `Recipe`. `train_resize` is the short side, in pixels, that the pictures
+    to train on are brought to before they are cut, where it is another than the others' `resize`.
+    """
+
+    mean: tuple[float, ...] = (0.5,)
+    std: tuple[float, ...] = (0.5,)
+    validation_size: int | None = None
+    fit: str = "square"
+    image_size: int | None = None
+    mirrored: bool = False
+    resize: int = 0
+    train_resize: int = 0
+
+    def rule(self) -> Preprocessing:
+        """The preprocessing of a person's own pictures."""
+        side = self.image_size or OWN_IMAGE_SIZE
+        return Preprocessing(
+            image_size=(side, side),
+            channels=len(self.mean),
+            fit=self.fit,
+            mean=self.mean,
+            std=self.std,
+            box=round(side * 20 / 28),  # MNIST's own proportion
+            mirrored=self.mirrored,
+            resize=self.resize,
+        )
+
+
+def exists(name: str) -> bool:
+    """Whether there is a file or folder called `name`, which may be too long for one."""
+    return os.path.exists(name)  # noqa: PTH110 - Path.exists fails on a name too long
+
+
+def list_own(name: str) -> Listing:
+    """What a person's data set holds: a folder, a zip or tar file, a CSV file or Parquet.
+
+    Raises UsageError for a file that is none of these, NeocogError as their readers do.
+    """
+    path = Path(name)
+    if tables.is_parquet(path):
+        return tables.list_parquet(path)
+    if path.is_dir():
+        return read_folder(path)
+    if is_archive(path):
+        return read_archive(path)
+    if path.is_file() and path.suffix.lower() in (".csv", ".tsv"):
+        return tables.list_csv(path)
+    raise UsageError(
+        f"{name} is a file, and none of pictures.",
+        "Name a folder of class folders, a zip or tar file of one, a CSV file with the columns "
+        "path,label, or Parquet.",
+    )
+
+
+def examine_own(
+    listing: Listing, rule: Preprocessing, reading: Reading | None = None
+) -> tuple[Decoded, Diagnosis]:
+    """The pictures of a person's data set, decoded, and what is wrong with them."""
+    decoded = decode(listing, rule, reading)
+    return decoded, examine(listing, decoded)
+
+
+def load_own(listing: Listing, form: Form, reading: Reading | None) -> Splits:
+    """A person's pictures: the splits that are given, and what else is needed cut by content."""
+    rule = form.rule()
+    decoded, diagnosis = examine_own(listing, rule, reading)
+    everything = _as_set(listing, decoded, diagnosis)
+    digests = [decoded.digests[n] for n in diagnosis.kept]
+    parts, note = _cut(listing, everything, diagnosis, digests, form.validation_size)
+    train, validation, test = (everything.subset(part) for part in parts)
+    if form.train_resize and form.train_resize != form.resize:
+        other = decode(listing, replace(rule, resize=form.train_resize), reading)
+        train = _as_set(listing, other, diagnosis).subset(parts[0])
+    findings = tuple(diagnosis.to_json())
+    splits = Splits(str(listing.root), train, validation, test, rule, note, findings)
+    _check_enough(listing.root, splits, form.validation_size)
+    return splits
+
+
+def _as_set(listing: Listing, decoded: Decoded, diagnosis: Diagnosis) -> ImageSet:
+    """The pictures that are fit for use, in the listing's order."""
+    usable = decoded.usable.tolist()
+    everything = ImageSet(
+        decoded.images,
+        np.array([listing.classes.index(listing.pictures[n].label) for n in usable], np.int64),
+        listing.classes,
+        tuple(listing.pictures[n].path for n in usable),
+        diagnosis.groups[decoded.usable],
+    )
+    return everything.subset(np.nonzero(np.isin(decoded.usable, diagnosis.kept))[0])
+
+
+def _cut(
+    listing: Listing,
+    everything: ImageSet,
+    diagnosis: Diagnosis,
+    digests: list[str],
+    validation_size: int | None,
+) -> tuple[list[NDArray[np.int64]], str]:
+    """Train, validation and test as places in `everything`, and how they were made in words."""
+    given = listing.splits
+    split_of = np.array([listing.pictures[n].split or "" for n in diagnosis.kept], dtype=object)
+    if given and "train" not in given:
+        raise NeocogError(
+            f"{listing.root} has pictures for {' and '.join(given)}, and none to train on.",
+            f"Expected {listing.root / 'train' / 'CLASS' / 'picture.jpg'}",
+        )
+    if len(given) == 3:
+        parts = [np.nonzero(split_of == split)[0] for split in ("train", "validation", "test")]
+        return parts, "train, validation and test as they were given"
+    if len(given) == 2:
+        kind = given[1]
+        test, rest = np.nonzero(split_of == kind)[0], np.nonzero(split_of == "train")[0]
+        note = f"what is called {kind} held out as test, "
+        share = 0.15 / 0.85 if validation_size is None else validation_size / max(1, len(rest))
+        shares = [share]
+    else:
+        test, rest = np.zeros(0, np.int64), np.arange(len(everything))
+        note = ""
+        shares = [TEST_SHARE, TEST_SHARE]
+        if validation_size is not None:
+            shares[1] = validation_size / max(1, len(everything))
+    if sum(shares) >= 1:
+        raise NeocogError(
+            f"{validation_size:,} pictures cannot be set apart from {len(rest):,} and leave any to "
+            "train on.",
+            "Say: --set validation_size=N with a smaller N.",
+        )
+    cut = by_content(
+        [digests[n] for n in rest],
+        everything.labels[rest],
+        everything.groups[rest],
+        shares,
+        SPLIT_SEED,
+    )
+    *held, train = [rest[part] for part in cut]
+    if len(held) == 2:
+        test = held[0]
+        note = f"{len(test):,} pictures set apart as test, "
+    note += f"{len(held[-1]):,} of the rest as validation; by content, seed {SPLIT_SEED}"
+    return [train, held[-1], test], note
+
+
+def _check_enough(path: Path, splits: Splits, validation_size: int | None) -> None:
+    """Raise NeocogError for a folder that no network can be trained and judged on."""
+    if len(splits.classes) < 2:
+        raise NeocogError(
+            f"{path} holds one class, {splits.classes[0]}, and there is nothing to tell apart.",
+            f"Expected at least two class folders: {path / 'CLASS' / 'picture.png'}",
+        )
+    missing = [c for k, c in enumerate(splits.classes) if not (splits.train.labels == k).any()]
+    if missing:
+        raise NeocogError(
+            f"No picture of {', '.join(missing[:5])} is left to train on in {path}.",
+            "Add pictures of it, or remove its folder.",
+        )
+    empty = [name for name, part in splits.parts.items() if not len(part)]
+    if empty and not (empty == ["validation"] and validation_size == 0):
+        raise NeocogError(
+            f"{path} has too few pictures: none is left for {' and '.join(empty)}.",
+            "Add pictures: ten a class is the least that makes sense.",
+        )

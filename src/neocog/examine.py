@@ -1,0 +1,79 @@
+"""Look at a person's pictures: what is there, in which splits, and what is wrong with it."""
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from neocog.data import Form, examine_own, exists, list_own
+from neocog.data.decode import Facts
+from neocog.data.decoded import Decoded, Reading
+from neocog.data.doctor import Diagnosis
+from neocog.data.listing import Listing
+from neocog.errors import UsageError
+from neocog.recipes import DEFAULT_FOR_DATA
+
+# As the default recipe for photos holds its pictures, so that what is decoded is decoded for both.
+FORM = Form((0.5,) * 3, (0.5,) * 3, fit="crop", image_size=224, resize=256)
+
+
+@dataclass(frozen=True)
+class Examination:
+    """A person's data set and what the doctor says of it."""
+
+    data: str
+    listing: Listing
+    decoded: Decoded
+    diagnosis: Diagnosis
+
+    @property
+    def sound(self) -> bool:
+        """Whether nothing was found that would make a number wrong."""
+        return self.diagnosis.sound
+
+    @property
+    def splits(self) -> dict[str, dict[str, int]]:
+        """How many pictures are fit for use, by split and class; `all` where no split is given."""
+        pictures = self.listing.pictures
+        kept = [pictures[n] for n in self.diagnosis.kept]
+        counts = Counter((p.split or "all", p.label) for p in kept)
+        names = self.listing.splits or ["all"]
+        return {s: {c: counts[s, c] for c in self.listing.classes} for s in names}
+
+    @property
+    def sizes(self) -> dict[str, Any]:
+        """The least, middle and largest width and height of the pictures as they are stored."""
+        facts = [f for f in self.decoded.facts if isinstance(f, Facts)]
+        both = np.array([(f.width, f.height) for f in facts] or [(0, 0)])
+        rows = {"least": both.min(0), "median": np.median(both, 0), "most": both.max(0)}
+        return {name: [int(width), int(height)] for name, (width, height) in rows.items()}
+
+    def to_json(self) -> dict[str, Any]:
+        """What `neocog data --json` prints."""
+        facts = [f for f in self.decoded.facts if isinstance(f, Facts)]
+        return {
+            "data": self.data,
+            "n": len(self.listing.pictures),
+            "used": len(self.diagnosis.kept),
+            "classes": list(self.listing.classes),
+            "splits": self.splits,
+            "sizes": self.sizes,
+            "modes": dict(Counter(f.mode for f in facts).most_common()),
+            "formats": dict(Counter(f.format for f in facts).most_common()),
+            "findings": self.diagnosis.to_json(),
+        }
+
+
+def examine(data: str, reading: Reading | None = None) -> Examination:
+    """Read and judge a person's pictures. Raises as `data.list_own` does."""
+    if data in DEFAULT_FOR_DATA and not exists(data):
+        raise UsageError(
+            f"{data} is a published data set; the doctor looks at pictures of your own.",
+            "For example: neocog data photos/",
+        )
+    if not exists(data):
+        raise UsageError(f"There is no file or folder {data}.", "For example: neocog data photos/")
+    listing = list_own(data)
+    decoded, diagnosis = examine_own(listing, FORM.rule(), reading)
+    return Examination(data, listing, decoded, diagnosis)

@@ -1,0 +1,9 @@
+"""ConvNeXt-T: torchvision's.
+
+Paper: Liu, Mao, Wu, Feichtenhofer, Darrell and Xie, "A ConvNet for the 2020s", CVPR 2022.
+Deviations: none known.
+"""
+
+from neocog.models.wrapped import wrapped
+
+convnext_tiny = wrapped("convnext_tiny", least=32)

@@ -1,0 +1,294 @@
+"""A network that knows pictures already: its features once, and a last layer fitted to them.
+
+The last layer is multinomial logistic regression with an L2 penalty, fitted to convergence. The
+penalty is chosen by the log-loss on validation, or by cross-validation where there are few pictures
+to train on.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from neocog.classifier import Classifier, batch_of, batch_size_for
+from neocog.data import ImageSet, Splits, augment, loader
+from neocog.data.split import by_content
+from neocog.errors import UsageError
+from neocog.models.pretrained import last_layer
+from neocog.recipes import Recipe
+from neocog.training.precision import has_bfloat16
+
+PENALTIES = tuple(10.0 ** (power / 2) for power in range(0, -10, -1))  # 1 to 3e-5: largest first
+FEW = 500  # pictures to train on, below which the penalty is chosen by cross-validation
+FOLDS = 5
+UNBALANCED = 2.0  # times as many pictures in the largest class as in the smallest: classes weigh
+MOST_ROWS = 10_000  # further views of a picture help where there are few pictures
+
+Step = Callable[[int, int], None]  # told (pictures done, pictures in all)
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of the pictures that a fit is made to, beside their features.
+
+    `names` decide the folds; pictures with one number in `groups` stay in one fold.
+    """
+
+    labels: NDArray[np.int64]
+    names: tuple[str, ...]
+    groups: NDArray[np.int64]
+    num_classes: int
+
+    @staticmethod
+    def of(*parts: ImageSet) -> "Known":
+        """What is known of the pictures of some splits, one after the other."""
+        labels = np.concatenate([part.labels for part in parts])
+        names = tuple(path for part in parts for path in part.paths)
+        groups = np.concatenate([part.groups for part in parts])
+        return Known(
+            labels,
+            names or tuple(map(str, range(len(labels)))),
+            groups if len(groups) else np.arange(len(labels)),
+            len(parts[0].classes),
+        )
+
+    def subset(self, which: NDArray[np.int64]) -> "Known":
+        """What is known of the pictures at `which`."""
+        names = tuple(self.names[n] for n in which)
+        return Known(self.labels[which], names, self.groups[which], self.num_classes)
+
+    def folds(self, count: int) -> list[NDArray[np.int64]]:
+        """`count` parts of equal size, groups kept together, every class in proportion."""
+        shares = [1 / count] * (count - 1)
+        return by_content(self.names, self.labels, self.groups, shares, seed=count)
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A fitted last layer: `weight` K x D and `bias` K for features as they come.
+
+    `losses` is the mean log-loss on held-out pictures for each of `PENALTIES`; `chosen_by` says how
+    they were held out.
+    """
+
+    weight: Tensor
+    bias: Tensor
+    penalty: float
+    losses: list[float]
+    chosen_by: str
+
+
+def fit_last_layer(
+    recipe: Recipe, splits: Splits, classifier: Classifier, step: Step | None = None
+) -> dict[str, Any]:
+    """Fit the last layer of the classifier's network, in place, and give the epoch's line of it.
+
+    `recipe.feature_views` views of each training picture are rows of the fit; with `recipe.folds`
+    the line has the accuracy of as many fits, each judged on the pictures that it has not seen.
+    """
+    begin = time.perf_counter()
+    model = classifier.model
+    last = model.get_submodule(last_layer(model))
+    assert isinstance(last, nn.Linear | nn.Conv2d)
+    views = max(1, min(recipe.feature_views, MOST_ROWS // max(1, len(splits.train))))
+    total = len(splits.train) * views + len(splits.validation)
+    told = 0
+
+    def tell(count: int) -> None:
+        nonlocal told
+        told += count
+        if step:
+            step(told, total)
+
+    seen = _views(recipe, splits, classifier, splits.train, views, tell)
+    held = _views(recipe, splits, classifier, splits.validation, 1, tell)
+    between = time.perf_counter()
+    train, validation = splits.train, splits.validation
+    held_rows = held[0] if len(validation) else torch.zeros(0)
+    found = fit(seen, Known.of(train), held_rows, validation.labels)
+    with torch.no_grad():
+        last.weight.copy_(found.weight.reshape(last.weight.shape))
+        assert last.bias is not None
+        last.bias.copy_(found.bias)
+    line: dict[str, Any] = {"epoch": 0, "step": 0, "time_seconds": 0.0, "lr": 0.0}
+    for name, features, labels in (
+        ("train", seen[0], train.labels),
+        ("validation", held_rows, validation.labels),
+    ):
+        if len(labels):
+            line |= _measured(name, features, labels, found)
+    line |= {"head/penalty": found.penalty, "head/chosen_by": found.chosen_by}
+    line |= {"head/penalties": list(PENALTIES), "head/losses": found.losses, "head/views": views}
+    if recipe.folds:
+        both = torch.cat([seen, held.expand(views, -1, -1)], 1) if len(validation) else seen
+        line["folds"] = _fold_accuracies(both, Known.of(train, validation), recipe.folds)
+    end = time.perf_counter()
+    return line | {
+        "time_seconds": end - begin,
+        "features_seconds": between - begin,
+        "head_seconds": end - between,
+    }
+
+
+def _measured(name: str, features: Tensor, labels: NDArray[np.int64], found: Fit) -> dict[str, Any]:
+    scores = features @ found.weight.T + found.bias
+    targets = torch.tensor(labels)
+    correct = (scores.argmax(1) == targets).sum().item() / len(labels)
+    return {f"{name}/loss": F.cross_entropy(scores, targets).item(), f"{name}/accuracy": correct}
+
+
+@torch.inference_mode()
+def _views(
+    recipe: Recipe,
+    splits: Splits,
+    classifier: Classifier,
+    part: ImageSet,
+    views: int,
+    tell: Callable[[int], None],
+) -> Tensor:
+    """What comes into the last layer, views x N x D on the CPU: as it is, mirrored, crops."""
+    model = classifier.model
+    name = last_layer(model)
+    parent, _, leaf = name.rpartition(".")
+    last = model.get_submodule(name)
+    device = next(model.parameters()).device
+    low_precision = torch.autocast(
+        device.type, torch.bfloat16, enabled=has_bfloat16(recipe.precision, device)
+    )
+    model.eval()
+    setattr(model.get_submodule(parent), leaf, nn.Identity())
+    size = batch_size_for(part.images.shape)
+    found: list[list[Tensor]] = [[] for _ in range(views)]
+    try:
+        for begin in range(0, len(part), size):
+            pictures = batch_of(part.images, begin, size, device)
+            for view in range(views):
+                generator = loader.seeded(recipe.seed, begin, view)
+                shown = splits.preprocessing.normalize(augment.view(pictures, view, generator))
+                with low_precision:
+                    found[view].append(model(shown).flatten(1).float().cpu())
+                tell(len(pictures))
+    finally:
+        setattr(model.get_submodule(parent), leaf, last)
+    return torch.stack([torch.cat(rows) for rows in found]) if len(part) else torch.zeros(0)
+
+
+def fit(seen: Tensor, known: Known, held: Tensor, truth: NDArray[np.int64]) -> Fit:
+    """The best last layer for features V x N x D, V views of N pictures.
+
+    The penalty is chosen by `held`, J x D, and their labels `truth`, or where N is small by
+    cross-validation.
+    """
+    n = len(known.labels)
+    if n >= FEW and len(truth):
+        losses = _held_out_losses(seen, known, held, truth)
+        chosen_by = f"the log-loss on {len(truth):,} validation pictures"
+    else:
+        per_fold = []
+        for part in known.folds(FOLDS):
+            rest = np.setdiff1d(np.arange(n), part)
+            if len(part) and len(np.unique(known.labels[rest])) == known.num_classes:
+                inside = seen[:, rest], known.subset(rest)
+                per_fold.append(_held_out_losses(*inside, seen[0, part], known.labels[part]))
+        losses = [float(loss) for loss in np.mean(per_fold, axis=0)] if per_fold else []
+        chosen_by = f"{FOLDS}-fold cross-validation on {n:,} training pictures"
+    penalty = PENALTIES[int(np.argmin(losses))] if losses else PENALTIES[len(PENALTIES) // 2]
+    weight, bias = solve(seen, known, (penalty,))[0]
+    return Fit(weight, bias, penalty, losses, chosen_by)
+
+
+def _held_out_losses(
+    seen: Tensor, known: Known, judged: Tensor, truth: NDArray[np.int64]
+) -> list[float]:
+    """The mean log-loss on `judged`, J x D, of a fit with each of the penalties."""
+    targets = torch.tensor(truth)
+    return [
+        F.cross_entropy(judged @ weight.T + bias, targets).item()
+        for weight, bias in solve(seen, known, PENALTIES)
+    ]
+
+
+def solve(seen: Tensor, known: Known, penalties: tuple[float, ...]) -> list[tuple[Tensor, Tensor]]:
+    """(weight K x D, bias K) of the logistic regression with each penalty, largest first.
+
+    `seen` is V x N x D. Minimised, to convergence: the mean cross-entropy plus penalty / 2 times
+    the squared weights, for features centred and divided by one number so that their mean square is
+    1. Classes weigh the same where one has twice another's pictures or more. With fewer rows than
+    features the problem is solved in the rows' own span, which has the same solution.
+    """
+    from scipy.optimize import minimize  # the fit alone needs it
+
+    rows, classes = seen.flatten(0, 1), known.num_classes
+    targets = torch.tensor(known.labels).repeat(len(seen))
+    mean = rows.mean(0)
+    centred = rows - mean
+    scale = centred.square().mean().sqrt().clamp_min(1e-6)
+    centred = centred / scale
+    basis = None
+    if len(rows) < rows.shape[1]:
+        gram = (centred @ centred.T).double()
+        values, vectors = torch.linalg.eigh(gram)
+        some = values > values[-1].clamp_min(0) * 1e-9
+        reduced = (vectors[:, some] * values[some].sqrt()).float()
+        basis = (centred.T @ vectors[:, some].float()) / values[some].sqrt().float()
+        centred = reduced
+    weights = _class_weights(targets, classes)
+    width = centred.shape[1]
+
+    def cost(flat: NDArray[np.float64], penalty: float) -> tuple[float, NDArray[np.float64]]:
+        both = torch.from_numpy(flat).float().reshape(classes, width + 1)
+        weight, bias = both[:, :-1], both[:, -1]
+        log_shares = F.log_softmax(centred @ weight.T + bias, 1)
+        error = log_shares.exp()
+        error[torch.arange(len(targets)), targets] -= 1
+        error *= (weights / len(targets))[:, None]
+        loss = -(log_shares.gather(1, targets[:, None])[:, 0] * weights).double().mean()
+        loss += penalty / 2 * weight.double().square().sum()
+        slope = torch.cat([error.T @ centred + penalty * weight, error.sum(0)[:, None]], 1)
+        return loss.item(), slope.double().flatten().numpy()
+
+    start = np.zeros(classes * (width + 1))
+    found = []
+    for penalty in penalties:
+        options = {"maxiter": 300, "gtol": 1e-5, "ftol": 1e-9}
+        start = minimize(cost, start, (penalty,), "L-BFGS-B", jac=True, options=options).x
+        both = torch.from_numpy(start).float().reshape(classes, width + 1)
+        weight = both[:, :-1] @ basis.T if basis is not None else both[:, :-1]
+        weight = weight / scale
+        found.append((weight, both[:, -1] - weight @ mean))
+    return found
+
+
+def _class_weights(targets: Tensor, classes: int) -> Tensor:
+    """A weight for each picture: 1, or what makes all classes count the same."""
+    counts = torch.bincount(targets, minlength=classes).clamp_min(1).float()
+    if counts.max() < UNBALANCED * counts.min():
+        return torch.ones(len(targets))
+    return (len(targets) / (classes * counts))[targets]
+
+
+def _fold_accuracies(seen: Tensor, known: Known, folds: int) -> list[float]:
+    """The accuracies of `folds` fits, each on the pictures that it was not made to.
+
+    Every fit chooses its penalty by itself, from the pictures that it is made to.
+    """
+    least = int(np.bincount(known.labels, minlength=known.num_classes).min())
+    if folds > least:
+        raise UsageError(
+            f"{folds} folds need as many pictures of every class, and one has {least}.",
+            "Say: --folds 2, or add pictures.",
+        )
+    found = []
+    for part in known.folds(folds):
+        rest = np.setdiff1d(np.arange(len(known.labels)), part)
+        none = np.zeros(0, dtype=np.int64)
+        made = fit(seen[:, rest], known.subset(rest), torch.zeros(0), none)
+        answers = (seen[0, part] @ made.weight.T + made.bias).argmax(1).numpy()
+        found.append(float((answers == known.labels[part]).mean()))
+    return found

@@ -1,0 +1,249 @@
+"""A person's own pictures, in every form in which they come."""
+
+import csv
+import io
+import shutil
+import tarfile
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from neocog import data
+from neocog.data import decoded, own
+from neocog.data.images import Rows
+from neocog.data.listing import arrange
+from neocog.errors import NeocogError, UsageError
+
+FORM = data.Form((0.5,) * 3, (0.5,) * 3, image_size=16)
+random = np.random.default_rng(0)
+
+
+def picture(seed, side=24):
+    """A picture like no other: blocks of random colours."""
+    blocks = np.random.default_rng(seed).integers(0, 256, (6, 6, 3), dtype=np.uint8)
+    return Image.fromarray(blocks).resize((side, side), Image.Resampling.NEAREST)
+
+
+def save(path, seed, **options):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    picture(seed).save(path, **options)
+    return path
+
+
+@pytest.fixture
+def photos(tmp_path):
+    for n in range(40):
+        save(tmp_path / "photos" / ("cat" if n % 2 else "dog") / f"{n}.png", n)
+    return tmp_path / "photos"
+
+
+def places(*names):
+    found, left_out = arrange(names, Path("root"))
+    return [(p.split, p.label) for p in found], left_out
+
+
+def test_class_folders_splits_and_one_folder_around_all():
+    assert places("b/1.jpg", "a/x/2.PNG") == ([(None, "a"), (None, "b")], [])
+    assert places("all/b/1.jpg", "all/a/2.png")[0] == [(None, "a"), (None, "b")]
+    names = ("Train/a/1.jpg", "Train/b/2.jpg", "valid/a/3.jpg", "eval/b/4.jpg")
+    splits = [("train", "a"), ("train", "b"), ("test", "b"), ("validation", "a")]
+    assert places(*names)[0] == splits
+    assert places(*(f"set/{name}" for name in names))[0] == splits
+
+
+def test_what_is_no_labelled_picture_is_left_out_by_its_kind():
+    litter = ("__MACOSX/a/1.jpg", ".ipynb_checkpoints/1.jpg", "a/Thumbs.db", "a/._1.jpg")
+    found, left_out = places("a/1.jpg", "b/2.jpg", "3.jpg", "a/notes.txt", *litter)
+    assert found == [(None, "a"), (None, "b")]
+    assert sorted(left_out) == [("no_class", "3.jpg"), ("other_file", "a/notes.txt")]
+    _, left_out = places("train/a/1.jpg", "train/b/2.jpg", "test/3.jpg", "extra/a/4.jpg")
+    assert sorted(left_out) == [("beside_splits", "extra/a/4.jpg"), ("no_class", "test/3.jpg")]
+
+
+def test_a_class_called_train_is_a_class_and_pictures_without_folders_are_refused():
+    assert places("train/1.jpg", "bus/2.jpg")[0] == [(None, "bus"), (None, "train")]
+    with pytest.raises(NeocogError, match=r"in no class folder.*path,label"):
+        places("1.jpg", "2.jpg")
+    with pytest.raises(NeocogError, match="holds no pictures"):
+        places("notes.txt")
+
+
+def packed(folder, kind):
+    return Path(shutil.make_archive(str(folder.parent / "set"), kind, folder.parent, folder.name))
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar", "gztar"])
+def test_an_archive_is_read_as_its_folder(photos, kind):
+    from_folder = data.load(str(photos), FORM)
+    from_archive = data.load(str(packed(photos, kind)), FORM)
+    for name, part in from_folder.parts.items():
+        other = from_archive.parts[name]
+        order = [other.paths.index(f"photos/{path}") for path in part.paths]
+        assert (other.images[order] == part.images).all()
+        assert (other.labels[order] == part.labels).all()
+
+
+def test_an_archive_cannot_reach_out_of_itself(photos, tmp_path):
+    content = io.BytesIO()
+    picture(99).save(content, "PNG")
+    with zipfile.ZipFile(packed(photos, "zip"), "a") as archive:
+        archive.writestr("../cat/out.png", content.getvalue())
+    with tarfile.open(packed(photos, "tar"), "a") as archive:
+        link = tarfile.TarInfo("photos/cat/link.png")
+        link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
+        archive.addfile(link)
+    for kind, file in (("points_out", "set.zip"), ("link", "set.tar")):
+        splits = data.load(str(tmp_path / file), FORM)
+        assert kind in {finding["kind"] for finding in splits.findings}
+        assert sum(map(len, splits.parts.values())) == 40
+    assert not (tmp_path.parent / "cat").exists()
+
+
+def test_chinese_names_in_a_zip_without_the_flag_are_read(photos, tmp_path):
+    class Gbk(zipfile.ZipInfo):
+        def _encodeFilenameFlags(self):  # noqa: N802 - as old Windows programs write names
+            return self.filename.encode("gbk"), 0
+
+    with zipfile.ZipFile(tmp_path / "set.zip", "w") as archive:
+        for n, file in enumerate(sorted(photos.rglob("*.png"))):
+            archive.writestr(Gbk(f"{'猫' if n % 2 else '狗'}/{n}.png"), file.read_bytes())
+    assert data.list_own(str(tmp_path / "set.zip")).classes == ("狗", "猫")
+
+
+@pytest.mark.parametrize("name", ["set.zip", "set.tar.gz", "set.tar"])
+def test_a_damaged_archive_is_refused(tmp_path, name):
+    (tmp_path / name).write_bytes(b"PK nothing" * 100)
+    with pytest.raises(NeocogError, match="damaged or no archive"):
+        data.list_own(str(tmp_path / name))
+
+
+def write_csv(path, rows, encoding="utf-8", delimiter=","):
+    with path.open("w", newline="", encoding=encoding) as file:
+        csv.writer(file, delimiter=delimiter).writerows(rows)
+    return str(path)
+
+
+def test_a_table_names_pictures_labels_splits_and_groups(photos, tmp_path):
+    rows = [("File", "Class", "Group", "Split")]
+    for n in range(40):
+        label = "cat" if n % 2 else "dog"
+        rows.append((f"photos/{label}/{n}.png", label, f"g{n // 4}", "eval" if n < 8 else ""))
+    rows += [("photos/none.png", "cat", "", ""), ("photos/cat/1.png", "", "", "")]
+    listing = data.list_own(write_csv(tmp_path / "list.csv", rows))
+    assert listing.classes == ("cat", "dog") and listing.splits == ["train", "test"]
+    assert sorted(kind for kind, _ in listing.left_out) == ["missing", "no_label"]
+    splits = data.load(str(tmp_path / "list.csv"), FORM)
+    group_of = {picture.path: picture.group for picture in listing.pictures}
+    train, held = ({group_of[p] for p in part.paths} for part in (splits.train, splits.validation))
+    assert held and not train & held
+    assert {group_of[p] for p in splits.test.paths} == {"g0", "g1"}
+
+
+def test_tables_as_spreadsheets_write_them(photos, tmp_path):
+    rows = [("path", "label"), *((f"photos/{p.parent.name}/{p.name}", "猫" if p.parent.name == "cat"
+             else "狗") for p in sorted(photos.rglob("*.png")))]  # fmt: skip
+    for encoding, delimiter in (("utf-8-sig", ";"), ("gbk", "\t")):
+        file = write_csv(tmp_path / "list.csv", rows, encoding, delimiter)
+        assert data.list_own(file).classes == ("狗", "猫")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a,b\n1,2\n", r"has the columns a, b.*path,label"),
+        ("path,label\nno.png,x\n", "names no labelled picture"),
+        ("path,label,split\nphotos/cat/1.png,cat,tomorrow\n", "no split 'tomorrow'"),
+        ("", "has the columns"),
+    ],
+)
+def test_wrong_tables_are_refused(photos, tmp_path, text, message):
+    (tmp_path / "list.csv").write_text(text)
+    with pytest.raises(NeocogError, match=message):
+        data.list_own(str(tmp_path / "list.csv"))
+    (tmp_path / "list.txt").write_text(text)
+    with pytest.raises(UsageError, match="is a file, and none of pictures"):
+        data.list_own(str(tmp_path / "list.txt"))
+
+
+def test_adding_pictures_moves_almost_no_other(photos):
+    def where():
+        splits = data.load(str(photos), FORM)
+        return {path: name for name, part in splits.parts.items() for path in part.paths}
+
+    before = where()
+    for n in range(100, 108):
+        save(photos / ("cat" if n % 2 else "dog") / f"{n}.png", n)
+    (photos / "cat" / "1.png").rename(photos / "cat" / "z.png")  # the content decides
+    after = where()
+    assert after.pop("cat/z.png") == before.pop("cat/1.png")
+    moved = [path for path, split in before.items() if after[path] != split]
+    assert len(moved) <= 4
+
+
+def test_pictures_are_decoded_once_and_a_changed_file_anew(photos, monkeypatch):
+    read = []
+    examine = decoded.examine
+    monkeypatch.setattr(decoded, "examine", lambda *a: read.append(a) or examine(*a))
+    first = data.load(str(photos), FORM)
+    assert len(read) == 40
+    again = data.load(str(photos), FORM)
+    assert len(read) == 40
+    assert first.describe() == again.describe()
+    save(photos / "cat" / "1.png", 1000)
+    (photos / "dog" / "0.png").rename(photos / "dog" / "renamed.png")
+    (photos / "dog" / "2.png").unlink()
+    changed = data.load(str(photos), FORM)
+    assert len(read) == 41
+    images = {p: i for part in changed.parts.values() for p, i in zip(part.paths, part.images)}  # noqa: B905
+    rule = FORM.rule()
+    assert len(images) == 39
+    for path, seed in (("cat/1.png", 1000), ("dog/renamed.png", 0), ("dog/4.png", 4)):
+        assert (images[path] == rule.fit_picture(np.asarray(picture(seed)))).all()
+    assert decoded.clear() > 0
+    data.load(str(photos), FORM)
+    assert len(read) == 80
+
+
+def test_pictures_too_many_for_memory_stay_on_the_disk(photos, monkeypatch):
+    inside = data.load(str(photos), FORM)
+    monkeypatch.setattr(decoded, "MEMORY_BYTES", 0)
+    outside = data.load(str(photos), FORM)
+    assert isinstance(outside.train.images, Rows)
+    assert outside.describe() == inside.describe()
+    assert (np.asarray(outside.train.images) == inside.train.images).all()
+    assert (outside.train.images[3:5] == inside.train.images[3:5]).all()
+
+
+def test_a_cache_that_cannot_be_written_costs_time_only(photos, monkeypatch, tmp_path):
+    expected = data.load(str(photos), FORM)
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr(decoded, "packs_folder", lambda: tmp_path / "file")
+    assert data.load(str(photos), FORM).describe() == expected.describe()
+
+
+def test_a_cache_that_is_damaged_is_made_anew(photos):
+    expected = data.load(str(photos), FORM)
+    for file in decoded.packs_folder().rglob("index.json"):
+        file.write_text("{")
+    assert data.load(str(photos), FORM).describe() == expected.describe()
+    for file in decoded.packs_folder().rglob("*.pixels"):
+        file.write_bytes(b"short")
+    assert data.load(str(photos), FORM).describe() == expected.describe()
+
+
+def test_pictures_to_train_on_may_be_cut_otherwise(photos):
+    form = data.Form((0.5,) * 3, (0.5,) * 3, None, "crop", 16, resize=20, train_resize=17)
+    splits = data.load(str(photos), form)
+    for part, resize in ((splits.train, 17), (splits.validation, 20), (splits.test, 20)):
+        rule = data.Form((0.5,) * 3, (0.5,) * 3, None, "crop", 16, resize=resize).rule()
+        seed = int(Path(part.paths[0]).stem)
+        assert (part.images[0] == rule.fit_picture(np.asarray(picture(seed)))).all()
+    assert splits.preprocessing.resize == 20
+
+
+def test_own_room_says_what_it_takes():
+    assert own.exists("no/such") is False
+    assert own.exists("x" * 5000) is False

@@ -1,0 +1,169 @@
+"""Weights that come from elsewhere: they fit, they are verified, and what is missing is said."""
+
+import hashlib
+import io
+import sys
+
+import pytest
+import torch
+
+from neocog import models, recipes
+from neocog.errors import NeocogError, UsageError
+from neocog.models import MODELS, pretrained
+from neocog.models.efficientnet_lite import EfficientNetLite0, from_published
+
+LITE = "efficientnet-lite0"
+
+
+@pytest.fixture(scope="module")
+def lite():
+    model = models.build(LITE, 1000, 3, (224, 224))
+    pretrained.put_weights(model, LITE, "imagenet")
+    return model.eval()
+
+
+@pytest.mark.parametrize("side", [224, 97])
+def test_efficientnet_lite_is_its_publishers_network(lite, side, capsys):
+    from efficientnet_lite_pytorch import EfficientNet
+
+    file = pretrained.locate(LITE, "imagenet")
+    theirs = EfficientNet.from_pretrained(LITE, weights_path=str(file), image_size=side).eval()
+    pictures = torch.randn(2, 3, side, side, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        assert torch.allclose(lite(pictures), theirs(pictures), atol=1e-5)
+
+
+def test_efficientnet_lite_has_its_papers_size():
+    with torch.device("meta"):
+        model = EfficientNetLite0(1000, 3, (224, 224))
+    assert sum(p.numel() for p in model.parameters()) == 4_652_008
+    assert len(model.blocks) == 16
+
+
+def test_weights_of_other_names_are_returned_as_they_are():
+    state = {"stem.weight": torch.zeros(1)}
+    assert from_published(state) == state
+
+
+def test_a_last_layer_of_other_classes_is_left_as_it_is(lite):
+    model = models.build(LITE, 7, 3, (224, 224))
+    before = model.output.weight.clone()
+    pretrained.put_weights(model, LITE, "imagenet")
+    assert (model.output.weight == before).all()
+    assert (model.last.weight == lite.last.weight).all()
+
+
+@pytest.mark.parametrize("name", [n for n in MODELS if pretrained.has_weights(n)])
+def test_every_backbone_knows_where_its_weights_are(name):
+    found = pretrained.origin(name)
+    assert len(found.mean) == len(found.std) == 3
+    assert found.image_size <= found.resize
+    assert len(found.file.removesuffix(".pth").rpartition("-")[2]) == pretrained.DIGITS
+
+
+@pytest.mark.parametrize("name", ["lenet5", "alexnet-2012", "resnet20"])
+def test_a_network_without_weights_says_so(name):
+    with pytest.raises(UsageError, match=f"no ImageNet weights for {name}"):
+        pretrained.origin(name)
+
+
+def test_offline_the_file_and_its_place_are_named(tmp_path, monkeypatch):
+    monkeypatch.setenv("NEOCOG_CACHE", str(tmp_path))
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
+    with pytest.raises(NeocogError) as failed:
+        pretrained.locate("resnet18", "imagenet")
+    assert "resnet18-f37072fd.pth" in str(failed.value)
+    assert f"into {tmp_path / 'weights'}" in failed.value.hint
+    assert "--model efficientnet-lite0" in failed.value.hint
+
+
+def test_weights_are_fetched_verified_and_kept(tmp_path, monkeypatch, local_server):
+    model = models.build("squeezenet1_1", 1000, 3, (64, 64))
+    content = io.BytesIO()
+    torch.save(model.state_dict(), content)
+    begins = hashlib.sha256(content.getvalue()).hexdigest()[:8]
+    good, bad = f"squeezenet1_1-{begins}.pth", "squeezenet1_1-00000000.pth"
+    address = local_server({good: content.getvalue(), bad: content.getvalue()})
+    monkeypatch.setenv("NEOCOG_CACHE", str(tmp_path))
+    monkeypatch.setenv("NEOCOG_OFFLINE", "0")
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
+    monkeypatch.setattr(pretrained, "SOURCE", f"{address}/")
+    form = pretrained.Origin(good, (0.5,) * 3, (0.5,) * 3, 224, 256)
+    monkeypatch.setattr(pretrained, "origin", lambda _: form)
+    again = models.build("squeezenet1_1", 1000, 3, (64, 64))
+    pretrained.put_weights(again, "squeezenet1_1", "imagenet")
+    assert all((a == b).all() for a, b in zip(again.parameters(), model.parameters(), strict=True))
+    assert (tmp_path / "weights" / good).is_file()
+    monkeypatch.setenv("NEOCOG_OFFLINE", "1")
+    pretrained.put_weights(again, "squeezenet1_1", "imagenet")
+    monkeypatch.setenv("NEOCOG_OFFLINE", "0")
+    form = pretrained.Origin(bad, (0.5,) * 3, (0.5,) * 3, 224, 256)
+    with pytest.raises(NeocogError, match="SHA-256 begins with"):
+        pretrained.locate("squeezenet1_1", "imagenet")
+
+
+@pytest.mark.parametrize("form", ["plain", "safetensors", "wrapped"])
+def test_a_file_of_weights_is_read_in_the_usual_forms(tmp_path, form):
+    model = models.build("lenet5", 10, 1, (28, 28))
+    state = model.state_dict()
+    path = tmp_path / ("weights.safetensors" if form == "safetensors" else "weights.pth")
+    if form == "safetensors":
+        from safetensors.torch import save_file
+
+        save_file(state, path)
+    else:
+        wrapped = {"state_dict": {f"module.{k}": v for k, v in state.items()}}
+        torch.save(state if form == "plain" else wrapped, path)
+    other = models.build("lenet5", 10, 1, (28, 28))
+    pretrained.put_weights(other, "lenet5", str(path))
+    assert all((v == state[k]).all() for k, v in other.state_dict().items())
+
+
+class Harmful:
+    def __reduce__(self):
+        return (print, ("code from the file was run",))
+
+
+def test_files_that_are_no_weights_are_refused(tmp_path, capsys):
+    for name, content in (("harm", {"a": Harmful()}), ("number", 3), ("list", {"a": 3})):
+        torch.save(content, tmp_path / f"{name}.pth")
+        with pytest.raises(NeocogError, match="holds no weights"):
+            pretrained.read_state(tmp_path / f"{name}.pth")
+    (tmp_path / "text.pth").write_text("hello")
+    with pytest.raises(NeocogError, match="holds no weights"):
+        pretrained.read_state(tmp_path / "text.pth")
+    assert "code from the file" not in capsys.readouterr().out
+    with pytest.raises(NeocogError, match="no file"):
+        pretrained.locate(LITE, str(tmp_path / "none.pth"))
+
+
+def test_weights_of_another_network_are_refused_by_the_first_layer(tmp_path):
+    small = models.build("lenet5", 10, 1, (28, 28)).state_dict()
+    torch.save(small, tmp_path / "small.pth")
+    model = models.build("lenet5", 10, 3, (28, 28))
+    with pytest.raises(
+        NeocogError, match=r"'c1.weight' is \(6, 1, 5, 5\) there and \(6, 3, 5, 5\)"
+    ):
+        pretrained.put_weights(model, "lenet5", str(tmp_path / "small.pth"))
+    with pytest.raises(NeocogError, match="they have no"):
+        pretrained.put_weights(
+            models.build("convnet", 10, 1, (28, 28)), "convnet", str(tmp_path / "small.pth")
+        )
+
+
+def test_a_recipe_takes_what_it_leaves_open_from_the_weights():
+    recipe = pretrained.completed(recipes.get("photos"))
+    assert (recipe.mean, recipe.std) == ((0.5,) * 3, (0.5,) * 3)
+    assert (recipe.image_size_pixels, recipe.resize_pixels) == (224, 256)
+    small = pretrained.completed(recipes.get("photos", {"image_size_pixels": 112}))
+    assert (small.image_size_pixels, small.resize_pixels) == (112, 128)
+    other = pretrained.completed(recipes.get("photos", {"model": "resnet18"}))
+    assert other.mean == pytest.approx((0.485, 0.456, 0.406))
+    published = recipes.get("alexnet-transfer")
+    assert pretrained.completed(published) == published
+
+
+def test_timm_is_asked_for_where_it_is_missing(monkeypatch):
+    monkeypatch.setitem(sys.modules, "timm", None)
+    with pytest.raises(UsageError, match=r"neocog\[timm\]"):
+        models.build("timm/resnet10t", 2, 3, (64, 64))

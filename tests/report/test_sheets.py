@@ -1,0 +1,22 @@
+import numpy as np
+from PIL import Image
+
+from neocog.examine import examine
+from neocog.report import sheets
+
+from ..data.test_own import save
+
+
+def test_a_sheet_a_class_with_red_frames_around_what_is_left_out(tmp_path):
+    for n in range(24):
+        save(tmp_path / "photos" / ("cat" if n % 2 else "a:dog") / f"{n}.png", n)
+    save(tmp_path / "photos" / "cat" / "0 too.png", 0)  # a dog called a cat
+    found = examine(str(tmp_path / "photos"))
+    files = sheets.draw(found, tmp_path / "sheets")
+    assert [file.name for file in files] == ["a_dog.png", "cat.png"]
+    reds = [
+        (np.asarray(Image.open(file)) == (0xB3, 0x26, 0x1E)).all(2).sum() > 500 for file in files
+    ]
+    assert reds == [True, True]
+    with Image.open(files[1]) as sheet:
+        assert sheet.size == (10 * 100 + 4, 2 * 100 + 4)

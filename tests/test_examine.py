@@ -1,0 +1,62 @@
+"""`neocog data`, as a user types it."""
+
+import json
+
+import pytest
+
+from neocog.data import decoded
+from neocog.errors import UsageError
+from neocog.examine import examine
+
+from .data.test_own import save
+
+
+@pytest.fixture
+def photos(tmp_path):
+    for n in range(40):
+        save(tmp_path / "photos" / ("猫" if n % 2 else "dog") / f"{n}.png", n)
+    return tmp_path / "photos"
+
+
+def test_a_sound_set_is_told_as_json(neocog_command, photos, tmp_path):
+    code, out, err = neocog_command("data", photos, "--json", "--sheets", tmp_path / "sheets")
+    assert code == 0
+    values = json.loads(out)
+    assert {"data", "n", "classes", "splits", "findings"} <= set(values)
+    assert values["splits"] == {"all": {"dog": 20, "猫": 20}}
+    assert values["sheets"] == [str(tmp_path / "sheets" / f"{c}.png") for c in ("dog", "猫")]
+    assert "40 of 40 pictures are fit for use" in err
+
+
+def test_what_would_make_a_number_wrong_exits_with_3(neocog_command, photos, tmp_path):
+    save(photos / "猫" / "too.png", 0)
+    code, out, _ = neocog_command("data", photos, "--runs", tmp_path / "runs")
+    assert code == 3
+    assert "error 2 copies of one picture with different labels" in out
+    assert "dog/0.png" in out and "猫/too.png" in out
+    assert (tmp_path / "runs" / "data" / "photos" / "dog.png").is_file()
+
+
+def test_the_cache_can_be_cleared(neocog_command, photos):
+    examine(str(photos))
+    assert any(decoded.packs_folder().iterdir())
+    code, out, _ = neocog_command("data", "--clear-cache")
+    assert code == 0 and "MB of decoded pictures deleted" in out
+    assert not any(decoded.packs_folder().rglob("*.pixels"))
+
+
+def test_names_that_are_no_pictures_of_ones_own(neocog_command, tmp_path):
+    assert neocog_command("data")[0] == 2
+    with pytest.raises(UsageError, match="published data set"):
+        examine("mnist")
+    code, _, err = neocog_command("data", tmp_path / "none")
+    assert code == 2 and "There is no file or folder" in err
+
+
+def test_the_demo_of_normalisation(neocog_command):
+    code, out, _ = neocog_command("demo", "normalization", 16, 48, 27, 238, 12)
+    assert code == 0
+    assert out.splitlines()[0] == "-0.5441 -0.2105 -0.4294 1.7698 -0.5858"
+    code, out, _ = neocog_command("demo", "normalization", -1, 1, "--json")
+    assert json.loads(out)["mean"] == 0
+    assert neocog_command("demo", "normalization", 5)[0] == 2

@@ -1,0 +1,173 @@
+"""Features once and a fitted last layer, on photographs."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from sklearn.linear_model import LogisticRegression
+
+from neocog import classifier, models, recipes
+from neocog.errors import NeocogError, UsageError
+from neocog.evaluate import evaluate
+from neocog.models import pretrained
+from neocog.training import train, transfer
+
+from ..data.test_own import save
+
+PHOTOS = recipes.get("photos", {"image_size_pixels": 64, "feature_views": 1})
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    """Three classes of blocks; what tells them apart is a colour that most of the picture has."""
+    folder = tmp_path_factory.mktemp("photos")
+    for n in range(90):
+        path = save(folder / "abc"[n % 3] / f"{n}.png", n)
+        from PIL import Image
+
+        picture = np.asarray(Image.open(path)).copy()
+        picture[4:20, :, n % 3] = 255
+        Image.fromarray(picture).save(path)
+    return folder
+
+
+def known(labels, classes):
+    n = len(labels)
+    return transfer.Known(np.asarray(labels), tuple(map(str, range(n))), np.arange(n), classes)
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(60, 200), (300, 40)])
+@pytest.mark.parametrize("classes", [2, 4])
+def test_the_fit_is_scikit_learns_logistic_regression(rows, columns, classes):
+    random = np.random.default_rng(rows + classes)
+    labels = np.arange(rows) % classes
+    features = random.normal(3, 2, (rows, columns)) + 2 * np.eye(classes, columns)[labels]
+    penalty = 0.03
+    seen = torch.tensor(features, dtype=torch.float32)[None]
+    ((weight, bias),) = transfer.solve(seen, known(labels, classes), (penalty,))
+    centred = features - features.mean(0)
+    scale = np.sqrt((centred**2).mean())
+    theirs = LogisticRegression(C=1 / (penalty * rows), tol=1e-8, max_iter=5000)
+    theirs.fit(centred / scale, labels)
+    shares = torch.softmax(seen[0] @ weight.T + bias, 1).numpy()
+    expected = theirs.predict_proba(centred / scale)
+    if classes == 2:  # scikit-learn has one weight for two classes: half the penalty of a pair
+        theirs.set_params(C=2 / (penalty * rows)).fit(centred / scale, labels)
+        expected = theirs.predict_proba(centred / scale)
+    assert np.abs(shares - expected).max() < 5e-3
+
+
+def test_unequal_classes_weigh_the_same():
+    labels = np.array([0] * 90 + [1] * 10)
+    assert transfer._class_weights(torch.tensor(labels), 2).unique().tolist() == pytest.approx(
+        [100 / 180, 5.0]
+    )
+    even = torch.tensor([0] * 6 + [1] * 4)
+    assert (transfer._class_weights(even, 2) == 1).all()
+
+
+def test_the_run_is_a_run_like_others(photos, tmp_path):
+    run = train(replace(PHOTOS, data=str(photos), folds=3), runs_dir=tmp_path, device="cpu")
+    (line,) = run.read_metrics()
+    assert line["epoch"] == 0 and line["train/accuracy"] > 0.9
+    assert line["head/penalty"] in transfer.PENALTIES
+    assert "cross-validation" in line["head/chosen_by"]
+    evaluation = evaluate(run.path)
+    result = evaluation.result
+    assert result["accuracy"] > 0.9
+    assert result["epochs"] == result["selected_epoch"] == 0
+    assert result["folds"]["n"] == 3 and result["folds"]["mean"] > 0.85
+    rows = run.predictions_file.read_text("utf-8").splitlines()
+    assert rows[0] == "path,label,predicted,probability,a,b,c" and len(rows) == result["n"] + 1
+    assert {m["path"] for m in result["mistakes"]} <= set(evaluation.test.paths)
+    loaded = classifier.load(run.path)
+    assert loaded.preprocessing.fit == "crop"
+    first = photos / evaluation.test.paths[0]
+    (answer,) = loaded.predict([("x", first)], top=3)
+    assert answer.probability == pytest.approx(float(evaluation.probabilities[0].max()), abs=1e-3)
+
+
+def test_the_same_seed_gives_the_same_bits(photos, tmp_path):
+    recipe = replace(PHOTOS, data=str(photos), feature_views=3)
+    one, two = (train(recipe, runs_dir=tmp_path, device="cpu") for _ in range(2))
+    states = (classifier.load(run.path).model.state_dict() for run in (one, two))
+    assert all(torch.equal(a, b) for a, b in zip(*(s.values() for s in states), strict=True))
+
+
+def test_fine_tuning_goes_on_from_the_fit_and_keeps_the_better(photos, tmp_path):
+    recipe = replace(
+        PHOTOS, data=str(photos), fine_tune=True, epochs=2, image_size_pixels=32, batch_size=16,
+        precision="float32",
+    )  # fmt: skip
+    run = train(recipe, runs_dir=tmp_path, device="cpu")
+    lines = run.read_metrics()
+    assert [line["epoch"] for line in lines] == [0, 1, 2]
+    best = max(line["validation/accuracy"] for line in lines)
+    chosen = json.loads(json.dumps(classifier.load(run.path).facts["selected"]))
+    assert chosen["metrics"]["validation/accuracy"] == best
+    assert evaluate(run.path).result["epochs"] == 2
+
+
+def test_only_the_named_part_is_trained(photos, tmp_path):
+    weights = models.build("squeezenet1_1", 1000, 3, (64, 64))  # alexnet takes ten times as long
+    torch.save(weights.state_dict(), tmp_path / "some.pth")
+    recipe = recipes.get(
+        "alexnet-transfer",
+        {"model": "squeezenet1_1", "data": str(photos), "epochs": 1,
+         "weights": str(tmp_path / "some.pth"),
+         "image_size_pixels": 64, "resize_pixels": 73, "train_resize_pixels": 66, "batch_size": 32},
+    )  # fmt: skip
+    run = train(recipe, runs_dir=tmp_path, device="cpu")
+    trained = classifier.load(run.path).model.state_dict()
+    for name, tensor in weights.state_dict().items():
+        if name.startswith("features"):
+            assert (trained[name] == tensor).all()
+        elif trained[name].shape == tensor.shape:
+            assert not torch.equal(trained[name], tensor)
+
+
+def test_what_makes_no_sense_is_refused(photos, tmp_path):
+    with pytest.raises(UsageError, match="no layers whose names begin with 'nonsense'"):
+        train(replace(PHOTOS, data=str(photos), trained_part="nonsense"), runs_dir=tmp_path)
+    with pytest.raises(UsageError, match="40 folds need as many pictures"):
+        train(replace(PHOTOS, data=str(photos), folds=40), runs_dir=tmp_path)
+    for wrong in ({"folds": 1}, {"fine_tune": True, "feature_views": 0}, {"weights": "random"}):
+        with pytest.raises(UsageError):
+            recipes.get("photos", wrong)
+    with pytest.raises(NeocogError, match="There is no file"):
+        train(replace(PHOTOS, data=str(photos), weights="none.pth"), runs_dir=tmp_path)
+
+
+@pytest.mark.parametrize("name", ["squeezenet1_1", "mobilenet_v3_small", "resnet18"])
+def test_any_backbones_last_layer_is_linear_in_its_features(name):
+    """What the fit relies on: putting weight and bias into the last layer gives these logits."""
+    torch.manual_seed(0)
+    model = models.build(name, 4, 3, (64, 64)).eval()
+    last = pretrained.last_layer(model)
+    layer = model.get_submodule(last)
+    parent, _, leaf = last.rpartition(".")
+    pictures = torch.randn(3, 3, 64, 64)
+    with torch.no_grad():
+        expected = model(pictures)
+        setattr(model.get_submodule(parent), leaf, torch.nn.Identity())
+        features = model(pictures).flatten(1)
+    weight = layer.weight.flatten(1)
+    assert torch.allclose(features @ weight.T + layer.bias, expected, atol=1e-4)
+
+
+@pytest.mark.slow
+def test_hymenoptera_is_told_apart(tmp_path):
+    """The whole of it on ants and bees; benchmarks/transfer.py measures five seeds."""
+    import os
+
+    places = [Path(p) / "hymenoptera" for p in os.environ["NEOCOG_DATA"].split(os.pathsep) if p]
+    found = [p for p in places if p.is_dir()]
+    if not found:
+        pytest.skip("needs hymenoptera in a folder named by NEOCOG_DATA")
+    recipe = recipes.get("photos", {"data": str(found[0]), "feature_views": 1})
+    run = train(recipe, runs_dir=tmp_path, device="cpu")
+    accuracy = evaluate(run.path).result["accuracy"]
+    assert 0.92 <= accuracy < 1

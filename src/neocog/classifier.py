@@ -20,12 +20,14 @@ from neocog.data.images import Images
 from neocog.data.preprocess import Preprocessing
 from neocog.errors import NeocogError, UsageError
 from neocog.files import write_atomic
+from neocog.models.folded import folded
 
 FORMAT_VERSION = 1
 BATCH_SIZE = 500
 BATCH_PIXELS = (
     500 * 1024
 )  # large pictures go in fewer at a time: it is faster, and takes less memory
+MANY = 32  # large pictures, from which on it pays to fold a network before it sees them
 READ_AT_ONCE = 128  # files that are decoded before the network sees them
 
 
@@ -246,12 +248,17 @@ def logits(
     model.eval()
     device = next(model.parameters()).device
     size = batch_size_for(images.shape)
+    if len(images) > MANY and size < BATCH_SIZE:
+        first = preprocessing.normalize(batch_of(images, 0, 1, device))
+        fast = folded(model, first)
+    else:
+        fast = model
     parts = []
     for begin in range(0, len(images), size):
         inputs = preprocessing.normalize(batch_of(images, begin, size, device))
-        scores = model(inputs).float()
+        scores = fast(inputs).float()
         if preprocessing.mirrored:
-            scores = (scores + model(inputs.flip(3)).float()) / 2
+            scores = (scores + fast(inputs.flip(3)).float()) / 2
         parts.append(scores)
         if progress:
             progress(min(begin + size, len(images)))

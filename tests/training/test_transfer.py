@@ -47,7 +47,7 @@ def test_the_fit_is_scikit_learns_logistic_regression(rows, columns, classes):
     features = random.normal(3, 2, (rows, columns)) + 2 * np.eye(classes, columns)[labels]
     penalty = 0.03
     seen = torch.tensor(features, dtype=torch.float32)[None]
-    ((weight, bias),) = transfer.solve(seen, known(labels, classes), (penalty,))
+    weight, bias = transfer.Problem(seen, known(labels, classes)).solve(penalty)
     centred = features - features.mean(0)
     scale = np.sqrt((centred**2).mean())
     theirs = LogisticRegression(C=1 / (penalty * rows), tol=1e-8, max_iter=5000)

@@ -61,7 +61,7 @@ def draw(run: Run, evaluation: Evaluation) -> list[Path]:
         (folder / name).unlink(missing_ok=True)
     with mpl.rc_context(_style()):
         for name, figure in figures.items():
-            figure.savefig(folder / name, dpi=130)
+            figure.savefig(folder / name, dpi=130, pil_kwargs={"compress_level": 2})
     return [folder / name for name in figures]
 
 
@@ -97,8 +97,9 @@ def penalties(line: dict[str, Any]) -> Figure:
     with mpl.rc_context(_style()):
         figure = Figure(figsize=(5.4, 3.8), layout="constrained")
         axes = figure.add_subplot()
-        tried = line["head/penalties"][: len(line["head/losses"])]
-        axes.semilogx(tried, line["head/losses"], color=VALIDATION, marker="o", markersize=4)
+        axes.semilogx(
+            line["head/penalties"], line["head/losses"], color=VALIDATION, marker="o", markersize=4
+        )
         axes.axvline(line["head/penalty"], color=QUIET, linewidth=1, linestyle=":")
         axes.set_xlabel("penalty on the last layer's squared weights")
         axes.xaxis.set_major_formatter(mpl.ticker.FuncFormatter(lambda x, _: f"{x:g}"))

@@ -20,6 +20,7 @@ from neocog.classifier import Classifier, batch_of, batch_size_for
 from neocog.data import ImageSet, Splits, augment, loader
 from neocog.data.split import by_content
 from neocog.errors import UsageError
+from neocog.models.folded import folded
 from neocog.models.pretrained import last_layer
 from neocog.recipes import Recipe
 from neocog.training.precision import has_bfloat16
@@ -124,7 +125,11 @@ def fit_last_layer(
         if len(labels):
             line |= _measured(name, features, labels, found)
     line |= {"head/penalty": found.penalty, "head/chosen_by": found.chosen_by}
-    line |= {"head/penalties": list(PENALTIES), "head/losses": found.losses, "head/views": views}
+    line |= {
+        "head/penalties": list(PENALTIES[: len(found.losses)]),
+        "head/losses": found.losses,
+        "head/views": views,
+    }
     if recipe.folds:
         both = torch.cat([seen, held.expand(views, -1, -1)], 1) if len(validation) else seen
         line["folds"] = _fold_accuracies(both, Known.of(train, validation), recipe.folds)
@@ -166,13 +171,15 @@ def _views(
     size = batch_size_for(part.images.shape)
     found: list[list[Tensor]] = [[] for _ in range(views)]
     try:
+        first = splits.preprocessing.normalize(batch_of(part.images, 0, 1, device))
+        fast = folded(model, first) if len(part) else model
         for begin in range(0, len(part), size):
             pictures = batch_of(part.images, begin, size, device)
             for view in range(views):
                 generator = loader.seeded(recipe.seed, begin, view)
                 shown = splits.preprocessing.normalize(augment.view(pictures, view, generator))
                 with low_precision:
-                    found[view].append(model(shown).flatten(1).float().cpu())
+                    found[view].append(fast(shown).flatten(1).float().cpu())
                 tell(len(pictures))
     finally:
         setattr(model.get_submodule(parent), leaf, last)
@@ -186,83 +193,95 @@ def fit(seen: Tensor, known: Known, held: Tensor, truth: NDArray[np.int64]) -> F
     cross-validation.
     """
     n = len(known.labels)
+    whole = Problem(seen, known)
     if n >= FEW and len(truth):
-        losses = _held_out_losses(seen, known, held, truth)
+        losses = _held_out_losses([(whole, held, truth)])
         chosen_by = f"the log-loss on {len(truth):,} validation pictures"
     else:
-        per_fold = []
+        folds = []
         for part in known.folds(FOLDS):
             rest = np.setdiff1d(np.arange(n), part)
             if len(part) and len(np.unique(known.labels[rest])) == known.num_classes:
-                inside = seen[:, rest], known.subset(rest)
-                per_fold.append(_held_out_losses(*inside, seen[0, part], known.labels[part]))
-        losses = [float(loss) for loss in np.mean(per_fold, axis=0)] if per_fold else []
+                inside = Problem(seen[:, rest], known.subset(rest))
+                folds.append((inside, seen[0, part], known.labels[part]))
+        losses = _held_out_losses(folds)
         chosen_by = f"{FOLDS}-fold cross-validation on {n:,} training pictures"
     penalty = PENALTIES[int(np.argmin(losses))] if losses else PENALTIES[len(PENALTIES) // 2]
-    weight, bias = solve(seen, known, (penalty,))[0]
+    weight, bias = whole.solve(penalty)
     return Fit(weight, bias, penalty, losses, chosen_by)
 
 
-def _held_out_losses(
-    seen: Tensor, known: Known, judged: Tensor, truth: NDArray[np.int64]
-) -> list[float]:
-    """The mean log-loss on `judged`, J x D, of a fit with each of the penalties."""
-    targets = torch.tensor(truth)
-    return [
-        F.cross_entropy(judged @ weight.T + bias, targets).item()
-        for weight, bias in solve(seen, known, PENALTIES)
-    ]
+def _held_out_losses(parts: list[tuple["Problem", Tensor, NDArray[np.int64]]]) -> list[float]:
+    """The log-loss of fits on pictures held out, by penalty: the mean over the parts.
 
-
-def solve(seen: Tensor, known: Known, penalties: tuple[float, ...]) -> list[tuple[Tensor, Tensor]]:
-    """(weight K x D, bias K) of the logistic regression with each penalty, largest first.
-
-    `seen` is V x N x D. Minimised, to convergence: the mean cross-entropy plus penalty / 2 times
-    the squared weights, for features centred and divided by one number so that their mean square is
-    1. Classes weigh the same where one has twice another's pictures or more. With fewer rows than
-    features the problem is solved in the rows' own span, which has the same solution.
+    Each part is a problem, and features J x D and labels to judge it by. Smaller penalties are not
+    tried when the loss has risen twice.
     """
-    from scipy.optimize import minimize  # the fit alone needs it
+    losses: list[float] = []
+    for penalty in PENALTIES if parts else ():
+        found = []
+        for problem, judged, truth in parts:
+            weight, bias = problem.solve(penalty)
+            scores = judged @ weight.T + bias
+            found.append(F.cross_entropy(scores, torch.tensor(truth)).item())
+        losses.append(float(np.mean(found)))
+        if len(losses) > 2 and losses[-1] > losses[-2] > losses[-3]:
+            break
+    return losses
 
-    rows, classes = seen.flatten(0, 1), known.num_classes
-    targets = torch.tensor(known.labels).repeat(len(seen))
-    mean = rows.mean(0)
-    centred = rows - mean
-    scale = centred.square().mean().sqrt().clamp_min(1e-6)
-    centred = centred / scale
-    basis = None
-    if len(rows) < rows.shape[1]:
-        gram = (centred @ centred.T).double()
-        values, vectors = torch.linalg.eigh(gram)
-        some = values > values[-1].clamp_min(0) * 1e-9
-        reduced = (vectors[:, some] * values[some].sqrt()).float()
-        basis = (centred.T @ vectors[:, some].float()) / values[some].sqrt().float()
-        centred = reduced
-    weights = _class_weights(targets, classes)
-    width = centred.shape[1]
 
-    def cost(flat: NDArray[np.float64], penalty: float) -> tuple[float, NDArray[np.float64]]:
-        both = torch.from_numpy(flat).float().reshape(classes, width + 1)
-        weight, bias = both[:, :-1], both[:, -1]
-        log_shares = F.log_softmax(centred @ weight.T + bias, 1)
-        error = log_shares.exp()
-        error[torch.arange(len(targets)), targets] -= 1
-        error *= (weights / len(targets))[:, None]
-        loss = -(log_shares.gather(1, targets[:, None])[:, 0] * weights).double().mean()
-        loss += penalty / 2 * weight.double().square().sum()
-        slope = torch.cat([error.T @ centred + penalty * weight, error.sum(0)[:, None]], 1)
-        return loss.item(), slope.double().flatten().numpy()
+class Problem:
+    """Multinomial logistic regression on features V x N x D, for one penalty after another.
 
-    start = np.zeros(classes * (width + 1))
-    found = []
-    for penalty in penalties:
+    Minimised, to convergence: the mean cross-entropy plus penalty / 2 times the squared weights,
+    for features centred and divided by one number so that their mean square is 1. Classes weigh the
+    same where one has twice another's pictures or more. With fewer rows than features the problem
+    is solved in the rows' own span, which has the same solution. Each solution begins at the one
+    before it.
+    """
+
+    def __init__(self, seen: Tensor, known: Known) -> None:
+        rows, self.classes = seen.flatten(0, 1), known.num_classes
+        self.targets = torch.tensor(known.labels).repeat(len(seen))
+        self.mean = rows.mean(0)
+        centred = rows - self.mean
+        self.scale = centred.square().mean().sqrt().clamp_min(1e-6)
+        centred /= self.scale
+        self.basis: Tensor | None = None
+        if len(rows) < rows.shape[1]:
+            values, vectors = torch.linalg.eigh((centred @ centred.T).double())
+            some = values > values[-1].clamp_min(0) * 1e-9
+            roots, vectors = values[some].sqrt().float(), vectors[:, some].float()
+            self.basis = centred.T @ vectors / roots
+            centred = vectors * roots
+        self.rows = centred
+        self.weights = _class_weights(self.targets, self.classes)
+        self.at = np.zeros(self.classes * (centred.shape[1] + 1))
+
+    def solve(self, penalty: float) -> tuple[Tensor, Tensor]:
+        """(weight K x D, bias K) of the fit, for features as they come."""
+        from scipy.optimize import minimize  # the fit alone needs it
+
         options = {"maxiter": 300, "gtol": 1e-5, "ftol": 1e-9}
-        start = minimize(cost, start, (penalty,), "L-BFGS-B", jac=True, options=options).x
-        both = torch.from_numpy(start).float().reshape(classes, width + 1)
-        weight = both[:, :-1] @ basis.T if basis is not None else both[:, :-1]
-        weight = weight / scale
-        found.append((weight, both[:, -1] - weight @ mean))
-    return found
+        arguments = (self._cost, self.at, (penalty,), "L-BFGS-B")
+        self.at = minimize(*arguments, jac=True, options=options).x
+        both = torch.from_numpy(self.at).float().reshape(self.classes, -1)
+        weight = both[:, :-1] if self.basis is None else both[:, :-1] @ self.basis.T
+        weight = weight / self.scale
+        return weight, both[:, -1] - weight @ self.mean
+
+    def _cost(self, flat: NDArray[np.float64], penalty: float) -> tuple[float, NDArray[np.float64]]:
+        """What is minimised, and its slope."""
+        both = torch.from_numpy(flat).float().reshape(self.classes, -1)
+        weight, bias = both[:, :-1], both[:, -1]
+        log_shares = F.log_softmax(self.rows @ weight.T + bias, 1)
+        right = log_shares.gather(1, self.targets[:, None])[:, 0]
+        loss = -(right * self.weights).double().mean() + penalty / 2 * weight.square().sum()
+        error = log_shares.exp()
+        error[torch.arange(len(error)), self.targets] -= 1
+        error *= (self.weights / len(error))[:, None]
+        slope = torch.cat([error.T @ self.rows + penalty * weight, error.sum(0)[:, None]], 1)
+        return loss.item(), slope.double().flatten().numpy()
 
 
 def _class_weights(targets: Tensor, classes: int) -> Tensor:

@@ -247,3 +247,9 @@ def test_pictures_to_train_on_may_be_cut_otherwise(photos):
 def test_own_room_says_what_it_takes():
     assert own.exists("no/such") is False
     assert own.exists("x" * 5000) is False
+
+
+def test_a_disk_without_room_is_told_before_the_work(photos, monkeypatch):
+    monkeypatch.setattr(decoded.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(1, 1, 1))
+    with pytest.raises(NeocogError, match=r"40 decoded pictures take .* has room for 0.0 GB"):
+        data.load(str(photos), FORM)

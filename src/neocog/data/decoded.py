@@ -7,6 +7,7 @@ decoded anew, one that was renamed is not.
 import hashlib
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -135,7 +136,6 @@ class _Pack:
     @contextmanager
     def writing(self) -> Iterator[None]:
         """New files for pixels and thumbs, which begin with what the pack has; for `add`."""
-        self.folder.mkdir(parents=True, exist_ok=True)
         before = self.open()
         stem = f"{os.getpid()}-{os.urandom(4).hex()}"
         self.pixels, self.small = self.folder / f"{stem}.pixels", self.folder / f"{stem}.thumbs"
@@ -191,6 +191,7 @@ def _brought_up_to_date(
     if len(known) < len(pictures):
         new = _Pack(pack.folder, pack.shape)
         wanted = [picture for picture in pictures if picture.path not in known]
+        _check_room(new, len(wanted))
         known |= dict(_add(new, wanted, rule, reading))
         new.stamps = {
             p.path: (list(p.stamp), known[p.path])
@@ -201,6 +202,20 @@ def _brought_up_to_date(
         vars(pack).update(vars(new))
     digests = [known[picture.path] for picture in pictures]
     return [pack.row_of[digest] for digest in digests], digests
+
+
+def _check_room(pack: _Pack, count: int) -> None:
+    """Raise NeocogError where the disk has no room for `count` more pictures."""
+    pack.folder.mkdir(parents=True, exist_ok=True)
+    needed = (pack.count + count) * int(np.prod(pack.shape))
+    free = shutil.disk_usage(pack.folder).free
+    if needed > free:
+        raise NeocogError(
+            f"{count:,} decoded pictures take {needed / 1e9:.1f} GB, and {pack.folder} has room "
+            f"for {free / 1e9:.1f} GB.",
+            "Name a larger disk in NEOCOG_CACHE, delete what is kept (neocog data --clear-cache), "
+            "or train on smaller pictures: --set image_size_pixels=96",
+        )
 
 
 def _add(

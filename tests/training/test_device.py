@@ -9,6 +9,8 @@ import torch
 from neocog import classifier, data, recipes
 from neocog.training import Interrupted, resume, train
 
+from ..data.test_own import save
+
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 
 
@@ -33,3 +35,12 @@ def test_a_run_stopped_on_cuda_goes_on(tmp_path):
         train(recipe, runs_dir=tmp_path, device="cuda", report=stop)
     run = resume(stopped.value.run, device="cuda")
     assert len(run.read_metrics()) == 4
+
+
+def test_photos_are_fitted_and_fine_tuned_on_cuda(tmp_path):
+    for n in range(60):
+        save(tmp_path / "photos" / "ab"[n % 2] / f"{n}.png", n)
+    values = {"data": str(tmp_path / "photos"), "image_size_pixels": 64, "epochs": 1}
+    recipe = recipes.get("photos", {**values, "fine_tune": True})
+    run = train(recipe, runs_dir=tmp_path, device="cuda")
+    assert [line["epoch"] for line in run.read_metrics()] == [0, 1]

@@ -182,7 +182,7 @@ def _fit(  # noqa: C901 - the loop is read from top to bottom
         state = checkpoint.load(run.checkpoint_file, model, optimizer)
     run.write_metrics([line for line in run.read_metrics() if line["epoch"] <= state.epoch])
     low_precision = torch.autocast(
-        device.type, torch.bfloat16, enabled=has_bfloat16(recipe.precision, device)
+        device.type, torch.bfloat16, enabled=has_bfloat16(recipe.precision, device, model)
     )
     began = time.perf_counter() - state.seconds
     saved = time.perf_counter()

@@ -18,6 +18,7 @@ from neocog.metrics.rejection import rejection_for_error
 from neocog.recipes import Recipe
 from neocog.runs import Run, of_model_file, runs_folder
 
+FEW = 100  # pictures, below which an accuracy says little
 MISTAKES = 20  # wrong answers that are listed
 REJECTION_ERRORS = (0.01, 0.005)  # those that the papers state their rejections for
 
@@ -64,8 +65,9 @@ def evaluate(
         splits = _own_splits(classifier, trained_on)
         test, train, split = splits.test, splits.train, "test"
     else:
-        test, notes = _other_test(classifier, str(data_name))
-        split = "test" if data_name in data.DATASETS else "all"
+        test, split, notes = _other_test(classifier, str(data_name))
+    if len(test) < FEW:
+        notes = (*notes, f"{len(test)} pictures are too few for a number that means much")
     middle = time.perf_counter()
     scores = classifier.scores(test.images)
     probabilities = classifier.as_probabilities(scores)
@@ -210,43 +212,31 @@ def _own_splits(classifier: Classifier, name: str) -> Splits:
     return splits
 
 
-def _read_other(rule: Preprocessing, name: str) -> tuple[ImageSet, list[str]]:
+def _read_other(rule: Preprocessing, name: str) -> tuple[ImageSet, str, list[str]]:
     """The test pictures of a data set, or a person's own, by their own classes, and notes.
 
-    Of own pictures that are split, those of test are taken, else of validation; else all.
+    Of own pictures that are split, those of test are taken, else of validation; else all that are
+    fit for use. The second value is what was taken.
     """
     if name in data.DATASETS or not data.exists(name):
-        return data.load(name).test, []
+        return data.load(name).test, "test", []
     listing = data.list_own(name)
     decoded, diagnosis = data.examine_own(listing, rule)
-    notes = []
-    if listing.splits:
-        split = listing.splits[-1] if "test" not in listing.splits else "test"
-        notes.append(f"judged on what is called {split} there")
-    else:
-        split = None
-    pictures = listing.pictures
-    members = [
-        place
-        for place, n in enumerate(decoded.usable.tolist())
-        if split is None or pictures[n].split == split
-    ]
-    found = ImageSet(
-        decoded.images,
-        np.array([listing.classes.index(pictures[n].label) for n in decoded.usable], np.int64),
-        listing.classes,
-        tuple(pictures[n].path for n in decoded.usable),
-    ).subset(np.array(members, dtype=np.int64))
-    if not members:
-        raise NeocogError(f"{name} holds no pictures that can be read.")
-    about_files = [f for f in diagnosis.findings if f.severity == "warning"]
-    notes += [finding.message for finding in about_files]
-    return found, notes
+    found = data.as_set(listing, decoded, diagnosis)
+    split = next((s for s in ("test", "validation") if s in listing.splits), "all")
+    if split != "all":
+        splits = [listing.pictures[n].split for n in diagnosis.kept]
+        found = found.subset(np.nonzero(np.array(splits, dtype=object) == split)[0])
+    if not len(found):
+        raise NeocogError(f"{name} holds no pictures that can be used.")
+    notes = [f"judged on what is called {split} there"] if split != "all" else []
+    notes += [finding.message for finding in diagnosis.findings if finding.severity != "note"]
+    return found, split, notes
 
 
-def _other_test(classifier: Classifier, name: str) -> tuple[ImageSet, tuple[str, ...]]:
-    """Another data set's test split in the classifier's form, and notes on it."""
-    found, notes = _read_other(classifier.preprocessing, name)
+def _other_test(classifier: Classifier, name: str) -> tuple[ImageSet, str, tuple[str, ...]]:
+    """Another data set's test split in the classifier's form, what it is called, and notes."""
+    found, split, notes = _read_other(classifier.preprocessing, name)
     unknown = [c for c in found.classes if c not in classifier.classes]
     if unknown:
         raise UsageError(
@@ -259,14 +249,14 @@ def _other_test(classifier: Classifier, name: str) -> tuple[ImageSet, tuple[str,
     if len(failed):
         notes.append(f"{len(failed)} picture(s) left out: no ink was found in them")
     rest = np.setdiff1d(np.arange(len(found)), failed)
-    paths = tuple(found.paths[i] for i in rest) if found.paths else ()
-    test = ImageSet(fitted, place[found.labels[rest]], classifier.classes, paths)
+    kept = found.subset(rest)
+    test = replace(kept, images=fitted, labels=place[kept.labels], classes=classifier.classes)
     seen = _trained_on(classifier, test)
     if seen:
         notes.append(
             f"{seen:,} of these {len(test):,} pictures were trained on: the accuracy is too high"
         )
-    return test, tuple(notes)
+    return test, split, tuple(notes)
 
 
 def _fitted(classifier: Classifier, images: Images) -> tuple[Images, NDArray[np.int64]]:
@@ -293,5 +283,7 @@ def _trained_on(classifier: Classifier, test: ImageSet) -> int:
         train = data.load_for(recipe).train
     except NeocogError:
         return 0  # the training pictures are not on this machine
+    if train.digests and test.digests:
+        return len(set(train.digests) & set(test.digests))
     known = {train.images[n].tobytes() for n in range(len(train))}
     return sum(test.images[n].tobytes() in known for n in range(len(test)))

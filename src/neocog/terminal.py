@@ -29,7 +29,6 @@ if TYPE_CHECKING:  # it imports torch, and a list of recipes or a mistyped name 
     from neocog.examine import Examination
 
 FINDING_PATHS, MOST_ROWS, MISTAKES = 3, 40, 5  # lines of a list that a terminal shows
-FEW = 100  # below this many pictures an accuracy says little
 
 
 def _bar(console: Console) -> Progress:
@@ -257,10 +256,8 @@ def show_evaluation(console: Console, result: dict[str, Any]) -> None:
         f"n = {result['n']:,})",
         highlight=False,
     )
-    if result["accuracy"] < 1 and result["n"] >= FEW:
+    if result["accuracy"] < 1 and result["n"] >= 100:
         _show_rejection(console, result["rejection"])
-    if result["n"] < FEW:
-        console.print(f"With {result['n']} pictures this number says little: add test pictures.")
     names = [row["class"] for row in result["per_class"]]
     worst = worst_confusions(np.array(result["confusion"], dtype=np.int64))
     if worst:
@@ -350,7 +347,7 @@ def show_predictions(console: Console, predictions: Sequence["Prediction"]) -> N
                 f"{label} {share:.1%}" for label, share in p.top[1:] if share >= 5e-4
             )
             label = f"not sure ({p.label})" if p.rejected else str(p.label)
-            table.add_row(escape(p.path), escape(label), f"{p.probability:.1%}", others)
+            table.add_row(escape(p.path), escape(label), f"{p.probability:.1%}", escape(others))
         console.print(table)
 
 

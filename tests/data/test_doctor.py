@@ -127,3 +127,28 @@ def test_different_photos_are_not_alike_and_changed_ones_are():
     assert sorted(map(tuple, found)) == [(n, 300 + n) for n in range(9)]
     flat = np.full((4, 32, 32), 200, dtype=np.uint8)  # white paper is like white paper
     assert near_duplicates(flat, np.arange(4)) == []
+
+
+def test_groups_across_given_splits_are_errors(photos, tmp_path):
+    import csv
+
+    with (photos / "list.csv").open("w", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(["path", "label", "split", "group"])
+        for path in sorted(photos.rglob("*.png")):
+            row = path.relative_to(photos)
+            table.writerow([row, row.parts[1], row.parts[0], int(path.stem) // 3])
+    sound, found = kinds(photos / "list.csv")
+    assert not sound and found["group_across_splits"][0] == "error"
+    splits = data.load(str(photos / "list.csv"), data.Form((0.5,) * 3, (0.5,) * 3, image_size=16))
+    groups = [{int(p.rpartition("/")[2][:-4]) // 3 for p in part.paths} for part in
+              (splits.train, splits.test)]  # fmt: skip
+    assert groups[0] and not groups[0] & groups[1]
+
+
+@pytest.mark.parametrize("orientation", [99, 0])
+def test_exif_that_makes_no_sense_turns_nothing(photos, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    picture(700).save(photos / "train" / "cat" / "odd.jpg", exif=exif)
+    assert "turned" not in kinds(photos)[1] and "corrupt" not in kinds(photos)[1]

@@ -45,20 +45,28 @@ def places(*names):
     return [(p.split, p.label) for p in found], left_out
 
 
-def test_class_folders_splits_and_one_folder_around_all():
-    assert places("b/1.jpg", "a/x/2.PNG") == ([(None, "a"), (None, "b")], [])
-    assert places("all/b/1.jpg", "all/a/2.png")[0] == [(None, "a"), (None, "b")]
+def test_class_folders_splits_and_folders_around_all():
+    two = [(None, "a"), (None, "b")]
+    assert places("b/1.jpg", "a/x/2.PNG") == (two, [])
+    assert places("all/b/1.jpg", "all/a/2.png")[0] == two
+    assert places("x/y/a/1.jpg", "x/y/b/2.jpg")[0] == two
+    assert places("all/a/1.jpg", "all/b/2.jpg", "all/preview.jpg")[0] == two
+    assert places("all/train/a/1.jpg", "all/train/b/2.jpg")[0] == [("train", "a"), ("train", "b")]
     names = ("Train/a/1.jpg", "Train/b/2.jpg", "valid/a/3.jpg", "eval/b/4.jpg")
     splits = [("train", "a"), ("train", "b"), ("test", "b"), ("validation", "a")]
     assert places(*names)[0] == splits
     assert places(*(f"set/{name}" for name in names))[0] == splits
+    with pytest.raises(NeocogError, match="test and val, and none to train on"):
+        places("val/a/1.jpg", "val/b/2.jpg", "test/a/3.jpg", "test/b/4.jpg")
 
 
 def test_what_is_no_labelled_picture_is_left_out_by_its_kind():
     litter = ("__MACOSX/a/1.jpg", ".ipynb_checkpoints/1.jpg", "a/Thumbs.db", "a/._1.jpg")
-    found, left_out = places("a/1.jpg", "b/2.jpg", "3.jpg", "a/notes.txt", *litter)
+    found, left_out = places("a/1.jpg", "b/2.jfif", "3.jpg", "a/n.txt", "a/4.HEIC", *litter)
     assert found == [(None, "a"), (None, "b")]
-    assert sorted(left_out) == [("no_class", "3.jpg"), ("other_file", "a/notes.txt")]
+    assert sorted(left_out) == [
+        ("no_class", "3.jpg"), ("other_file", "a/n.txt"), ("unread_kind", "a/4.HEIC"),
+    ]  # fmt: skip
     _, left_out = places("train/a/1.jpg", "train/b/2.jpg", "test/3.jpg", "extra/a/4.jpg")
     assert sorted(left_out) == [("beside_splits", "extra/a/4.jpg"), ("no_class", "test/3.jpg")]
 
@@ -209,7 +217,7 @@ def test_pictures_are_decoded_once_and_a_changed_file_anew(photos, monkeypatch):
 
 def test_pictures_too_many_for_memory_stay_on_the_disk(photos, monkeypatch):
     inside = data.load(str(photos), FORM)
-    monkeypatch.setattr(decoded, "MEMORY_BYTES", 0)
+    monkeypatch.setattr(own, "MEMORY_BYTES", 0)
     outside = data.load(str(photos), FORM)
     assert isinstance(outside.train.images, Rows)
     assert outside.describe() == inside.describe()
@@ -253,3 +261,103 @@ def test_a_disk_without_room_is_told_before_the_work(photos, monkeypatch):
     monkeypatch.setattr(decoded.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(1, 1, 1))
     with pytest.raises(NeocogError, match=r"40 decoded pictures take .* has room for 0.0 GB"):
         data.load(str(photos), FORM)
+
+
+def test_runs_and_contact_sheets_among_the_pictures_are_no_class(photos, monkeypatch):
+    from neocog.examine import examine
+    from neocog.report import sheets
+
+    monkeypatch.chdir(photos)
+    sheets.draw(examine("."), Path("runs", "data", "photos"))
+    (photos / "runs" / "one" / "plots").mkdir(parents=True)
+    for name in ("recipe.json", "environment.json"):
+        (photos / "runs" / "one" / name).write_text("{}")
+    save(photos / "runs" / "one" / "plots" / "curves.png", 77)
+    assert data.list_own(".").classes == ("cat", "dog")
+
+
+def test_a_file_that_cannot_be_used_does_not_cost_the_pack(photos):
+    (photos / "cat" / "empty.png").write_bytes(b"")
+    (photos / "cat" / "text.png").write_text("hello")
+    first = data.load(str(photos), FORM)
+    before = sorted(decoded.packs_folder().rglob("*.pixels"))
+    told = []
+    again = data.load(str(photos), FORM, lambda *counts: told.append(counts))
+    assert sorted(decoded.packs_folder().rglob("*.pixels")) == before and not told
+    assert again.findings == first.findings and len(first.findings) == 2
+
+
+def test_two_processes_may_decode_the_same_set(photos):
+    """The second begins and ends while the first is in the middle of it."""
+    inner = []
+
+    def meanwhile(done, total):
+        if not inner:
+            inner.append(data.load(str(photos), FORM))
+
+    outer = data.load(str(photos), FORM, meanwhile)
+    assert outer.describe() == inner[0].describe()
+    assert data.load(str(photos), FORM).describe() == outer.describe()
+
+
+def test_names_that_are_not_utf_8_are_read(photos):
+    import os
+
+    folder = os.fsencode(photos) + b"/" + "狗".encode("gbk")
+    os.rename(photos / "cat", folder)  # noqa: PTH104 - bytes are no Path
+    splits = data.load(str(photos), FORM)
+    assert splits.classes == ("dog", "狗")
+    assert all(path.encode() for path in splits.train.paths)
+
+
+def test_links_in_a_circle_are_links(photos):
+    (photos / "cat" / "loop.png").symlink_to("loop.png")
+    (photos / "cat" / "nothing.png").symlink_to("none.png")
+    listing = data.list_own(str(photos))
+    assert [kind for kind, _ in listing.left_out] == ["link", "link"]
+
+
+def test_odd_names_in_zip_files_are_read(tmp_path):
+    with zipfile.ZipFile(tmp_path / "set.zip", "w") as archive:
+        for n in range(40):
+            content = io.BytesIO()
+            picture(n).save(content, "PNG")
+            name = (f"./cat/{n}.png", f"dog//{n}.png", f"cat\\{n}.png")[n % 3]
+            entry = zipfile.ZipInfo("x")
+            entry.filename = name
+            archive.writestr(entry, content.getvalue())
+    assert data.list_own(str(tmp_path / "set.zip")).classes == ("cat", "dog")
+    assert len(data.list_own(str(tmp_path / "set.zip")).pictures) == 40
+
+
+def test_a_packed_bomb_is_refused(photos, monkeypatch):
+    from neocog.data import archive
+
+    monkeypatch.setattr(archive, "UNPACKED_LEAST", 0)
+    monkeypatch.setattr(archive, "UNPACKED_RATIO", 1)
+    with pytest.raises(NeocogError, match="a bomb"):
+        data.list_own(str(packed(photos, "gztar")))
+
+
+def test_tables_with_absurd_cells(photos, tmp_path):
+    good = [(f"photos/{p.parent.name}/{p.name}", p.parent.name) for p in photos.rglob("*.png")]
+    rows = [("path", "label"), ("x" * 5000, "cat"), *good]
+    listing = data.list_own(write_csv(tmp_path / "list.csv", rows, "utf-16"))
+    assert len(listing.pictures) == 40 and listing.left_out[0][0] == "missing"
+    (tmp_path / "list.csv").write_text('path,label\n"' + "x" * 200_000 + '",cat\n')
+    with pytest.raises(NeocogError, match="line"):
+        data.list_own(str(tmp_path / "list.csv"))
+
+
+def test_no_validation_means_none(photos):
+    form = data.Form((0.5,) * 3, (0.5,) * 3, validation_size=0, image_size=16)
+    assert len(data.load(str(photos), form).validation) == 0
+
+
+def test_a_class_whose_groups_leave_it_out_of_a_part_is_told(photos, tmp_path):
+    rows = [("path", "label", "group")]
+    for path in sorted(photos.rglob("*.png")):
+        n, label = int(path.stem), path.parent.name
+        rows.append((f"photos/{label}/{n}.png", label, f"{n // 20}" if label == "cat" else ""))
+    splits = data.load(write_csv(tmp_path / "list.csv", rows), FORM)
+    assert "class_missing" in {finding["kind"] for finding in splits.findings}

@@ -74,7 +74,7 @@ def test_offline_the_file_and_its_place_are_named(tmp_path, monkeypatch):
         pretrained.locate("resnet18", "imagenet")
     assert "resnet18-f37072fd.pth" in str(failed.value)
     assert f"into {tmp_path / 'weights'}" in failed.value.hint
-    assert "--model efficientnet-lite0" in failed.value.hint
+    assert "--recipe photos, with efficientnet-lite0" in failed.value.hint
 
 
 def test_weights_are_fetched_verified_and_kept(tmp_path, monkeypatch, local_server):
@@ -163,7 +163,18 @@ def test_a_recipe_takes_what_it_leaves_open_from_the_weights():
     assert pretrained.completed(published) == published
 
 
+def test_weights_of_before_2018_have_no_counts_of_batches(tmp_path):
+    model = models.build("resnet18", 10, 3, (64, 64))
+    old = {k: v for k, v in model.state_dict().items() if not k.endswith("num_batches_tracked")}
+    torch.save(old, tmp_path / "old.pth")
+    other = models.build("resnet18", 10, 3, (64, 64))
+    pretrained.put_weights(other, "resnet18", str(tmp_path / "old.pth"))
+    assert all((v == old[k]).all() for k, v in other.state_dict().items() if k in old)
+
+
 def test_timm_is_asked_for_where_it_is_missing(monkeypatch):
     monkeypatch.setitem(sys.modules, "timm", None)
     with pytest.raises(UsageError, match=r"neocog\[timm\]"):
         models.build("timm/resnet10t", 2, 3, (64, 64))
+    with pytest.raises(UsageError, match=r"neocog\[timm\]"):
+        pretrained.completed(recipes.get("photos", {"model": "timm/resnet10t"}))

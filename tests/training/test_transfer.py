@@ -133,8 +133,10 @@ def test_what_makes_no_sense_is_refused(photos, tmp_path):
     with pytest.raises(UsageError, match="no layers whose names begin with 'nonsense'"):
         train(replace(PHOTOS, data=str(photos), trained_part="nonsense"), runs_dir=tmp_path)
     with pytest.raises(UsageError, match="40 folds need as many pictures"):
-        train(replace(PHOTOS, data=str(photos), folds=40), runs_dir=tmp_path)
-    for wrong in ({"folds": 1}, {"fine_tune": True, "feature_views": 0}, {"weights": "random"}):
+        train(replace(PHOTOS, data=str(photos), folds=40), runs_dir=tmp_path / "folds")
+    assert not (tmp_path / "folds").exists()
+    for wrong in ({"folds": 1}, {"fine_tune": True, "feature_views": 0}, {"weights": "random"},
+                  {"epochs": 9}):  # fmt: skip
         with pytest.raises(UsageError):
             recipes.get("photos", wrong)
     with pytest.raises(NeocogError, match="There is no file"):
@@ -171,3 +173,27 @@ def test_hymenoptera_is_told_apart(tmp_path):
     run = train(recipe, runs_dir=tmp_path, device="cpu")
     accuracy = evaluate(run.path).result["accuracy"]
     assert 0.92 <= accuracy < 1
+
+
+def test_random_weights_and_their_own_numbers(photos, tmp_path):
+    recipe = recipes.get(
+        "photos",
+        {"data": str(photos), "weights": "random", "feature_views": 0, "model": "lenet5",
+         "epochs": 1, "image_size_pixels": 32},
+    )  # fmt: skip
+    assert evaluate(train(recipe, runs_dir=tmp_path, device="cpu").path).result["n"] > 10
+
+
+def test_evaluating_on_what_was_trained_on_is_told(photos, tmp_path):
+    import shutil
+
+    run = train(replace(PHOTOS, data=str(photos)), runs_dir=tmp_path, device="cpu")
+    shutil.copytree(photos, tmp_path / "copy")
+    result = evaluate(run.path, str(tmp_path / "copy")).result
+    assert any("were trained on" in note for note in result["notes"])
+    assert any("too few for a number" in note for note in result["notes"])
+    for n in range(8):
+        shutil.copy(photos / "a" / f"{3 * n}.png", tmp_path / "copy" / "b" / f"wrong{n}.png")
+    worse = evaluate(run.path, str(tmp_path / "copy")).result
+    assert worse["n"] == result["n"] - 8
+    assert any("different labels" in note for note in worse["notes"])

@@ -1,6 +1,5 @@
 """Zip and tar files of pictures, read in place: nothing is unpacked onto the disk by its name."""
 
-import shutil
 import tarfile
 import tempfile
 import threading
@@ -16,6 +15,7 @@ from neocog.data.decode import MAX_BYTES
 from neocog.errors import NeocogError
 
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
+UNPACKED_LEAST, UNPACKED_RATIO = 2**30, 100  # photos hardly shrink: more than that is a bomb
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,9 @@ def members(path: Path) -> tuple[list[Member], list[tuple[str, str]]]:
     """
     try:
         return _zip(path) if path.name.lower().endswith(".zip") else _tar(path)
-    except (zipfile.BadZipFile, tarfile.TarError, EOFError, OSError, ValueError) as error:
+    except NeocogError:
+        raise
+    except Exception as error:  # zlib.error, lzma.LZMAError, ...: each packing has its own
         raise NeocogError(f"{path} is damaged or no archive ({error}).") from None
 
 
@@ -60,7 +62,8 @@ def _zip(path: Path) -> tuple[list[Member], list[tuple[str, str]]]:
             left_out.append(("points_out", name))
         else:
             read = partial(_read_zipped, archive, entry)
-            found.append(Member(name, read, (entry.file_size, entry.CRC)))
+            shown = str(PurePosixPath(name.replace("\\", "/")))  # old Windows programs write those
+            found.append(Member(shown, read, (entry.file_size, entry.CRC)))
     return found, left_out
 
 
@@ -109,7 +112,14 @@ class _Unpacked:
             with tarfile.open(path) as packed:
                 unpacked = cast(IO[bytes], packed.fileobj)
                 unpacked.seek(0)
-                shutil.copyfileobj(unpacked, self.file)
+                most = UNPACKED_LEAST + UNPACKED_RATIO * path.stat().st_size
+                while block := unpacked.read(2**20):
+                    self.file.write(block)
+                    if self.file.tell() > most:
+                        raise NeocogError(
+                            f"{path} unpacks to more than {most / 1e9:.0f} GB (a bomb?).",
+                            "Unpack it yourself if you trust it, and name the folder.",
+                        )
         except BaseException:
             self.file.close()
             raise
@@ -145,7 +155,7 @@ def _tar(path: Path) -> tuple[list[Member], list[tuple[str, str]]]:
             elif not entry.isreg():
                 left_out.append(("link", entry.name))
             else:
-                name = entry.name.removeprefix("./")
+                name = str(PurePosixPath(entry.name))
                 read = partial(read_at, entry.offset_data, min(entry.size, MAX_BYTES + 1))
                 found.append(Member(name, read, (entry.size, time + entry.offset_data)))
     return found, left_out

@@ -24,6 +24,7 @@ EMPTY, NO_PICTURE = (
     "the file is empty",
     "the file is not a picture (PNG, JPEG, BMP, GIF, TIFF, WebP)",
 )
+TOO_LARGE = "the file is larger than"
 THUMB = 32  # pixels a side of the small grey form by which near-duplicates are found
 
 Fit = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
@@ -80,7 +81,7 @@ def read_picture(source: Path | bytes, shrink_to: int | None = None) -> NDArray[
     no picture at all.
     """
     with _opened(read_bytes(source), shrink_to) as image:
-        return _to_rgb(ImageOps.exif_transpose(image))
+        return _to_rgb(_upright(image))
 
 
 def examine(data: bytes, shrink_to: int) -> tuple[NDArray[np.uint8], Facts, NDArray[np.uint8]]:
@@ -91,14 +92,16 @@ def examine(data: bytes, shrink_to: int) -> tuple[NDArray[np.uint8], Facts, NDAr
     with _opened(data, None) as image:
         stored, mode, kind = image.size, image.mode, str(image.format)
         exif = image.getexif()
-        orientation = int(exif.get(0x0112, 1) or 1) if exif else 0
+        orientation = exif.get(0x0112, 1) if exif else 0
+        if orientation not in range(9):
+            orientation = 1  # it means nothing, and nothing is turned
         detail = exif.get_ifd(0x8769) if orientation > 4 else {}
         noted = (detail.get(0xA002), detail.get(0xA003))
         # EXIF notes the size that the camera stored; with its sides exchanged a program has turned
         # the pixels and has forgotten to say so.
         stale = orientation > 4 and stored[0] != stored[1] and noted == (stored[1], stored[0])
         _draft(image, shrink_to)
-        picture = _to_rgb(ImageOps.exif_transpose(image))
+        picture = _to_rgb(_upright(image))
     digest = hashlib.blake2b(repr(picture.shape).encode(), digest_size=8)
     digest.update(np.ascontiguousarray(picture).data)
     grey = Image.fromarray(picture).convert("L")
@@ -133,6 +136,15 @@ def _opened(data: bytes, shrink_to: int | None) -> Iterator[Image.Image]:
         raise NeocogError(f"the picture is damaged or truncated ({error})") from None
 
 
+def _upright(image: Image.Image) -> Image.Image:
+    try:
+        return ImageOps.exif_transpose(image)
+    except (OSError, SyntaxError):
+        raise  # of the pixels
+    except Exception:  # of EXIF that makes no sense: the picture is as good as without
+        return image
+
+
 def _draft(image: Image.Image, shrink_to: int) -> None:
     if image.format in ("JPEG", "MPO"):
         image.draft(None, (shrink_to, shrink_to))
@@ -153,7 +165,7 @@ def read_bytes(source: Path | bytes | Callable[[], bytes]) -> bytes:
     if not source:
         raise NeocogError(EMPTY)
     if len(source) > MAX_BYTES:
-        raise NeocogError(f"the file is larger than {MAX_BYTES // 2**20} MB")
+        raise NeocogError(f"{TOO_LARGE} {MAX_BYTES // 2**20} MB")
     return source
 
 

@@ -4,6 +4,7 @@ A pack is kept for each data set and each rule. It is keyed by content: a file t
 decoded anew, one that was renamed is not.
 """
 
+import atexit
 import hashlib
 import json
 import os
@@ -11,8 +12,9 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import IO, Any
 
@@ -20,8 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neocog.data.cache import cache_folder
-from neocog.data.decode import THUMB, Facts, examine, quietly, read_bytes
-from neocog.data.images import Images, Rows
+from neocog.data.decode import EMPTY, THUMB, TOO_LARGE, Facts, examine, quietly, read_bytes
+from neocog.data.images import Rows
 from neocog.data.listing import Listing, Picture
 from neocog.data.preprocess import Preprocessing
 from neocog.errors import NeocogError
@@ -29,7 +31,7 @@ from neocog.files import write_atomic
 
 DECODING = 1  # counted up where the same file and rule give other pixels: what was kept is stale
 MEMORY_BYTES = 2**30  # pictures that take more stay on disk, and are read from there batch by batch
-UNREAD = "unread "
+TRIES = 3  # where other processes replace the same pack
 CHUNK = 256  # pictures decoded at a time: what is in memory while a pack is written
 
 Reading = Callable[[int, int], None]  # told (pictures read, pictures in all)
@@ -48,9 +50,23 @@ class Decoded:
 
     facts: list[Facts | str]
     digests: list[str]
-    images: Images
+    images: Rows
     thumbs: NDArray[np.uint8]
     usable: NDArray[np.int64]
+    folder: Path
+
+    def remembered(self, make: Callable[[], list[list[int]]]) -> list[list[int]]:
+        """What `make` finds in these pictures, kept for as long as they are the same."""
+        key = hashlib.sha256(repr(self.digests).encode(errors="replace")).hexdigest()
+        file = self.folder / "near.json"
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            kept = json.loads(file.read_text("utf-8"))
+            if kept["digests"] == key:
+                return list(kept["found"])
+        found = make()
+        with suppress(OSError):
+            write_atomic(file, json.dumps({"digests": key, "found": found}))
+        return found
 
 
 def packs_folder() -> Path:
@@ -72,35 +88,62 @@ def clear() -> int:
 def decode(listing: Listing, rule: Preprocessing, reading: Reading | None = None) -> Decoded:
     """Every picture of a listing, brought to a form by `rule.fit_picture`; all cores are used.
 
-    What was decoded before is taken from the disk. Where the disk cannot be written the pictures
-    stay in memory.
+    What was decoded before is taken from the disk. Where nothing can be kept there, it is for as
+    long as the process lasts. Raises NeocogError where there is no room.
     """
     made_by = [DECODING, rule.image_size, rule.channels, rule.fit, rule.box, rule.resize]
     made_by += [rule.dark_background, rule.shrink_to]
     key = hashlib.sha256(repr((str(listing.root.resolve()), made_by)).encode()).hexdigest()[:32]
     shape = (*rule.image_size, rule.channels)
-    pack = _Pack(packs_folder() / key, shape)
+    folder = packs_folder() / key
     try:
-        rows, digests = _brought_up_to_date(pack, listing.pictures, rule, reading)
-    except OSError as error:
-        if pack.folder.parent != packs_folder():
-            raise NeocogError(f"Pictures cannot be kept ({error.strerror or error}).") from None
-        pack = _Pack(Path(tempfile.mkdtemp(prefix="neocog-")), shape)
-        rows, digests = _brought_up_to_date(pack, listing.pictures, rule, reading)
-    facts = [pack.facts[row] for row in rows]
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError:
+        folder = _passing_folder() / key
+        folder.mkdir(exist_ok=True)
+    for attempt in range(TRIES):
+        try:
+            return _decoded(_Pack(folder, shape), listing, rule, reading)
+        except FileNotFoundError:  # another process has just replaced the pack
+            if attempt == TRIES - 1:
+                raise
+        except OSError as error:
+            raise NeocogError(
+                f"Decoded pictures cannot be kept in {folder} ({error.strerror or error}).",
+                "Name another place: NEOCOG_CACHE=FOLDER",
+            ) from None
+    raise AssertionError("unreachable")
+
+
+def _decoded(
+    pack: "_Pack", listing: Listing, rule: Preprocessing, reading: Reading | None
+) -> Decoded:
+    digests = _brought_up_to_date(pack, listing.pictures, rule, reading)
+    rows = [pack.row_of.get(digest, -1) for digest in digests]
+    facts = [
+        pack.facts[row] if row >= 0 else pack.unread[picture.path]
+        for row, picture in zip(rows, listing.pictures, strict=True)
+    ]
     usable = np.array([n for n, f in enumerate(facts) if not isinstance(f, str)], dtype=np.int64)
     places = np.array([pack.place[rows[n]] for n in usable], dtype=np.int64)
     images, thumbs = pack.open()
-    kept: Images = Rows(images, places)
-    if len(places) * int(np.prod(shape)) <= MEMORY_BYTES:
-        kept = kept[:]
-    return Decoded(facts, digests, kept, thumbs[places], usable)
+    return Decoded(facts, digests, Rows(images, places), thumbs[places], usable, pack.folder)
+
+
+@cache
+def _passing_folder() -> Path:
+    """A folder that goes with this process, where nothing can be kept."""
+    folder = Path(tempfile.mkdtemp(prefix="neocog-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 class _Pack:
     """One data set's decoded pictures: a file of pixels, one of thumbs, and a JSON index of them.
 
     `facts` has a row for every content that was met; `place` is where its pixels are, -1 for none.
+    `unread` are files that could not be read, by path: they may be readable the next time.
     """
 
     def __init__(self, folder: Path, shape: tuple[int, ...]) -> None:
@@ -109,17 +152,19 @@ class _Pack:
         self.place: list[int] = []
         self.row_of: dict[str, int] = {}  # by the content's digest
         self.stamps: dict[str, tuple[list[int], str]] = {}  # by path: the stamp and the digest
+        self.unread: dict[str, str] = {}
         self.pixels = self.small = folder / "none"
         self.count = 0
-        self.files: tuple[IO[bytes], ...] = ()
+        self.files: tuple[IO[bytes], ...] = ()  # that are being written
         with suppress(OSError, ValueError, KeyError, TypeError):
             self._read()
+        self.before = (self.pixels, self.small)
 
     def _read(self) -> None:
         index = json.loads((self.folder / "index.json").read_text("utf-8"))
         pixels, small = self.folder / index["pixels"], self.folder / index["thumbs"]
         count = sum(place >= 0 for place in index["place"])
-        if pixels.stat().st_size != count * int(np.prod(self.shape)):
+        if count and pixels.stat().st_size != count * int(np.prod(self.shape)):
             return
         facts = [Facts(**f) if isinstance(f, dict) else str(f) for f in index["facts"]]
         self.facts, self.place, self.row_of = facts, index["place"], index["row_of"]
@@ -133,23 +178,12 @@ class _Pack:
         pixels = np.memmap(self.pixels, np.uint8, "r", shape=(self.count, *self.shape))
         return pixels, np.memmap(self.small, np.uint8, "r", shape=(self.count, THUMB, THUMB))
 
-    @contextmanager
-    def writing(self) -> Iterator[None]:
-        """New files for pixels and thumbs, which begin with what the pack has; for `add`."""
-        before = self.open()
-        stem = f"{os.getpid()}-{os.urandom(4).hex()}"
-        self.pixels, self.small = self.folder / f"{stem}.pixels", self.folder / f"{stem}.thumbs"
-        with self.pixels.open("wb") as pixels, self.small.open("wb") as small:
-            self.files = (pixels, small)
-            for begin in range(0, len(before[0]), CHUNK):
-                for rows, file in zip(before, self.files, strict=True):
-                    file.write(rows[begin : begin + CHUNK].tobytes())
-            yield
-
     def add(self, digest: str, result: _Result) -> None:
         """Take in what was found in a file whose content has this digest."""
         if digest in self.row_of or result is None:
             return
+        if not isinstance(result, str) and not self.files:
+            self._begin_files()
         self.row_of[digest] = len(self.facts)
         if isinstance(result, str):
             self.facts.append(result)
@@ -162,8 +196,25 @@ class _Pack:
         for rows, file in zip((image, thumb), self.files, strict=True):
             file.write(rows.tobytes())
 
+    def _begin_files(self) -> None:
+        """New files for pixels and thumbs, which begin with what the pack has."""
+        before = self.open()
+        stem = f"{os.getpid()}-{os.urandom(4).hex()}"
+        self.pixels, self.small = self.folder / f"{stem}.pixels", self.folder / f"{stem}.thumbs"
+        self.files = (self.pixels.open("wb"), self.small.open("wb"))
+        for begin in range(0, len(before[0]), CHUNK):
+            for rows, file in zip(before, self.files, strict=True):
+                file.write(rows[begin : begin + CHUNK].tobytes())
+
+    def close(self, discard: bool = False) -> None:
+        """Close the files that are being written, and delete them where they are not whole."""
+        for file in self.files:
+            file.close()
+            if discard:
+                Path(file.name).unlink(missing_ok=True)
+
     def save(self) -> None:
-        """Write the index; what it names is complete."""
+        """Write the index; what it names is complete. What the index before it named goes."""
         index: dict[str, Any] = {
             "pixels": self.pixels.name,
             "thumbs": self.small.name,
@@ -173,48 +224,43 @@ class _Pack:
             "stamps": self.stamps,
         }
         write_atomic(self.folder / "index.json", json.dumps(index))
-        for file in self.folder.iterdir():  # a process that still reads them keeps them open
-            if file.name not in ("index.json", self.pixels.name, self.small.name):
-                with suppress(OSError):
-                    file.unlink()
+        if self.files:
+            for file in self.before:  # a process that still reads them keeps them open
+                file.unlink(missing_ok=True)
 
 
 def _brought_up_to_date(
     pack: _Pack, pictures: list[Picture], rule: Preprocessing, reading: Reading | None
-) -> tuple[list[int], list[str]]:
-    """The row and the digest of every picture; what the pack has not is decoded and added to it."""
+) -> list[str]:
+    """The digest of every picture; what the pack has not is decoded and added to it."""
     known = {
         picture.path: pack.stamps[picture.path][1]
         for picture in pictures
         if pack.stamps.get(picture.path, (None, ""))[0] == list(picture.stamp)
     }
-    if len(known) < len(pictures):
-        new = _Pack(pack.folder, pack.shape)
-        wanted = [picture for picture in pictures if picture.path not in known]
-        _check_room(new, len(wanted))
-        known |= dict(_add(new, wanted, rule, reading))
-        new.stamps = {
-            p.path: (list(p.stamp), known[p.path])
-            for p in pictures
-            if not known[p.path].startswith(UNREAD)  # it may be readable the next time
-        }
-        new.save()
-        vars(pack).update(vars(new))
-    digests = [known[picture.path] for picture in pictures]
-    return [pack.row_of[digest] for digest in digests], digests
+    wanted = [picture for picture in pictures if picture.path not in known]
+    if wanted:
+        _check_room(pack, len(wanted))
+        try:
+            known |= dict(_add(pack, wanted, rule, reading))
+        except BaseException:
+            pack.close(discard=True)
+            raise
+        pack.close()
+        pack.stamps = {p.path: (list(p.stamp), known[p.path]) for p in pictures if known[p.path]}
+        pack.save()
+    return [known[picture.path] for picture in pictures]
 
 
 def _check_room(pack: _Pack, count: int) -> None:
     """Raise NeocogError where the disk has no room for `count` more pictures."""
-    pack.folder.mkdir(parents=True, exist_ok=True)
     needed = (pack.count + count) * int(np.prod(pack.shape))
     free = shutil.disk_usage(pack.folder).free
     if needed > free:
         raise NeocogError(
             f"{count:,} decoded pictures take {needed / 1e9:.1f} GB, and {pack.folder} has room "
             f"for {free / 1e9:.1f} GB.",
-            "Name a larger disk in NEOCOG_CACHE, delete what is kept (neocog data --clear-cache), "
-            "or train on smaller pictures: --set image_size_pixels=96",
+            "Name a larger disk in NEOCOG_CACHE, or delete what is kept: neocog data --clear-cache",
         )
 
 
@@ -226,22 +272,29 @@ def _add(
     def read(picture: Picture) -> tuple[str, _Result]:
         return _read(pack, picture, rule)
 
-    with pack.writing(), quietly(), ThreadPoolExecutor(os.cpu_count()) as pool:
+    with quietly(), ThreadPoolExecutor(os.cpu_count()) as pool:
         for begin in range(0, len(wanted), CHUNK):
             chunk = wanted[begin : begin + CHUNK]
             for picture, (digest, result) in zip(chunk, pool.map(read, chunk), strict=True):
-                pack.add(digest, result)
+                if digest:
+                    pack.add(digest, result)
+                else:
+                    pack.unread[picture.path] = str(result)
                 yield picture.path, digest
             if reading:
                 reading(min(begin + CHUNK, len(wanted)), len(wanted))
 
 
 def _read(pack: _Pack, picture: Picture, rule: Preprocessing) -> tuple[str, _Result]:
-    """The digest of a picture's file, and what is in it where the pack has not met it."""
+    """The digest of a picture's file, and what is in it where the pack has not met it.
+
+    A file that cannot be read has no digest.
+    """
     try:
         data = read_bytes(picture.source)
     except NeocogError as error:
-        return UNREAD + picture.path, error.message
+        refused = error.message == EMPTY or error.message.startswith(TOO_LARGE)
+        return (f"{error.message} {picture.stamp}" if refused else ""), error.message
     digest = hashlib.blake2b(data, digest_size=16).hexdigest()
     if digest in pack.row_of:
         return digest, None

@@ -24,9 +24,11 @@ TILE = 2048
 RANK = {"train": 0, "validation": 1, "test": 2}
 
 LEFT_OUT = {
-    "link": (WARNING, "link(s) to something outside, not followed"),
+    "link": (WARNING, "link(s) to something outside, or to nothing: not followed"),
     "points_out": (WARNING, "name(s) that point out of the archive"),
     "other_file": (NOTE, "file(s) that are no pictures by their names"),
+    "unread_kind": (WARNING, "picture(s) of a kind that is not read: save them as JPEG"),
+    "unread_folder": (WARNING, "folder(s) that cannot be read"),
     "no_class": (WARNING, "picture(s) in no class folder: nothing says what they show"),
     "beside_splits": (WARNING, "picture(s) beside the folders of the splits"),
     "empty_folder": (WARNING, "empty folder(s)"),
@@ -34,8 +36,8 @@ LEFT_OUT = {
     "missing": (WARNING, "file(s) that the table names and that are not there"),
 }
 _SUFFIXES = {
-    "JPEG": (".jpg", ".jpeg"),
-    "MPO": (".jpg", ".jpeg"),
+    "JPEG": (".jpg", ".jpeg", ".jfif", ".jpe"),
+    "MPO": (".jpg", ".jpeg", ".jfif", ".jpe"),
     "TIFF": (".tif", ".tiff"),
     "PPM": (".ppm", ".pgm"),
 }
@@ -103,7 +105,8 @@ def examine(listing: Listing, decoded: Decoded) -> Diagnosis:
 
     Left out of what is kept are files that cannot be read, further copies of a picture, pictures
     whose copies have different labels, and copies (near ones, too) of pictures of a split that is
-    judged by: of test in train or validation, of validation in train.
+    judged by: of test in train or validation, of validation in train; and pictures of a group that
+    such a split has.
     """
     book = _Notebook(listing)
     labels = np.array([listing.classes.index(p.label) for p in listing.pictures], dtype=np.int64)
@@ -111,8 +114,9 @@ def examine(listing: Listing, decoded: Decoded) -> Diagnosis:
     dropped[decoded.usable] = False
     _note_files(book, decoded)
     same = _exact(decoded)
-    near = near_duplicates(decoded.thumbs, decoded.usable)
+    near = decoded.remembered(lambda: near_duplicates(decoded.thumbs, decoded.usable))
     dropped |= _note_duplicates(book, same, near, dropped)
+    dropped |= _note_groups(book, _given_groups(listing), dropped)
     kept = np.nonzero(~dropped)[0]
     _note_classes(book, labels, kept)
     groups = _join(len(labels), [*same, *near, *_given_groups(listing)])
@@ -271,6 +275,20 @@ def _note_duplicates(
         out[crossing] = True
     for kind, severity, key, message in _DUPLICATES:
         book.add(kind, severity, sorted(found[key]), message)
+    return out
+
+
+def _note_groups(
+    book: _Notebook, groups: list[list[int]], dropped: NDArray[np.bool_]
+) -> NDArray[np.bool_]:
+    """Findings about given groups that lie across given splits, and which pictures to leave out."""
+    out = np.zeros(len(dropped), dtype=bool)
+    for group in groups:
+        rest = [n for n in group if not dropped[n]]
+        ranks = [RANK.get(book.listing.pictures[n].split or "train", 0) for n in rest]
+        out[[n for n, rank in zip(rest, ranks, strict=True) if rank < max(ranks)]] = True
+    message = "picture(s) of a group that a split to be judged by has, too: left out"
+    book.add("group_across_splits", ERROR, np.nonzero(out)[0].tolist(), message)
     return out
 
 

@@ -7,6 +7,8 @@ from neocog.data.archive import members
 from neocog.data.listing import SUFFIXES, Listing, Picture, arrange, is_litter
 from neocog.errors import NeocogError
 
+SHEETS_MARK = ".neocog-contact-sheets"  # a file in the folders that the doctor draws into
+
 
 def list_pictures(folder: Path) -> list[Path]:
     """The picture files below `folder`, sorted; hidden files and `__MACOSX` are left out."""
@@ -24,30 +26,58 @@ def read_folder(folder: Path) -> Listing:
     """
     root = folder.resolve()
     files: dict[str, Path] = {}
-    outside: list[tuple[str, str]] = []
-    for above, folders, names in os.walk(folder, followlinks=False):
-        for name in [*names, *(f for f in folders if (Path(above) / f).is_symlink())]:
-            path = Path(above) / name
-            shown = path.relative_to(folder).as_posix()
+    left_out: list[tuple[str, str]] = []
+
+    def unreadable(error: OSError) -> None:
+        left_out.append(("unread_folder", _shown(Path(error.filename), folder)))
+
+    for above, folders, names in os.walk(folder, onerror=unreadable, followlinks=False):
+        here = Path(above)
+        if here != folder and _is_ours(names):
+            folders.clear()
+            continue
+        for name in [*names, *(f for f in folders if (here / f).is_symlink())]:
+            path, shown = here / name, _shown(here / name, folder)
             if is_litter(shown):
                 continue
-            if path.is_symlink() and not path.resolve().is_relative_to(root):
-                outside.append(("link", shown))
+            if path.is_symlink() and not _is_inside(path, root):
+                left_out.append(("link", shown))
             elif path.is_file():
                 files[shown] = path
+        if not folders and not names and here != folder:
+            left_out.append(("empty_folder", _shown(here, folder)))
         folders[:] = sorted(f for f in folders if not is_litter(f))
-        if not folders and not names and above != str(folder):
-            outside.append(("empty_folder", Path(above).relative_to(folder).as_posix()))
-    if outside and not files:
+    if any(kind == "link" for kind, _ in left_out) and not files:
         raise NeocogError(
             f"{folder} holds only links to files outside, which are not followed.",
             "Copy the pictures into it, or list them in a CSV file: path,label",
         )
-    places, left_out = arrange(files, folder)
+    places, others = arrange(files, folder)
     pictures = [
         Picture(p.name, p.label, files[p.name], _stamp(files[p.name]), p.split) for p in places
     ]
-    return Listing(folder, pictures, _classes(pictures), [*outside, *left_out])
+    return Listing(folder, pictures, _classes(pictures), [*left_out, *others])
+
+
+def _shown(path: Path, folder: Path) -> str:
+    """The path below the folder as text: names in no UTF-8 are GBK, or what can be read of them."""
+    raw = os.fsencode(path.relative_to(folder).as_posix())
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return raw.decode("gb18030", "replace")
+
+
+def _is_ours(names: list[str]) -> bool:
+    """Whether a folder is a run's or holds contact sheets: no picture of anybody's."""
+    return {"recipe.json", "environment.json"} <= set(names) or SHEETS_MARK in names
+
+
+def _is_inside(link: Path, root: Path) -> bool:
+    try:
+        return link.resolve(strict=True).is_relative_to(root)
+    except (OSError, RuntimeError):  # it leads to nothing, or to itself
+        return False
 
 
 def read_archive(path: Path) -> Listing:

@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -46,7 +47,7 @@ class ImageSet:
     `images` is uint8, N x H x W x C; `labels` is int64, N, an index into `classes`; `paths` are the
     pictures' files where they came from files, else empty. Pictures that must not be parted by a
     split, near-duplicates among them, have the same number in `groups`; empty means that there are
-    none.
+    none. `digests` are of the pictures as they were before they were fitted, where they are known.
     """
 
     images: Images
@@ -54,6 +55,7 @@ class ImageSet:
     classes: tuple[str, ...]
     paths: tuple[str, ...] = ()
     groups: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    digests: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         assert self.images.dtype == np.uint8 and self.images.ndim == 4, "images: uint8 NHWC"
@@ -69,10 +71,15 @@ class ImageSet:
         groups = self.groups[indices] if len(self.groups) else self.groups
         rows = self.images
         images = rows.take(indices) if isinstance(rows, Rows) else rows[indices]
-        return ImageSet(images, self.labels[indices], self.classes, paths, groups)
+        digests = tuple(self.digests[i] for i in indices) if self.digests else ()
+        return ImageSet(images, self.labels[indices], self.classes, paths, groups, digests)
 
     def fingerprint(self) -> str:
         """Sixteen hexadecimal digits that depend on pictures, labels, classes and order."""
+        return self._fingerprint
+
+    @cached_property
+    def _fingerprint(self) -> str:
         digest = hashlib.sha256(repr((self.images.shape, self.classes)).encode())
         for begin in range(0, len(self), 1024):
             digest.update(np.ascontiguousarray(self.images[begin : begin + 1024]).data)

@@ -6,7 +6,21 @@ from pathlib import Path, PurePosixPath
 
 from neocog.errors import NeocogError
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
+SUFFIXES = (
+    ".png",
+    ".jpg",
+    ".jpeg",
+    ".jfif",
+    ".jpe",
+    ".bmp",
+    ".gif",
+    ".tif",
+    ".tiff",
+    ".webp",
+    ".ppm",
+    ".pgm",
+)
+UNREAD_SUFFIXES = (".heic", ".heif", ".avif", ".jxl", ".dng", ".cr2", ".nef", ".arw")
 SPLIT_NAMES = {
     "train": ("train", "training"),
     "validation": ("val", "valid", "validation"),
@@ -71,48 +85,55 @@ def arrange(names: Iterable[str], root: Path) -> tuple[list[Place], list[tuple[s
     """The places of the files `names` (a/b/c.jpg) of a folder or archive, and what is left out.
 
     The class is the folder directly below the root, or below a split's folder. The folders are
-    splits where one is called as a train folder and holds class folders. One folder around all is
+    splits where one is called as a train folder and holds class folders. Folders around all are
     passed over. Raises NeocogError where there is no picture in class folders.
     """
     files = [PurePosixPath(name) for name in names if not is_litter(name)]
-    left_out = [("other_file", str(f)) for f in files if f.suffix.lower() not in SUFFIXES]
     pictures = sorted(f for f in files if f.suffix.lower() in SUFFIXES)
-    depth = _wrapping(pictures)
-    tops = {p.parts[depth] for p in pictures if len(p.parts) > depth + 1}
-    trains = {
-        p.parts[depth]
-        for p in pictures
-        if len(p.parts) > depth + 2 and SPLIT_OF.get(p.parts[depth].lower()) == "train"
-    }
+    left_out = [
+        ("unread_kind" if f.suffix.lower() in UNREAD_SUFFIXES else "other_file", str(f))
+        for f in files
+        if f.suffix.lower() not in SUFFIXES
+    ]
+    depth, are_splits = _class_folders(pictures, root)
     places = []
     for picture in pictures:
         parts = picture.parts[depth:]
-        split = SPLIT_OF.get(parts[0].lower()) if trains and len(parts) > 1 else None
-        if trains and split is None:
+        split = SPLIT_OF.get(parts[0].lower()) if are_splits and len(parts) > 1 else None
+        if are_splits and len(parts) > 1 and split is None:
             left_out.append(("beside_splits", str(picture)))
-        elif len(parts) < (3 if trains else 2):
+        elif len(parts) < (3 if are_splits else 2):
             left_out.append(("no_class", str(picture)))
         else:
-            places.append(Place(str(picture), parts[1] if trains else parts[0], split))
+            places.append(Place(str(picture), parts[1] if are_splits else parts[0], split))
     if not places:
-        _refuse(root, len(pictures), bool(tops))
+        _refuse(root, len(pictures), any(len(p.parts) > 1 for p in pictures))
     return places, left_out
 
 
-def _wrapping(pictures: list[PurePosixPath]) -> int:
-    """How many folders lie around all pictures: `photos/` in photos/cats/1.jpg, photos/dogs/2.jpg.
+def _class_folders(pictures: list[PurePosixPath], root: Path) -> tuple[int, bool]:
+    """How many folders lie around all class folders, and whether the next are splits.
 
-    A class's own folder is none, even where it is the only one.
+    `photos/` in photos/cats/1.jpg, photos/dogs/2.jpg is passed over. Raises NeocogError where there
+    are folders for splits to judge by, and none to train on.
     """
     depth = 0
-    while pictures and all(len(p.parts) > depth + 2 for p in pictures):
-        if (
-            len({p.parts[depth] for p in pictures}) > 1
-            or len({p.parts[depth + 1] for p in pictures}) < 2
-        ):
-            break
+    while True:
+        deep = [p.parts for p in pictures if len(p.parts) > depth + 1]
+        tops = {parts[depth] for parts in deep}
+        with_folders = {parts[depth] for parts in deep if len(parts) > depth + 2}
+        if any(SPLIT_OF.get(top.lower()) == "train" for top in with_folders):
+            return depth, True
+        if tops and all(top.lower() in SPLIT_OF for top in tops) and with_folders == tops:
+            raise NeocogError(
+                f"{root} has folders {' and '.join(sorted(tops))}, and none to train on.",
+                f"Expected {root / 'train' / 'CLASS' / 'picture.jpg'}",
+            )
+        inside = {parts[depth + 1] for parts in deep if len(parts) > depth + 2}
+        loose = any(len(parts) == depth + 2 for parts in deep)
+        if len(tops) != 1 or not inside or (loose and len(inside) < 2):
+            return depth, False
         depth += 1
-    return depth
 
 
 def _refuse(root: Path, pictures: int, has_folders: bool) -> None:

@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from neocog.data import tables
 from neocog.data.archive import is_archive
-from neocog.data.decoded import Decoded, Reading, decode
-from neocog.data.doctor import Diagnosis, examine
+from neocog.data.decode import Facts
+from neocog.data.decoded import MEMORY_BYTES, Decoded, Reading, decode
+from neocog.data.doctor import WARNING, Diagnosis, Finding, examine
 from neocog.data.folder import read_archive, read_folder
 from neocog.data.images import ImageSet, Splits
 from neocog.data.listing import Listing
@@ -92,20 +93,44 @@ def load_own(listing: Listing, form: Form, reading: Reading | None) -> Splits:
     """A person's pictures: the splits that are given, and what else is needed cut by content."""
     rule = form.rule()
     decoded, diagnosis = examine_own(listing, rule, reading)
-    everything = _as_set(listing, decoded, diagnosis)
+    everything = as_set(listing, decoded, diagnosis)
     digests = [decoded.digests[n] for n in diagnosis.kept]
     parts, note = _cut(listing, everything, diagnosis, digests, form.validation_size)
     train, validation, test = (everything.subset(part) for part in parts)
     if form.train_resize and form.train_resize != form.resize:
         other = decode(listing, replace(rule, resize=form.train_resize), reading)
-        train = _as_set(listing, other, diagnosis).subset(parts[0])
-    findings = tuple(diagnosis.to_json())
-    splits = Splits(str(listing.root), train, validation, test, rule, note, findings)
+        train = as_set(listing, other, diagnosis).subset(parts[0])
+    train, validation, test = (
+        _in_memory(part, len(everything)) for part in (train, validation, test)
+    )
+    findings = [*diagnosis.findings, *_missing([validation, test], form.validation_size)]
+    told = tuple(Diagnosis(findings, diagnosis.kept, diagnosis.groups).to_json())
+    splits = Splits(str(listing.root), train, validation, test, rule, note, told)
     _check_enough(listing.root, splits, form.validation_size)
     return splits
 
 
-def _as_set(listing: Listing, decoded: Decoded, diagnosis: Diagnosis) -> ImageSet:
+def _in_memory(part: ImageSet, everything: int) -> ImageSet:
+    """A part whose pictures are in memory, where there is room for those of all parts."""
+    size = everything * int(np.prod(part.images.shape[1:]))
+    return replace(part, images=np.asarray(part.images)) if size <= MEMORY_BYTES else part
+
+
+def _missing(parts: list[ImageSet], validation_size: int | None) -> list[Finding]:
+    """Findings about classes that the parts to choose and to judge by have no picture of."""
+    found = []
+    for name, part in zip(("validation", "test"), parts, strict=True):
+        there = set(part.labels.tolist())
+        missing = tuple(c for k, c in enumerate(part.classes) if k not in there)
+        if missing and not (name == "validation" and validation_size == 0):
+            text = (
+                f"{len(missing):,} class(es) without a picture in {name}: {', '.join(missing[:5])}"
+            )
+            found.append(Finding("class_missing", WARNING, len(missing), missing[:20], text))
+    return found
+
+
+def as_set(listing: Listing, decoded: Decoded, diagnosis: Diagnosis) -> ImageSet:
     """The pictures that are fit for use, in the listing's order."""
     usable = decoded.usable.tolist()
     everything = ImageSet(
@@ -114,6 +139,7 @@ def _as_set(listing: Listing, decoded: Decoded, diagnosis: Diagnosis) -> ImageSe
         listing.classes,
         tuple(listing.pictures[n].path for n in usable),
         diagnosis.groups[decoded.usable],
+        tuple(f.pixels for f in decoded.facts if isinstance(f, Facts)),
     )
     return everything.subset(np.nonzero(np.isin(decoded.usable, diagnosis.kept))[0])
 
@@ -186,5 +212,6 @@ def _check_enough(path: Path, splits: Splits, validation_size: int | None) -> No
     if empty and not (empty == ["validation"] and validation_size == 0):
         raise NeocogError(
             f"{path} has too few pictures: none is left for {' and '.join(empty)}.",
-            "Add pictures: ten a class is the least that makes sense.",
+            "Add pictures: ten a class is the least that makes sense, near-duplicates and groups "
+            "counting once.",
         )

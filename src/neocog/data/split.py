@@ -50,6 +50,48 @@ def by_content(
     almost no other. Pictures of one group stay together; a group counts for the class that most of
     it has. A class of few groups has one in each part, as far as they reach, the rest first.
     """
+    parts: list[list[int]] = [[] for _ in range(len(shares) + 1)]
+    for stratum in _strata(digests, labels, groups, seed):
+        total = sum(map(len, stratum))
+        wanted = [share * total for share in shares]
+        filled = [0] * len(parts)
+        places = []
+        for inside in stratum:
+            # The first part that this group brings nearer to its share, else the rest.
+            room = (k for k, share in enumerate(wanted) if filled[k] + len(inside) / 2 <= share)
+            places.append(next(room, len(shares)))
+            filled[places[-1]] += len(inside)
+        for k, share in enumerate(shares):
+            largest = max(range(len(parts)), key=places.count)
+            if share and k not in places and places.count(largest) > 1:
+                places[places.index(largest)] = k
+        for inside, place in zip(stratum, places, strict=True):
+            parts[place] += inside
+    return [np.sort(np.array(part, dtype=np.int64)) for part in parts]
+
+
+def folds(
+    digests: Sequence[str], labels: NDArray[np.int64], groups: NDArray[np.int64], count: int
+) -> list[NDArray[np.int64]]:
+    """Indices of `count` disjoint parts of about equal size, every class in proportion.
+
+    Decided by the digests, groups kept together, as `by_content` does; a part is empty only where
+    there are fewer groups than parts.
+    """
+    parts: list[list[int]] = [[] for _ in range(count)]
+    for stratum in _strata(digests, labels, groups, seed=count):
+        filled = [0] * count
+        for inside in sorted(stratum, key=len, reverse=True):
+            place = min(range(count), key=lambda k: (filled[k], len(parts[k]), k))
+            filled[place] += len(inside)
+            parts[place] += inside
+    return [np.sort(np.array(part, dtype=np.int64)) for part in parts]
+
+
+def _strata(
+    digests: Sequence[str], labels: NDArray[np.int64], groups: NDArray[np.int64], seed: int
+) -> list[list[list[int]]]:
+    """The groups of each class, in the order that their digests and the seed decide."""
     members: dict[int, list[int]] = {}
     for n, group in enumerate(groups.tolist()):
         members.setdefault(group, []).append(n)
@@ -58,40 +100,9 @@ def by_content(
         key = min(_key(digests[n], seed) for n in inside)
         label = int(np.bincount(labels[inside]).argmax())
         strata.setdefault(label, []).append((key, inside))
-    parts: list[list[int]] = [[] for _ in range(len(shares) + 1)]
-    for stratum in strata.values():
-        stratum.sort()
-        total = sum(len(inside) for _, inside in stratum)
-        wanted = [share * total for share in shares]
-        filled = [0] * len(shares)
-        for _, inside in stratum:
-            # The first part that this group brings nearer to its share, else the rest.
-            room = (k for k, n in enumerate(filled) if n + len(inside) / 2 <= wanted[k])
-            place = next(room, len(shares))
-            if place < len(shares):
-                filled[place] += len(inside)
-            parts[place] += inside
-        _spread(stratum, parts)
-    return [np.sort(np.array(part, dtype=np.int64)) for part in parts]
-
-
-def _spread(stratum: list[tuple[str, list[int]]], parts: list[list[int]]) -> None:
-    """Give a class with two groups or more one in each part, the last first, where it has none."""
-    where = (
-        [next(k for k, part in enumerate(parts) if inside[0] in set(part)) for _, inside in stratum]
-        if len(stratum) < 20
-        else []
-    )
-    for wanted in range(len(parts) - 1) if where else ():
-        most = max(range(len(parts)), key=where.count)
-        if wanted in where or where.count(most) < 2:
-            continue
-        n = where.index(most)
-        where[n] = wanted
-        inside = stratum[n][1]
-        parts[most][:] = [i for i in parts[most] if i not in inside]
-        parts[wanted] += inside
+    return [[inside for _, inside in sorted(strata[label])] for label in sorted(strata)]
 
 
 def _key(digest: str, seed: int) -> str:
-    return hashlib.blake2b(f"{seed} {digest}".encode(), digest_size=8).hexdigest()
+    text = f"{seed} {digest}".encode(errors="surrogateescape")
+    return hashlib.blake2b(text, digest_size=8).hexdigest()

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 import zlib
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -81,7 +82,7 @@ def list_csv(path: Path) -> Listing:
         file = path.parent / name
         if not name or not label:
             left_out.append(("no_label", name or f"line {number}"))
-        elif not file.is_file():
+        elif not os.path.isfile(file):  # noqa: PTH113 - a cell may be too long for a name
             left_out.append(("missing", name))
         else:
             facts = file.stat()
@@ -107,14 +108,19 @@ def list_csv(path: Path) -> Listing:
 def _csv_rows(path: Path) -> list[tuple[int, dict[str, str]]]:
     """(line number, what it says by our names of the columns) of every row that is not empty."""
     raw = path.read_bytes()
+    wide = raw.startswith((b"\xff\xfe", b"\xfe\xff"))
     try:
-        text = raw.decode("utf-8-sig")
+        text = raw.decode("utf-16" if wide else "utf-8-sig")
     except UnicodeDecodeError:
         text = raw.decode("gb18030", errors="replace")  # as Chinese spreadsheets save it
     head = text.partition("\n")[0]
     delimiter = max(",;\t", key=head.count)
     table = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-    names = [name.strip().lower() for name in next(table, [])]
+    try:
+        lines = [(table.line_num, row) for row in table]
+    except csv.Error as error:
+        raise NeocogError(f"{path}, line {table.line_num}: {error}.") from None
+    names = [name.strip().lower() for name in (lines[0][1] if lines else [])]
     found = {
         ours: place
         for ours, theirs in COLUMNS.items()
@@ -127,8 +133,8 @@ def _csv_rows(path: Path) -> list[tuple[int, dict[str, str]]]:
             "Expected a first line path,label and, if you like, split and group.",
         )
     return [
-        (table.line_num, {k: row[place].strip() for k, place in found.items() if place < len(row)})
-        for row in table
+        (number, {k: row[place].strip() for k, place in found.items() if place < len(row)})
+        for number, row in lines[1:]
         if any(row)
     ]
 
@@ -136,8 +142,13 @@ def _csv_rows(path: Path) -> list[tuple[int, dict[str, str]]]:
 def is_parquet(path: Path) -> bool:
     """Whether `path` is a Parquet file or a folder that holds some."""
     if path.is_dir():
-        return any(path.glob("*.parquet"))
+        return bool(_parquet_files(path))
     return path.suffix == ".parquet" and path.is_file()
+
+
+def _parquet_files(folder: Path) -> list[Path]:
+    """Those in the folder, or else in its folder `data`, where the Hugging Face hub has them."""
+    return sorted(folder.glob("*.parquet")) or sorted(folder.glob("data/*.parquet"))
 
 
 def read_parquet(path: Path) -> dict[str, Table]:
@@ -149,7 +160,7 @@ def read_parquet(path: Path) -> dict[str, Table]:
     NeocogError for a file that is damaged or has no such columns.
     """
     files: dict[str, list[Path]] = {}
-    for file in sorted(path.glob("*.parquet")) if path.is_dir() else [path]:
+    for file in _parquet_files(path) if path.is_dir() else [path]:
         files.setdefault(_split_of(file), []).append(file)
     tables = {split: _read(tuple(found)) for split, found in files.items()}
     named = {table.classes for table in tables.values() if table.classes}

@@ -63,9 +63,16 @@ def completed(recipe: Recipe) -> Recipe:
 
     Raises UsageError where the network has no weights that would say.
     """
-    if recipe.weights == "random" or (recipe.mean and recipe.image_size_pixels):
+    complete = recipe.mean and recipe.image_size_pixels
+    if complete and (recipe.resize_pixels or recipe.fit != "crop"):
         return recipe
-    found = origin(recipe.model)
+    half = (0.5, 0.5, 0.5)
+    if recipe.weights == "random" and recipe.mean and recipe.fit != "crop":
+        return recipe
+    if recipe.weights == "random" and not has_weights(recipe.model):
+        found = Origin("", half, half, 64, 73)
+    else:
+        found = origin(recipe.model)
     side = recipe.image_size_pixels or found.image_size
     return replace(
         recipe,
@@ -101,7 +108,13 @@ def put_weights(model: nn.Module, name: str, weights: str, but: str = "") -> Non
         other_shape = key in state and state[key].shape != own[key].shape
         if (but and key.startswith(but)) or (key.startswith(f"{last}.") and other_shape):
             state[key] = own[key]
-    missing = [key for key in own if key not in state and not key.startswith(f"{last}.")]
+    missing = [
+        key
+        for key in own
+        if key not in state
+        and not key.startswith(f"{last}.")
+        and not key.endswith("num_batches_tracked")  # which weights of before 2018 do not have
+    ]
     odd = [key for key in state if key not in own and not (but and key.startswith(but))]
     wrong = [k for k in state if k in own and state[k].shape != own[k].shape]
     where = f"The weights in {weights if weights != 'imagenet' else name}"
@@ -189,13 +202,23 @@ def _find(name: str, wanted: Origin) -> Path:
         raise NeocogError(
             f"The ImageNet weights of {name} are not here. {error.message}",
             f"Put {wanted.file} into {cache('weights')}, or name a file: --weights FILE. What "
-            f"works now: --model {DEFAULT}, whose weights came with Neocog.",
+            f"works now: --recipe photos, with {DEFAULT}, whose weights came with Neocog.",
         ) from None
 
 
-def _timm_origin(name: str) -> Origin:
-    import timm
+def _timm() -> Any:
+    try:
+        import timm
+    except ImportError:
+        raise UsageError(
+            "Networks called timm/NAME need the package timm.",
+            "Install it: pip install 'neocog[timm]'",
+        ) from None
+    return timm
 
+
+def _timm_origin(name: str) -> Origin:
+    timm = _timm()
     found = timm.get_pretrained_cfg(name.removeprefix("timm/"))
     if found is None or not found.has_weights:
         raise UsageError(
@@ -206,8 +229,7 @@ def _timm_origin(name: str) -> Origin:
 
 
 def _timm_state(name: str) -> dict[str, Tensor]:
-    import timm
-
+    timm = _timm()
     from neocog.download import offline
 
     if offline():

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from neocog.errors import unknown
+from neocog.errors import UsageError, unknown
 from neocog.recipes import cifar10, mnist, photos
 from neocog.recipes.recipe import Recipe, override
 
@@ -52,7 +52,15 @@ def get(name: str, overrides: Mapping[str, Any] | None = None) -> Recipe:
     """
     if name not in RECIPES:
         raise unknown("recipe", name, RECIPES)
-    return override(RECIPES[name], overrides or {})
+    recipe = override(RECIPES[name], overrides or {})
+    idle = {"epochs", "learning_rate", "batch_size"} & set(overrides or {})
+    if idle and recipe.feature_views and not recipe.fine_tune:
+        raise UsageError(
+            f"{', '.join(sorted(idle))}: {name} fits the last layer alone, once and to its end, "
+            "and needs none.",
+            "To train the whole network, add: --fine-tune",
+        )
+    return recipe
 
 
 # Networks that have ImageNet weights: what `photos` can begin with.

@@ -136,8 +136,8 @@ class Recipe:
             value = getattr(self, field)
             if value is not None and not value >= low:
                 raise UsageError(f"{field} must be at least {low}, not {value}.")
-        own = 0 if self.weights == "random" else 1  # without numbers, those of the weights
-        if not self.learning_rate > 0 or not min(self.std, default=own) > 0:
+        # Without numbers they are those of the weights.
+        if not self.learning_rate > 0 or not min(self.std, default=1) > 0:
             raise UsageError(
                 f"learning_rate ({self.learning_rate}) and std {self.std} must be above 0."
             )

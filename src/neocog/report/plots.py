@@ -127,7 +127,7 @@ def seen_batch(recipe: Recipe, train: ImageSet) -> Figure:
         mirrored = None if flips is None else flips[order]
         shown = augment.augmented(recipe, batch, 0, mirrored).float()
     pictures = shown.clamp(0, 255).round().byte().numpy()
-    title = "What the network sees in training: the first batch"
+    title = "The first pictures of training, as the network sees them"
     return _mosaic(pictures, [(label, INK) for label in labels], title, columns=8)
 
 

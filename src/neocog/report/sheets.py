@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from neocog.data.folder import SHEETS_MARK
 from neocog.examine import Examination
 
 MOST_CLASSES = 100
@@ -20,7 +21,10 @@ def draw(found: Examination, folder: Path) -> list[Path]:
     usable, kept = found.decoded.usable, set(found.diagnosis.kept.tolist())
     labels = np.array([found.listing.pictures[n].label for n in usable], dtype=object)
     folder.mkdir(parents=True, exist_ok=True)
-    written = []
+    mark = folder / SHEETS_MARK
+    for old in mark.read_text("utf-8").splitlines() if mark.exists() else ():
+        (folder / old).unlink(missing_ok=True)
+    written: list[Path] = []
     for name in found.listing.classes[:MOST_CLASSES]:
         places = np.nonzero(labels == name)[0]
         if not len(places):
@@ -38,10 +42,13 @@ def draw(found: Examination, folder: Path) -> list[Path]:
             small = Image.fromarray(pixels).resize((SIDE, SIDE), Image.Resampling.BILINEAR)
             sheet.paste(small, (left, top))
         path = folder / f"{_file_name(name)}.png"
+        if path in written:
+            path = folder / f"{_file_name(name)} {len(written)}.png"
         sheet.save(path)
         written.append(path)
+    mark.write_text("".join(f"{file.name}\n" for file in written), "utf-8")
     return written
 
 
 def _file_name(name: str) -> str:
-    return "".join("_" if c in '/\\:*?"<>|' else c for c in name) or "_"
+    return "".join("_" if c in '/\\:*?"<>|' else c for c in name)[:60] or "_"

@@ -30,7 +30,7 @@ from neocog.training.checkpoint import Progress
 from neocog.training.loss import check_gives_logits, make_loss
 from neocog.training.optimizer import learning_rate, make_optimizer
 from neocog.training.precision import has_bfloat16
-from neocog.training.transfer import fit_last_layer
+from neocog.training.transfer import check_folds, fit_last_layer
 
 CHECKPOINT_SECONDS = 60.0  # within an epoch; one is written at the end of every epoch, too
 
@@ -71,6 +71,7 @@ def train(
     splits = _load(recipe, on_data)
     seconds = time.perf_counter() - begin
     _check_augmentation(recipe, splits)
+    check_folds(recipe, splits)
     model, architecture = _build(recipe, splits, chosen)
     folder = runs.runs_folder(runs_dir)
     base = f"{recipe.name}-{Path(recipe.data).name.partition('.')[0]}"
@@ -459,5 +460,9 @@ def _facts(recipe: Recipe, splits: Splits, line: dict[str, Any]) -> dict[str, An
     return {
         "recipe": recipe.to_json(),
         "data": splits.describe(),
-        "selected": {"epoch": line["epoch"], "by": recipe.select, "metrics": line},
+        "selected": {
+            "epoch": line["epoch"],
+            "by": line.get("head/chosen_by", recipe.select),
+            "metrics": line,
+        },
     }

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from neocog.classifier import Classifier, batch_of, batch_size_for
 from neocog.data import ImageSet, Splits, augment, loader
-from neocog.data.split import by_content
+from neocog.data.split import folds
 from neocog.errors import UsageError
 from neocog.models.folded import folded
 from neocog.models.pretrained import last_layer
@@ -65,9 +65,8 @@ class Known:
         return Known(self.labels[which], names, self.groups[which], self.num_classes)
 
     def folds(self, count: int) -> list[NDArray[np.int64]]:
-        """`count` parts of equal size, groups kept together, every class in proportion."""
-        shares = [1 / count] * (count - 1)
-        return by_content(self.names, self.labels, self.groups, shares, seed=count)
+        """`count` parts of about equal size, groups kept together, every class in proportion."""
+        return folds(self.names, self.labels, self.groups, count)
 
 
 @dataclass(frozen=True)
@@ -83,6 +82,21 @@ class Fit:
     penalty: float
     losses: list[float]
     chosen_by: str
+
+
+def check_folds(recipe: Recipe, splits: Splits) -> None:
+    """Raise UsageError where there are too few pictures for the recipe's folds."""
+    if not recipe.folds:
+        return
+    known = Known.of(splits.train, splits.validation)
+    inside = [len(np.unique(known.groups[known.labels == k])) for k in range(known.num_classes)]
+    least = splits.classes[int(np.argmin(inside))]
+    if recipe.folds > min(inside):
+        raise UsageError(
+            f"{recipe.folds} folds need as many pictures of every class, near-duplicates and "
+            f"groups counting once, and {least} has {min(inside)}.",
+            "Say: --folds 2, or add pictures.",
+        )
 
 
 def fit_last_layer(
@@ -198,14 +212,16 @@ def fit(seen: Tensor, known: Known, held: Tensor, truth: NDArray[np.int64]) -> F
         losses = _held_out_losses([(whole, held, truth)])
         chosen_by = f"the log-loss on {len(truth):,} validation pictures"
     else:
-        folds = []
+        parts = []
         for part in known.folds(FOLDS):
             rest = np.setdiff1d(np.arange(n), part)
             if len(part) and len(np.unique(known.labels[rest])) == known.num_classes:
                 inside = Problem(seen[:, rest], known.subset(rest))
-                folds.append((inside, seen[0, part], known.labels[part]))
-        losses = _held_out_losses(folds)
+                parts.append((inside, seen[0, part], known.labels[part]))
+        losses = _held_out_losses(parts)
         chosen_by = f"{FOLDS}-fold cross-validation on {n:,} training pictures"
+        if not parts:
+            chosen_by = "nothing: there are too few pictures to hold any out"
     penalty = PENALTIES[int(np.argmin(losses))] if losses else PENALTIES[len(PENALTIES) // 2]
     weight, bias = whole.solve(penalty)
     return Fit(weight, bias, penalty, losses, chosen_by)
@@ -292,19 +308,13 @@ def _class_weights(targets: Tensor, classes: int) -> Tensor:
     return (len(targets) / (classes * counts))[targets]
 
 
-def _fold_accuracies(seen: Tensor, known: Known, folds: int) -> list[float]:
-    """The accuracies of `folds` fits, each on the pictures that it was not made to.
+def _fold_accuracies(seen: Tensor, known: Known, count: int) -> list[float]:
+    """The accuracies of `count` fits, each on the pictures that it was not made to.
 
     Every fit chooses its penalty by itself, from the pictures that it is made to.
     """
-    least = int(np.bincount(known.labels, minlength=known.num_classes).min())
-    if folds > least:
-        raise UsageError(
-            f"{folds} folds need as many pictures of every class, and one has {least}.",
-            "Say: --folds 2, or add pictures.",
-        )
     found = []
-    for part in known.folds(folds):
+    for part in known.folds(count):
         rest = np.setdiff1d(np.arange(len(known.labels)), part)
         none = np.zeros(0, dtype=np.int64)
         made = fit(seen[:, rest], known.subset(rest), torch.zeros(0), none)

@@ -102,11 +102,11 @@ def examine(data: bytes, shrink_to: int) -> tuple[NDArray[np.uint8], Facts, NDAr
         stale = orientation > 4 and stored[0] != stored[1] and noted == (stored[1], stored[0])
         _draft(image, shrink_to)
         picture = _to_rgb(_upright(image))
-    digest = hashlib.blake2b(repr(picture.shape).encode(), digest_size=8)
+    digest = hashlib.sha256(repr(picture.shape).encode())
     digest.update(np.ascontiguousarray(picture).data)
     grey = Image.fromarray(picture).convert("L")
     thumb = grey.resize((THUMB, THUMB), Image.Resampling.BOX, reducing_gap=2.0)
-    facts = Facts(*stored, mode, kind, orientation, stale, digest.hexdigest())
+    facts = Facts(*stored, mode, kind, orientation, stale, digest.hexdigest()[:16])
     return picture, facts, np.asarray(thumb)
 
 

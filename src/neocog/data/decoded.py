@@ -295,7 +295,7 @@ def _read(pack: _Pack, picture: Picture, rule: Preprocessing) -> tuple[str, _Res
     except NeocogError as error:
         refused = error.message == EMPTY or error.message.startswith(TOO_LARGE)
         return (f"{error.message} {picture.stamp}" if refused else ""), error.message
-    digest = hashlib.blake2b(data, digest_size=16).hexdigest()
+    digest = hashlib.sha256(data).hexdigest()[:32]
     if digest in pack.row_of:
         return digest, None
     try:

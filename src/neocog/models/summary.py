@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cache
 from typing import Any
 
 import torch
@@ -36,7 +37,7 @@ class Layer:
 
 def rows() -> list[dict[str, Any]]:
     """One row a network: name, year, paper, input, classes, and its parameters and FLOPs there."""
-    return [_facts_and_layers(name, network)[0] for name, network in MODELS.items()]
+    return [dict(_facts_and_layers(name, network)[0]) for name, network in MODELS.items()]
 
 
 def details(name: str, size: str | None = None) -> dict[str, Any]:
@@ -59,6 +60,7 @@ def details(name: str, size: str | None = None) -> dict[str, Any]:
     return {**facts, "layers": [asdict(layer) for layer in found]}
 
 
+@cache
 def _facts_and_layers(name: str, network: Network) -> tuple[dict[str, Any], list[Layer]]:
     """A network's row and its layers, made without memory for its weights."""
     channels, height, width = map(int, network.input.split(" x "))

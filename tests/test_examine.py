@@ -60,3 +60,13 @@ def test_the_demo_of_normalisation(neocog_command):
     code, out, _ = neocog_command("demo", "normalization", -1, 1, "--json")
     assert json.loads(out)["mean"] == 0
     assert neocog_command("demo", "normalization", 5)[0] == 2
+
+
+def test_small_and_many_pictures_are_trained_from_nothing(neocog_command, photos, monkeypatch):
+    from neocog import recipes
+
+    monkeypatch.setattr(recipes, "MANY", 30)
+    code, out, _ = neocog_command("train", photos, "--epochs", 1, "--set", "model=lenet5")
+    assert code == 0
+    assert "40 pictures of about 24 pixels, small and many" in out
+    assert (recipes.for_small(40, 24) or {})["image_size_pixels"] == 24

@@ -16,6 +16,7 @@ from neocog.errors import NeocogError, UsageError
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from neocog.recipes import Recipe
     from neocog.runs import Run
 
 app = typer.Typer(
@@ -84,8 +85,8 @@ def train(
     as_json: JsonOption = False,
 ) -> None:
     """Train a network; alone, LeNet-5 on 5,000 real digits in seconds, offline."""
-    from neocog import recipes, terminal
     from neocog import runs as run_folders
+    from neocog import terminal
 
     folder = run_folders.runs_folder(runs)
     given = {"data": data, "model": model, "epochs": epochs, "seed": seed}
@@ -102,7 +103,7 @@ def train(
         run = run_folders.find(resume, folder)
         chosen = run.read_recipe()
     else:
-        chosen = recipes.get(recipes.choose(data, recipe, model), overrides)
+        chosen = _recipe(data, recipe, model, overrides, console)
         terminal.check_data_is_named(chosen)
     from neocog import training  # torch is loaded only when what was typed makes sense
 
@@ -130,6 +131,27 @@ def train(
     result = _finish(run, console, device)
     if as_json:
         print(json.dumps(result, ensure_ascii=False))
+
+
+def _recipe(
+    data: str | None,
+    name: str | None,
+    model: str | None,
+    overrides: dict[str, Any],
+    console: "Console",
+) -> "Recipe":
+    """The recipe that was named, or that suits the network and the data."""
+    from neocog import recipes, terminal
+    from neocog.data import exists, look_at
+
+    chosen = recipes.choose(data, name, model)
+    if chosen == "photos" and not (name or model) and data and exists(data):
+        count, side = look_at(data)
+        small = recipes.for_small(count, side)
+        if small:
+            terminal.show_small(console, count, side)
+            return recipes.get("scratch", {**small, **overrides})
+    return recipes.get(chosen, overrides)
 
 
 def _finish(run: "Run", console: "Console", device: str) -> dict[str, Any]:

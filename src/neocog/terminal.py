@@ -168,6 +168,16 @@ def check_data_is_named(recipe: Recipe) -> None:
         )
 
 
+def show_small(console: Console, count: int, side: int) -> None:
+    """Why a network is trained from nothing."""
+    console.print(
+        f"{count:,} pictures of about {side} pixels, small and many: a small network learns them "
+        "from nothing (recipe scratch). To fit one that knows photos: --recipe photos",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
 def show_freed(console: Console, count: int) -> None:
     """How much room the decoded pictures took."""
     console.print(f"{count / 1e6:,.1f} MB of decoded pictures deleted.", highlight=False)

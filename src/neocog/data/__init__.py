@@ -8,7 +8,7 @@ import numpy as np
 from neocog.data import cifar, embedded, mnist
 from neocog.data.decoded import Reading
 from neocog.data.images import ImageSet, Splits
-from neocog.data.own import Form, as_set, examine_own, exists, list_own, load_own
+from neocog.data.own import Form, as_set, examine_own, exists, list_own, load_own, look_at
 from neocog.data.preprocess import Preprocessing
 from neocog.data.split import SPLIT_SEED, stratified
 from neocog.errors import unknown
@@ -151,4 +151,5 @@ __all__ = [
     "list_own",
     "load",
     "load_for",
+    "look_at",
 ]

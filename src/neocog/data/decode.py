@@ -110,6 +110,12 @@ def examine(data: bytes, shrink_to: int) -> tuple[NDArray[np.uint8], Facts, NDAr
     return picture, facts, np.asarray(thumb)
 
 
+def size_of(data: bytes) -> tuple[int, int]:
+    """Width and height of a picture, by its header. Raises NeocogError where it is none."""
+    with quietly(), _opened(data, None) as image:
+        return image.size
+
+
 @contextmanager
 def _opened(data: bytes, shrink_to: int | None) -> Iterator[Image.Image]:
     """The picture in `data`, its header read; whatever goes wrong becomes a line."""

@@ -1,6 +1,7 @@
 """A person's own pictures: listed, decoded, examined, and split honestly."""
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 
 from neocog.data import tables
 from neocog.data.archive import is_archive
-from neocog.data.decode import Facts
+from neocog.data.decode import Facts, read_bytes, size_of
 from neocog.data.decoded import MEMORY_BYTES, Decoded, Reading, decode
 from neocog.data.doctor import WARNING, Diagnosis, Finding, examine
 from neocog.data.folder import read_archive, read_folder
@@ -20,6 +21,7 @@ from neocog.data.split import SPLIT_SEED, by_content
 from neocog.errors import NeocogError, UsageError
 
 TEST_SHARE = 0.15  # of the pictures, and as much for validation, where no split is given
+LOOKED_AT = 30  # pictures whose size is looked at to choose a recipe
 OWN_IMAGE_SIZE = 64  # pixels a side, where the recipe names none
 
 
@@ -79,6 +81,20 @@ def list_own(name: str) -> Listing:
         "Name a folder of class folders, a zip or tar file of one, a CSV file with the columns "
         "path,label, or Parquet.",
     )
+
+
+def look_at(name: str) -> tuple[int, int]:
+    """How many pictures a person's data set has, and their usual short side in pixels.
+
+    The side is the median of a few pictures, by their headers; 0 where none of them can be read.
+    Raises as `list_own` does.
+    """
+    pictures = list_own(name).pictures
+    sides = []
+    for picture in pictures[:: max(1, len(pictures) // LOOKED_AT)]:
+        with suppress(NeocogError):
+            sides.append(min(size_of(read_bytes(picture.source))))
+    return len(pictures), int(np.median(sides)) if sides else 0
 
 
 def examine_own(

@@ -81,6 +81,10 @@ OWN_RECIPE = {
 }
 
 
+# Pictures of your own that are as small and as many as this are learned from nothing.
+SMALL_SIDE, MANY = 64, 2000
+
+
 def choose(data: str | None, recipe: str | None, model: str | None = None) -> str:
     """The name of the recipe: the one named, else the network's own or the data's, else quickstart.
 
@@ -101,4 +105,16 @@ def choose(data: str | None, recipe: str | None, model: str | None = None) -> st
     return usual
 
 
-__all__ = ["DEFAULT_FOR_DATA", "RECIPES", "Recipe", "choose", "get", "override"]
+def for_small(count: int, side: int) -> dict[str, Any] | None:
+    """What to change in `scratch` for `count` pictures with short sides of `side` pixels.
+
+    None where they are few or large, and a network that knows photos does better.
+    """
+    if count < MANY or not 0 < side <= SMALL_SIDE:
+        return None
+    shift = round(RECIPES["scratch"].augment_shift_pixels * side / SMALL_SIDE)
+    epochs = max(10, min(40, 600_000 // count))
+    return {"image_size_pixels": max(side, 16), "augment_shift_pixels": shift, "epochs": epochs}
+
+
+__all__ = ["DEFAULT_FOR_DATA", "RECIPES", "Recipe", "choose", "for_small", "get", "override"]

@@ -145,7 +145,8 @@ def _recipe(
     from neocog.data import exists, look_at
 
     chosen = recipes.choose(data, name, model)
-    if chosen == "photos" and not (name or model) and data and exists(data):
+    meant = name or model or {"weights", "fine_tune", "folds"} & set(overrides)
+    if chosen == "photos" and not meant and data and exists(data):
         count, side = look_at(data)
         small = recipes.for_small(count, side)
         if small:

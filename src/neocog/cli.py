@@ -276,7 +276,9 @@ def data(
         raise typer.Exit(3)
 
 
-demos = typer.Typer(help="See an idea at work on your own numbers or pictures.")
+demos = typer.Typer(
+    help="See an idea at work on your own numbers or pictures.", no_args_is_help=True
+)
 app.add_typer(demos, name="demo")
 
 

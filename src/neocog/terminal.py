@@ -396,7 +396,7 @@ def show_recipes(console: Console) -> None:
             recipe.name,
             recipe.model,
             recipe.data,
-            str(recipe.epochs),
+            "" if recipe.feature_views and not recipe.fine_tune else str(recipe.epochs),
             f"{printed:.5g}" if printed else "",
             recipe.source,
         )

@@ -109,7 +109,7 @@ def examine(listing: Listing, decoded: Decoded) -> Diagnosis:
     such a split has.
     """
     book = _Notebook(listing)
-    labels = np.array([listing.classes.index(p.label) for p in listing.pictures], dtype=np.int64)
+    labels = listing.labels()
     dropped = np.ones(len(labels), dtype=bool)
     dropped[decoded.usable] = False
     _note_files(book, decoded)

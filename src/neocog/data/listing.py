@@ -4,6 +4,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
+import numpy as np
+from numpy.typing import NDArray
+
 from neocog.errors import NeocogError
 
 SUFFIXES = (
@@ -59,6 +62,11 @@ class Listing:
     pictures: list[Picture]
     classes: tuple[str, ...]
     left_out: list[tuple[str, str]] = field(default_factory=list)
+
+    def labels(self) -> NDArray[np.int64]:
+        """The label of each picture: its class's place in `classes`."""
+        place = {name: k for k, name in enumerate(self.classes)}
+        return np.array([place[picture.label] for picture in self.pictures], dtype=np.int64)
 
     @property
     def splits(self) -> list[str]:

@@ -151,7 +151,7 @@ def as_set(listing: Listing, decoded: Decoded, diagnosis: Diagnosis) -> ImageSet
     usable = decoded.usable.tolist()
     everything = ImageSet(
         decoded.images,
-        np.array([listing.classes.index(listing.pictures[n].label) for n in usable], np.int64),
+        listing.labels()[decoded.usable],
         listing.classes,
         tuple(listing.pictures[n].path for n in usable),
         diagnosis.groups[decoded.usable],

@@ -124,8 +124,7 @@ def train(
     except training.Interrupted as stopped:
         progress.close()
         hint = f"Go on: neocog train --resume {stopped.run.path}"
-        code = _fail("Stopped after the step in hand.", hint, as_json, stopped.exit_code)
-        raise typer.Exit(code) from None
+        sys.exit(_fail("Stopped after the step in hand.", hint, as_json, stopped.exit_code))
     finally:
         progress.close()
     result = _finish(run, console, device)
@@ -213,16 +212,19 @@ def predict(
     from neocog import terminal
     from neocog.predict import predict as ask
 
-    if as_json and csv:
-        raise UsageError("--json and --csv are two forms of the same answer.", "Say one of them.")
+    if as_json and csv == "-":
+        raise UsageError(
+            "--json and --csv both print to standard output.", "Name a file: --csv answers.csv"
+        )
     outcome = ask(arguments, top=top, device=device, runs_dir=runs)
+    if csv and csv != "-":
+        terminal.write_csv(Path(csv), outcome.predictions, top)
+        terminal.show_written(terminal.make_console(stderr=True), Path(csv), outcome.predictions)
     if as_json:
         print(json.dumps(outcome.to_json(), ensure_ascii=False))
     elif csv == "-":
         print(terminal.predictions_csv(outcome.predictions, top), end="")
-    elif csv:
-        terminal.write_csv(Path(csv), outcome.predictions, top)
-    else:
+    elif not csv:
         terminal.show_predictions(terminal.make_console(stderr=False), outcome.predictions)
     if outcome.failed:
         terminal.show_failures(terminal.make_console(stderr=True), outcome.predictions)
@@ -397,8 +399,7 @@ def reproduce(
     except training_room.Interrupted as stopped:
         progress.close()
         hint = "Go on with the same command: what is finished is kept."
-        code = _fail("Stopped after the step in hand.", hint, as_json, stopped.exit_code)
-        raise typer.Exit(code) from None
+        sys.exit(_fail("Stopped after the step in hand.", hint, as_json, stopped.exit_code))
     finally:
         progress.close()
         if rows:  # also those that were known before an error
@@ -460,6 +461,8 @@ def main() -> None:
     try:
         code = app(_spelled_out(arguments), standalone_mode=False)
         sys.stdout.flush()
+        if code == 130:  # typer's word for Ctrl-C
+            _fail("Stopped.", "", as_json, 130)
     except NeocogError as error:
         if debug:
             traceback.print_exc()
@@ -478,7 +481,12 @@ def main() -> None:
 
 def _unforeseen(error: Exception, as_json: bool) -> int:
     """A wrong call, by the parser's own exceptions, or a failure that nobody foresaw."""
-    if type(error).__name__ == "Abort":
+    chain, cause = [], error.__context__
+    while cause is not None and cause not in chain:
+        chain.append(cause)
+        cause = cause.__context__
+    # Ctrl-C in the middle of an import may come out as an ImportError.
+    if type(error).__name__ == "Abort" or any(isinstance(e, KeyboardInterrupt) for e in chain):
         return _fail("Stopped.", "", as_json, 130)
     if hasattr(error, "format_message"):
         context = getattr(error, "ctx", None)

@@ -18,7 +18,7 @@ from neocog.metrics.rejection import rejection_for_error
 from neocog.recipes import Recipe
 from neocog.runs import Run, of_model_file, runs_folder
 
-FEW = 100  # pictures, below which an accuracy says little
+FEW, THIN = 100, 5  # pictures in all, and of a class, below which an accuracy says little
 MISTAKES = 20  # wrong answers that are listed
 REJECTION_ERRORS = (0.01, 0.005)  # those that the papers state their rejections for
 
@@ -66,8 +66,7 @@ def evaluate(
         test, train, split = splits.test, splits.train, "test"
     else:
         test, split, notes = _other_test(classifier, str(data_name))
-    if len(test) < FEW:
-        notes = (*notes, f"{len(test)} pictures are too few for a number that means much")
+    notes = (*notes, *_about_size(test))
     middle = time.perf_counter()
     scores = classifier.scores(test.images)
     probabilities = classifier.as_probabilities(scores)
@@ -99,6 +98,19 @@ def evaluate(
     return Evaluation(result, test, probabilities, notes, own_run, train)
 
 
+def _about_size(test: ImageSet) -> list[str]:
+    """Sentences about too few pictures, in all or of a class."""
+    notes = []
+    if len(test) < FEW:
+        notes.append(f"{len(test)} pictures are too few for a number that means much")
+    counts = np.bincount(test.labels, minlength=len(test.classes))
+    thin = [f"{c} ({n})" for c, n in zip(test.classes, counts, strict=True) if 0 < n < THIN]
+    if thin:
+        named = ", ".join(thin[:5])
+        notes.append(f"{named}: so few pictures that what is said of these classes is chance")
+    return notes
+
+
 def _training_facts(run: Run, classifier: Classifier, seconds: dict[str, float]) -> dict[str, Any]:
     """How the run was trained: what `neocog train --json` adds to an evaluation."""
     metrics = run.read_metrics()
@@ -108,7 +120,11 @@ def _training_facts(run: Run, classifier: Classifier, seconds: dict[str, float])
         "training": metrics[-1]["time_seconds"],
         "evaluation": seconds["evaluation"],
     }
-    folds = {"folds": spread_of(head["folds"])} if head and "folds" in head else {}
+    folds = {}
+    if head and "folds" in head:
+        sizes = run.read_environment()["data"]["sizes"]
+        pictures = {"pictures": sizes["train"] + sizes["validation"]}
+        folds = {"folds": {**spread_of(head["folds"]), **pictures}}
     return folds | {
         "epochs": metrics[-1]["epoch"],
         "selected_epoch": classifier.facts["selected"]["epoch"],

@@ -4,8 +4,6 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from neocog.data import Form, examine_own, exists, list_own
 from neocog.data.decode import Facts
 from neocog.data.decoded import Decoded, Reading
@@ -43,11 +41,11 @@ class Examination:
 
     @property
     def sizes(self) -> dict[str, Any]:
-        """The least, middle and largest width and height of the pictures as they are stored."""
+        """Width and height, as stored, of the smallest, the middle and the largest picture."""
         facts = [f for f in self.decoded.facts if isinstance(f, Facts)]
-        both = np.array([(f.width, f.height) for f in facts] or [(0, 0)])
-        rows = {"least": both.min(0), "median": np.median(both, 0), "most": both.max(0)}
-        return {name: [int(width), int(height)] for name, (width, height) in rows.items()}
+        sizes = sorted(((f.width, f.height) for f in facts), key=lambda s: s[0] * s[1])
+        places = {"least": 0, "median": len(sizes) // 2, "most": -1}
+        return {name: list(sizes[place]) if sizes else [0, 0] for name, place in places.items()}
 
     def to_json(self) -> dict[str, Any]:
         """What `neocog data --json` prints."""

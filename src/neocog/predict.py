@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from neocog.classifier import Prediction, load, model_path
+from neocog.data.archive import is_archive
 from neocog.data.decode import MAX_BYTES
 from neocog.data.folder import list_pictures
 from neocog.errors import UsageError
@@ -58,6 +59,12 @@ def predict(
             sources += [(str(picture), picture) for picture in found]
             if not found:
                 empty.append(Prediction(argument, error="the folder holds no pictures"))
+        elif is_archive(path) or path.suffix.lower() == ".csv":
+            raise UsageError(
+                f"{argument} is no picture.",
+                f"Name a folder or pictures; what is labelled is judged: neocog evaluate {run} "
+                f"{argument}",
+            )
         else:
             sources.append((argument, path))
     owner = of_model_file(path_of_model)

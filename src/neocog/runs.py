@@ -106,7 +106,7 @@ class Run:
         """Record the answer to each test picture, with the probabilities of all classes."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(["path", "label", "predicted", "probability", *classes])
+        writer.writerow(["path", "truth", "label", "probability", *classes])
         for path, label, row in zip(paths, labels, probabilities, strict=True):
             best = max(range(len(classes)), key=row.__getitem__)
             shares = [f"{share:.6f}" for share in row]

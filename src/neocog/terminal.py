@@ -7,7 +7,9 @@ import shlex
 import shutil
 import sys
 import time
+from collections import Counter
 from collections.abc import Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +30,8 @@ if TYPE_CHECKING:  # it imports torch, and a list of recipes or a mistyped name 
     from neocog.data import Splits
     from neocog.examine import Examination
 
+# Findings whose paths are names of classes, which the message has already.
+ABOUT_CLASSES = ("class_missing", "few_pictures", "imbalance", "one_class")
 FINDING_PATHS, MOST_ROWS, MISTAKES = 3, 40, 5  # lines of a list that a terminal shows
 
 
@@ -193,10 +197,12 @@ def show_findings(console: Console, findings: Sequence[dict[str, Any]]) -> None:
             highlight=False,
             soft_wrap=True,
         )
-        shown = finding["paths"][: FINDING_PATHS if severity != "note" else 0]
+        hidden = severity == "note" or finding["kind"] in ABOUT_CLASSES
+        shown = finding["paths"][: 0 if hidden else FINDING_PATHS]
         more = finding["count"] - len(shown)
-        for path in shown:
-            console.print(f"    {path}", highlight=False, markup=False, soft_wrap=True)
+        for path, twin in zip_longest(shown, finding["same_as"][: len(shown)], fillvalue=""):
+            text = f"    {path} = {twin}" if twin else f"    {path}"
+            console.print(text, highlight=False, markup=False, soft_wrap=True)
         if shown and more > 0:
             console.print(f"    and {more:,} more", highlight=False)
 
@@ -249,7 +255,8 @@ def show_normalization(console: Console, found: dict[str, Any]) -> None:
 def show_evaluation(console: Console, result: dict[str, Any]) -> None:
     """The accuracy with its interval, the table of classes, and the worst confusions."""
     low, high = result["interval"]
-    title = f"{result['model']} on {result['data']}: {result['n']:,} {result['split']} pictures"
+    split = "" if result["split"] == "all" else f"{result['split']} "
+    title = f"{result['model']} on {result['data']}: {result['n']:,} {split}pictures"
     console.print(escape(title), style="bold", highlight=False, soft_wrap=True)
     table = Table()
     for name in ("class", "precision", "recall", "F1", "pictures"):
@@ -281,12 +288,13 @@ def show_evaluation(console: Console, result: dict[str, Any]) -> None:
             soft_wrap=True,
         )
     if result["mistakes"]:
-        console.print("The most confident mistakes; more in the run's plots.", highlight=False)
+        where = "; more in the run's plots and predictions.csv" if "epochs" in result else ""
+        console.print(f"The most confident mistakes{where}.", highlight=False)
     if "folds" in result:
         folds = result["folds"]
         console.print(
-            f"Over {folds['n']} folds of train and validation: {folds['mean']:.2%} "
-            f"± {folds['std']:.2%} (mean and standard deviation)",
+            f"Over {folds['n']} folds of the {folds['pictures']:,} pictures of train and "
+            f"validation: {folds['mean']:.2%} ± {folds['std']:.2%} (mean and standard deviation)",
             highlight=False,
         )
     for note in result["notes"]:
@@ -311,6 +319,9 @@ def show_trained(console: Console, run: Run, result: dict[str, Any]) -> None:
     kept += f"{result['selected_by']}. {result['parameters']:,} parameters, trained in "
     if not result["epochs"]:
         kept = "Trained the last layer alone in "
+    elif not result["selected_epoch"]:
+        kept = "Training the whole network gained nothing: its last layer's fit was kept. "
+        kept += f"{result['selected_by']} decided; it took "
     console.print(
         f"{kept}{seconds['training']:.1f} s ({seconds['total']:.1f} s in all).", highlight=False
     )
@@ -333,6 +344,8 @@ def show_trained(console: Console, run: Run, result: dict[str, Any]) -> None:
         commands[0] = (f"{neocog} predict {path} FOLDER --csv out.csv", "what is on your pictures")
         commands[1] = (f"{neocog} data {data}", "what is wrong with the data")
         commands[2] = (f"{neocog} train {data} --fine-tune", "train the whole network, not its end")
+        if result["epochs"] and result["recipe"] == "photos":
+            commands[2] = (f"{neocog} train {data} --folds 5", "how much depends on the pictures")
         if result["recipe"] != "photos":
             commands[2] = (f"{neocog} train {data} --recipe photos", "a network that knows photos")
     console.print("\nNext:")
@@ -568,6 +581,14 @@ def make_console(stderr: bool) -> Console:
     if not console.is_terminal and "COLUMNS" not in os.environ:
         console.width = 160
     return console
+
+
+def show_written(console: Console, path: Path, predictions: Sequence["Prediction"]) -> None:
+    """What was written: how many pictures, and how many of each class."""
+    counts = Counter(p.label for p in predictions if p.error is None)
+    kinds = ", ".join(f"{n:,} {label}" for label, n in counts.most_common(10))
+    text = f"{path}: {len(predictions):,} pictures ({kinds or 'none could be used'})"
+    console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
 def write_csv(path: Path, predictions: Sequence["Prediction"], top: int) -> None:

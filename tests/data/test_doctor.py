@@ -64,6 +64,9 @@ def test_copies_inside_a_split_are_used_once_and_near_ones_stay_together(tmp_pat
     sound, found = kinds(tmp_path)
     assert sound
     assert found["duplicates"][0] == found["near_duplicates"][0] == "warning"
+    values = examine(str(tmp_path)).to_json()["findings"]
+    (copies,) = [f for f in values if f["kind"] == "duplicates"]
+    assert copies["paths"][0] == "dog/0 again.png" and copies["same_as"][0] == "dog/0.png"
     splits = data.load(str(tmp_path), data.Form((0.5,) * 3, (0.5,) * 3, image_size=16))
     assert sum(map(len, splits.parts.values())) == 70
     where = {path: name for name, part in splits.parts.items() for path in part.paths}
@@ -88,17 +91,22 @@ def test_files_that_are_not_as_they_seem(photos):
     stale.get_ifd(0x8769).update({0xA002: 60, 0xA003: 30})
     picture(504, 60).resize((30, 60)).save(folder / "stale.jpg", exif=stale)
     (folder / "notes.txt").write_text("cats")
+    (folder / "phone.HEIC").write_bytes(bytes(4) + b"ftypheic" + bytes(100))
+    save(folder / "jpeg.heic", 505, format="JPEG", exif=turned)
+    picture(506, 90).resize((90, 30)).save(folder / "long.png")
     sound, found = kinds(photos)
     assert sound
     paths = {kind: [p.rpartition("/")[2] for p in found[kind][1]] for kind in found}
     assert paths["empty"] == ["empty.jpg"]
     assert paths["not_a_picture"] == ["text.jpg"]
     assert paths["corrupt"] == ["half.jpg"]
-    assert paths["wrong_suffix"] == ["really a jpeg.png"]
+    assert paths["wrong_suffix"] == ["jpeg.heic", "really a jpeg.png"]
     assert paths["modes"] == ["cmyk.jpg"]
-    assert paths["turned"] == ["turned.jpg"]
+    assert paths["turned"] == ["jpeg.heic", "turned.jpg"]
     assert paths["exif_stale"] == ["stale.jpg"]
     assert paths["exif_missing"] == ["cmyk.jpg", "really a jpeg.png"]
+    assert paths["unread_kind"] == ["phone.HEIC"] and "jpeg.heic" not in str(paths["corrupt"])
+    assert paths["elongated"] == ["long.png"]
     assert paths["other_file"] == ["notes.txt"]
 
 

@@ -81,7 +81,7 @@ def test_the_run_is_a_run_like_others(photos, tmp_path):
     assert result["epochs"] == result["selected_epoch"] == 0
     assert result["folds"]["n"] == 3 and result["folds"]["mean"] > 0.85
     rows = run.predictions_file.read_text("utf-8").splitlines()
-    assert rows[0] == "path,label,predicted,probability,a,b,c" and len(rows) == result["n"] + 1
+    assert rows[0] == "path,truth,label,probability,a,b,c" and len(rows) == result["n"] + 1
     assert {m["path"] for m in result["mistakes"]} <= set(evaluation.test.paths)
     loaded = classifier.load(run.path)
     assert loaded.preprocessing.fit == "crop"

@@ -24,6 +24,7 @@ EMPTY, NO_PICTURE = (
     "the file is empty",
     "the file is not a picture (PNG, JPEG, BMP, GIF, TIFF, WebP)",
 )
+HEIC = "the picture is HEIC or AVIF, which is not read: save it as JPEG"
 TOO_LARGE = "the file is larger than"
 THUMB = 32  # pixels a side of the small grey form by which near-duplicates are found
 
@@ -137,7 +138,7 @@ def _opened(data: bytes, shrink_to: int | None) -> Iterator[Image.Image]:
             "are read (a decompression bomb?)"
         ) from None
     except UnidentifiedImageError:
-        raise NeocogError(NO_PICTURE) from None
+        raise NeocogError(HEIC if data[4:8] == b"ftyp" else NO_PICTURE) from None
     except Exception as error:  # hostile files make Pillow's decoders raise nearly anything
         raise NeocogError(f"the picture is damaged or truncated ({error})") from None
 

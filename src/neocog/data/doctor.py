@@ -1,7 +1,7 @@
 """What is wrong with a data set, said before a number is believed."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import PurePosixPath
 from typing import Any
@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neocog.data.decode import EMPTY, NO_PICTURE, Facts
+from neocog.data.decode import EMPTY, HEIC, NO_PICTURE, Facts
 from neocog.data.decoded import Decoded
 from neocog.data.listing import Listing
 
 ERROR, WARNING, NOTE = "error", "warning", "note"
 FEW = 10  # pictures a class, below which it is said
 UNBALANCED = 5.0  # times as many pictures in the largest class as in the smallest
+LONG = 2.0
 SHOWN = 20  # paths that a finding names
 ALIKE = 0.985  # correlation of two pictures' small grey forms, from which they are near-duplicates
 FLAT = 4.0  # standard deviation of grey levels, below which a small grey form says nothing
@@ -27,7 +28,6 @@ LEFT_OUT = {
     "link": (WARNING, "link(s) to something outside, or to nothing: not followed"),
     "points_out": (WARNING, "name(s) that point out of the archive"),
     "other_file": (NOTE, "file(s) that are no pictures by their names"),
-    "unread_kind": (WARNING, "picture(s) of a kind that is not read: save them as JPEG"),
     "unread_folder": (WARNING, "folder(s) that cannot be read"),
     "no_class": (WARNING, "picture(s) in no class folder: nothing says what they show"),
     "beside_splits": (WARNING, "picture(s) beside the folders of the splits"),
@@ -48,7 +48,8 @@ class Finding:
     """Something about a data set that its user should know.
 
     `severity`: error where a number would be wrong, warning where it could be, note otherwise.
-    `paths` are the first of the `count` pictures that it is about.
+    `paths` are the first of the `count` pictures that it is about, `same_as` what each of them is a
+    (near-)copy of.
     """
 
     kind: str
@@ -56,6 +57,7 @@ class Finding:
     count: int
     paths: tuple[str, ...]
     message: str
+    same_as: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,9 @@ class Diagnosis:
 
     def to_json(self) -> list[dict[str, Any]]:
         """The findings as JSON values."""
-        return [{**asdict(f), "paths": list(f.paths)} for f in self.findings]
+        return [
+            {**asdict(f), "paths": list(f.paths), "same_as": list(f.same_as)} for f in self.findings
+        ]
 
 
 class _Notebook:
@@ -87,16 +91,33 @@ class _Notebook:
         self.listing = listing
         self.findings: list[Finding] = []
 
-    def add(self, kind: str, severity: str, members: Iterable[int], message: str) -> None:
-        """Note a finding about some pictures, if there are any."""
+    def add(
+        self,
+        kind: str,
+        severity: str,
+        members: Sequence[int],
+        message: str,
+        twins: Mapping[int, int] | None = None,
+    ) -> None:
+        """Note a finding about some pictures, if there are any; `twins` are what they are like."""
         paths = [self.listing.pictures[n].path for n in members]
-        self.add_paths(kind, severity, paths, message)
+        twins = twins or {}
+        same = [self.listing.pictures[twins[n]].path for n in members[:SHOWN] if n in twins]
+        self.add_paths(kind, severity, paths, message, same)
 
-    def add_paths(self, kind: str, severity: str, paths: Sequence[str], message: str) -> None:
+    def add_paths(
+        self,
+        kind: str,
+        severity: str,
+        paths: Sequence[str],
+        message: str,
+        same_as: Sequence[str] = (),
+    ) -> None:
         """Note a finding about some paths, if there are any."""
         if paths:
             message = f"{len(paths):,} {message}"
-            found = Finding(kind, severity, len(paths), tuple(paths[:SHOWN]), message)
+            shown = tuple(paths[:SHOWN])
+            found = Finding(kind, severity, len(paths), shown, message, tuple(same_as))
             self.findings.append(found)
 
 
@@ -133,11 +154,12 @@ def _note_files(book: _Notebook, decoded: Decoded) -> None:
     unusable = {n: f for n, f in enumerate(decoded.facts) if isinstance(f, str)}
     for kind, line, message in (
         ("empty", EMPTY, "empty file(s)"),
+        ("unread_kind", HEIC, "picture(s) in HEIC or AVIF, which are not read: save them as JPEG"),
         ("not_a_picture", NO_PICTURE, "file(s) named as pictures that are none"),
     ):
         members = [n for n, found in unusable.items() if found == line]
         book.add(kind, WARNING, members, message)
-    rest = [n for n, found in unusable.items() if found not in (EMPTY, NO_PICTURE)]
+    rest = [n for n, found in unusable.items() if found not in (EMPTY, HEIC, NO_PICTURE)]
     why = "; ".join(sorted({unusable[n] for n in rest})[:3])
     book.add("corrupt", WARNING, rest, f"file(s) that cannot be read: {why}")
     facts = [(n, f) for n, f in enumerate(decoded.facts) if isinstance(f, Facts)]
@@ -150,9 +172,12 @@ def _note_files(book: _Notebook, decoded: Decoded) -> None:
     book.add("exif_stale", WARNING, stale, message)
     jpegs = [(n, f) for n, f in facts if f.format in ("JPEG", "MPO")]
     without = [n for n, f in jpegs if f.orientation == 0]
-    if len(without) < len(jpegs):
-        message = "JPEG(s) without EXIF, others have it: whether they are upright is not known"
+    if len(without) <= len(jpegs) / 2:
+        message = "JPEG(s) without EXIF, most others have it: whether they are upright is not known"
         book.add("exif_missing", NOTE, without, message)
+    long = [n for n, f in facts if max(f.width, f.height) > LONG * min(f.width, f.height)]
+    message = f"picture(s) more than {LONG:g} times as long as wide: photos are cut to their middle"
+    book.add("elongated", NOTE, long, f"{message} (--set fit=square shows all of it)")
     odd = [n for n, f in facts if f.mode not in ("RGB", "L")]
     modes = ", ".join(sorted({f.mode for n, f in facts if f.mode not in ("RGB", "L")}))
     book.add("modes", NOTE, odd, f"picture(s) in other colour modes ({modes}), read as RGB")
@@ -250,14 +275,19 @@ def _note_duplicates(
     pictures = book.listing.pictures
     out = np.zeros(len(pictures), dtype=bool)
     found: dict[str, list[int]] = defaultdict(list)
+    twins: dict[int, int] = {}
     for group in same:
         if len({pictures[n].label for n in group}) > 1:
             found["conflicting"] += group
+            twins |= zip(group, [*group[1:], group[0]], strict=True)
             out[group] = True
             continue
         ranks = [RANK.get(pictures[n].split or "train", 0) for n in group]
         crossing = [n for n, rank in zip(group, ranks, strict=True) if rank < max(ranks)]
-        first = next(n for n, rank in zip(group, ranks, strict=True) if rank == max(ranks))
+        judged = [n for n, rank in zip(group, ranks, strict=True) if rank == max(ranks)]
+        # "1.jpg" rather than "1 (copy).jpg"
+        first = min(judged, key=lambda n: (len(pictures[n].path), pictures[n].path))
+        twins |= dict.fromkeys([n for n in group if n != first], first)
         found["across"] += crossing
         found["copies"] += [n for n in group if n != first and n not in crossing]
         out[[n for n in group if n != first]] = True
@@ -265,6 +295,7 @@ def _note_duplicates(
         rest = [n for n in group if not (out[n] or dropped[n])]
         if len(rest) < 2:
             continue
+        twins |= zip(rest, [*rest[1:], rest[0]], strict=True)
         if len({pictures[n].label for n in rest}) > 1:
             found["near_conflicting"] += rest
         ranks = [RANK.get(pictures[n].split or "train", 0) for n in rest]
@@ -274,7 +305,7 @@ def _note_duplicates(
         found["near"] += alike if len(alike) > 1 else []
         out[crossing] = True
     for kind, severity, key, message in _DUPLICATES:
-        book.add(kind, severity, sorted(found[key]), message)
+        book.add(kind, severity, sorted(found[key]), message, twins)
     return out
 
 

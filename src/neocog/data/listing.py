@@ -22,8 +22,10 @@ SUFFIXES = (
     ".webp",
     ".ppm",
     ".pgm",
+    ".heic",  # often JPEG inside; if not, that is said of each
+    ".heif",
+    ".avif",
 )
-UNREAD_SUFFIXES = (".heic", ".heif", ".avif", ".jxl", ".dng", ".cr2", ".nef", ".arw")
 SPLIT_NAMES = {
     "train": ("train", "training"),
     "validation": ("val", "valid", "validation"),
@@ -98,11 +100,7 @@ def arrange(names: Iterable[str], root: Path) -> tuple[list[Place], list[tuple[s
     """
     files = [PurePosixPath(name) for name in names if not is_litter(name)]
     pictures = sorted(f for f in files if f.suffix.lower() in SUFFIXES)
-    left_out = [
-        ("unread_kind" if f.suffix.lower() in UNREAD_SUFFIXES else "other_file", str(f))
-        for f in files
-        if f.suffix.lower() not in SUFFIXES
-    ]
+    left_out = [("other_file", str(f)) for f in files if f.suffix.lower() not in SUFFIXES]
     depth, are_splits = _class_folders(pictures, root)
     places = []
     for picture in pictures:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 # What the columns of a CSV file may be called, in lower case.
 COLUMNS = {
     "path": ("path", "file", "filename", "image", "picture"),
-    "label": ("label", "class", "category"),
+    "label": ("label", "class", "category", "target"),
     "split": ("split", "set", "subset"),
     "group": ("group",),
 }
@@ -130,7 +130,8 @@ def _csv_rows(path: Path) -> list[tuple[int, dict[str, str]]]:
     if not {"path", "label"} <= set(found):
         raise NeocogError(
             f"{path} has the columns {', '.join(names) or '(none)'}.",
-            "Expected a first line path,label and, if you like, split and group.",
+            "Expected a first line path,label and, if you like, split and group (or file, image; "
+            "class, category, target).",
         )
     return [
         (number, {k: row[place].strip() for k, place in found.items() if place < len(row)})

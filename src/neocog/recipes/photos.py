@@ -22,9 +22,8 @@ PHOTOS = Recipe(
     body_rate_factor=0.1,
     schedule="one-cycle",
     augment_flip="random",
-    augment_shift_pixels=12,
-    augment_rotate_degrees=5,
-    augment_scale_fraction=0.15,
+    augment_shift_pixels=16,
+    augment_edge="reflect",
     precision="fast",
     channels_last=True,
 )

@@ -1,6 +1,5 @@
 """Pictures of a run: curves, the confusion matrix, predictions, mistakes."""
 
-import importlib.util
 import logging
 import math
 from collections.abc import Sequence
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 from neocog.data import ImageSet, augment, loader
 from neocog.evaluate import Evaluation
 from neocog.recipes import Recipe
+from neocog.report.fonts import chinese_font
 from neocog.runs import Run
 
 INK, QUIET, TRAIN, VALIDATION, WRONG = "#222222", "#8a8a8a", "#1f6fb2", "#d1731c", "#b3261e"
@@ -42,14 +42,14 @@ def draw(run: Run, evaluation: Evaluation) -> list[Path]:
             test,
             probabilities,
             _spread(test.labels, 10),
-            f"Ten test pictures of {Path(result['data']).name}",
+            f"Some test pictures of {Path(result['data']).name}",
             5,
         ),
     }
     wrong = np.nonzero(predicted != test.labels)[0]
     if len(wrong):
         worst = wrong[np.argsort(-probabilities[wrong, predicted[wrong]], kind="stable")][:20]
-        title = f"The worst of {len(wrong):,} mistakes in {len(test):,} test pictures"
+        title = f"{len(wrong):,} mistake(s) in {len(test):,} test pictures, the worst first"
         figures["mistakes.png"] = grid(test, probabilities, worst, title, 5)
     if lines[-1]["epoch"]:
         figures["curves.png"] = curves(lines, recipe.select)
@@ -187,7 +187,7 @@ def _mosaic(
     One picture on one pair of axes: a pair for each takes seconds to lay out.
     """
     count, height, width, channels = pictures.shape
-    rows, columns = -(-count // columns), min(count, columns)
+    rows, columns = -(-count // columns), min(max(count, 4), columns)  # 4: the title needs room
     lines = 1 + max(text.count("\n") for text, _ in texts)
     cell = 1.7  # inches, a picture with the gap beside it
     gap, head = 0.1 * width, (0.12 + 0.15 * lines) * width  # pixels
@@ -242,16 +242,11 @@ def _style() -> dict[str, Any]:
 
 
 def _fonts() -> list[str]:
-    """Latin first, then the font that came with `zhplot` (Noto Sans SC, OFL) for Chinese.
-
-    The file is read in place; `zhplot` itself, which changes matplotlib's settings, is not
-    imported.
-    """
-    spec = importlib.util.find_spec("zhplot")
-    if spec is None or spec.origin is None:
+    """Latin first, then the font for Chinese."""
+    path = chinese_font()
+    if path is None:
         logging.getLogger(__name__).warning("zhplot is missing: Chinese names may not be drawn")
         return ["DejaVu Sans"]
-    path = Path(spec.origin).parent / "fonts" / "NotoSansSC-Regular.ttf"
-    if not any(font.fname == str(path) for font in font_manager.fontManager.ttflist):
+    if not any(font.fname == path for font in font_manager.fontManager.ttflist):
         font_manager.fontManager.addfont(path)
     return ["DejaVu Sans", font_manager.FontProperties(fname=path).get_name()]

@@ -144,7 +144,10 @@ def _train(
                 report(done // recipe.batch_size, max(1, total // recipe.batch_size), None)
 
         with _telling_of_a_full_disk(run):
-            head = fit_last_layer(recipe, splits, classifier, step)
+            try:
+                head = fit_last_layer(recipe, splits, classifier, step)
+            except KeyboardInterrupt:
+                raise Interrupted(run, signal.SIGINT) from None
             classifier.facts = _facts(recipe, splits, head)
             run.write_metrics([head])
             classifier.save(run.model_file)
@@ -462,7 +465,7 @@ def _facts(recipe: Recipe, splits: Splits, line: dict[str, Any]) -> dict[str, An
         "data": splits.describe(),
         "selected": {
             "epoch": line["epoch"],
-            "by": line.get("head/chosen_by", recipe.select),
+            "by": recipe.select if recipe.fine_tune else line.get("head/chosen_by", recipe.select),
             "metrics": line,
         },
     }

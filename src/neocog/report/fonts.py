@@ -1,0 +1,18 @@
+"""The font with Chinese letters that came with pip."""
+
+import importlib.util
+from functools import cache
+from pathlib import Path
+
+
+@cache
+def chinese_font() -> str | None:
+    """The file of Noto Sans SC (OFL) that came with `zhplot`, None where that is missing.
+
+    The file is read in place; `zhplot` itself, which changes matplotlib's settings, is not
+    imported.
+    """
+    spec = importlib.util.find_spec("zhplot")
+    if spec is None or spec.origin is None:
+        return None
+    return str(Path(spec.origin).parent / "fonts" / "NotoSansSC-Regular.ttf")

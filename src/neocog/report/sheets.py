@@ -17,8 +17,8 @@ def draw(found: Examination, folder: Path) -> list[Path]:
     """Write CLASS.png for each class into `folder` and return the files.
 
     A sheet shows up to a hundred pictures with the ends of their names: those that are left out of
-    training first, with a red frame, then others taken evenly from all of the class. Sheets drawn before are
-    deleted.
+    training first, with a red frame, then others taken evenly from all of the class. Sheets drawn
+    before are deleted.
     """
     file = chinese_font()
     font = ImageFont.truetype(file, 9) if file else ImageFont.load_default(9)

@@ -270,7 +270,8 @@ def _write(folder: Path, row: dict[str, Any], recipe: Recipe) -> None:
     settings = json.loads(json.dumps(_settings(recipe)))
     if path.exists():
         kept = json.loads(path.read_text("utf-8"))
-        if kept.get("settings") == settings and kept["n"] > row["n"]:
+        # A field that recipes did not have then has the value that changes nothing.
+        if settings | kept.get("settings", {}) == settings and kept["n"] > row["n"]:
             return
     text = json.dumps({**row, "settings": settings}, indent=2, ensure_ascii=False)
     write_atomic(path, text + "\n")

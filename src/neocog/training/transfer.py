@@ -5,8 +5,10 @@ penalty is chosen by the log-loss on validation, or by cross-validation where th
 to train on.
 """
 
+import copy
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +30,7 @@ from neocog.training.precision import has_bfloat16
 PENALTIES = tuple(10.0 ** (power / 2) for power in range(0, -10, -1))  # 1 to 3e-5: largest first
 FEW = 500  # pictures to train on, below which the penalty is chosen by cross-validation
 FOLDS = 5
+SMALL = 5_000_000  # features in all, below which a fit is too small to be shared by threads
 UNBALANCED = 2.0  # times as many pictures in the largest class as in the smallest: classes weigh
 MOST_ROWS = 10_000  # further views of a picture help where there are few pictures
 
@@ -121,12 +124,13 @@ def fit_last_layer(
         if step:
             step(told, total)
 
-    seen = _views(recipe, splits, classifier, splits.train, views, tell)
-    held = _views(recipe, splits, classifier, splits.validation, 1, tell)
+    parts = ((splits.train, views), (splits.validation, 1))
+    seen, held = _views(recipe, classifier, parts, tell)
     between = time.perf_counter()
     train, validation = splits.train, splits.validation
     held_rows = held[0] if len(validation) else torch.zeros(0)
-    found = fit(seen, Known.of(train), held_rows, validation.labels)
+    with _threads_for(seen):
+        found = fit(seen, Known.of(train), held_rows, validation.labels)
     with torch.no_grad():
         last.weight.copy_(found.weight.reshape(last.weight.shape))
         assert last.bias is not None
@@ -146,13 +150,26 @@ def fit_last_layer(
     }
     if recipe.folds:
         both = torch.cat([seen, held.expand(views, -1, -1)], 1) if len(validation) else seen
-        line["folds"] = _fold_accuracies(both, Known.of(train, validation), recipe.folds)
+        with _threads_for(both):
+            line["folds"] = _fold_accuracies(both, Known.of(train, validation), recipe.folds)
     end = time.perf_counter()
     return line | {
         "time_seconds": end - begin,
         "features_seconds": between - begin,
         "head_seconds": end - between,
     }
+
+
+@contextmanager
+def _threads_for(seen: Tensor) -> Iterator[None]:
+    """One thread where the matrices are small: two took five times as long, by waiting."""
+    before = torch.get_num_threads()
+    if seen.numel() < SMALL:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _measured(name: str, features: Tensor, labels: NDArray[np.int64], found: Fit) -> dict[str, Any]:
@@ -165,14 +182,15 @@ def _measured(name: str, features: Tensor, labels: NDArray[np.int64], found: Fit
 @torch.inference_mode()
 def _views(
     recipe: Recipe,
-    splits: Splits,
     classifier: Classifier,
-    part: ImageSet,
-    views: int,
+    parts: Sequence[tuple[ImageSet, int]],
     tell: Callable[[int], None],
-) -> Tensor:
-    """What comes into the last layer, views x N x D on the CPU: as it is, mirrored, crops."""
-    model = classifier.model
+) -> list[Tensor]:
+    """What comes into the last layer for each (part, number of views): views x N x D, on the CPU.
+
+    The views are the picture as it is, mirrored, and crops.
+    """
+    model, rule = classifier.model, classifier.preprocessing
     name = last_layer(model)
     parent, _, leaf = name.rpartition(".")
     last = model.get_submodule(name)
@@ -182,22 +200,28 @@ def _views(
     )
     model.eval()
     setattr(model.get_submodule(parent), leaf, nn.Identity())
-    size = batch_size_for(part.images.shape)
-    found: list[list[Tensor]] = [[] for _ in range(views)]
     try:
-        first = splits.preprocessing.normalize(batch_of(part.images, 0, 1, device))
-        fast = folded(model, first) if len(part) else model
+        fast = folded(model, rule.normalize(batch_of(parts[0][0].images, 0, 1, device)))
+    finally:
+        setattr(model.get_submodule(parent), leaf, last)
+    if fast is model:
+        fast = copy.deepcopy(model)
+        setattr(fast.get_submodule(parent), leaf, nn.Identity())
+
+    def seen(part: ImageSet, views: int) -> Tensor:
+        found: list[list[Tensor]] = [[] for _ in range(views)]
+        size = batch_size_for(part.images.shape)
         for begin in range(0, len(part), size):
             pictures = batch_of(part.images, begin, size, device)
             for view in range(views):
                 generator = loader.seeded(recipe.seed, begin, view)
-                shown = splits.preprocessing.normalize(augment.view(pictures, view, generator))
+                shown = rule.normalize(augment.view(pictures, view, generator))
                 with low_precision:
                     found[view].append(fast(shown).flatten(1).float().cpu())
                 tell(len(pictures))
-    finally:
-        setattr(model.get_submodule(parent), leaf, last)
-    return torch.stack([torch.cat(rows) for rows in found]) if len(part) else torch.zeros(0)
+        return torch.stack([torch.cat(rows) for rows in found]) if len(part) else torch.zeros(0)
+
+    return [seen(part, views) for part, views in parts]
 
 
 def fit(seen: Tensor, known: Known, held: Tensor, truth: NDArray[np.int64]) -> Fit:

@@ -40,7 +40,10 @@ CIFAR10 = Recipe(
     channels_last=True,
 )
 
-# Not measured: 80 epochs are about two hours on two slow cores.
+# Measured: 77.56% (n = 1; 95% interval 76.7 to 78.4), the epoch chosen by 5,000 pictures held back;
+# 8,256 s on one slow core, shared. torch 2.15: neocog reproduce resnet-cifar
+# The tutorial grows its pictures for training and not for testing; on the middle of grown test
+# pictures the same weights give 83.0% of the first 4,000 for 76.9%.
 RESNET_CIFAR = Recipe(
     name="resnet-cifar",
     source="Tutorial 001, ResNet on CIFAR-10; prints no figure, so 5,000 pictures choose the epoch",

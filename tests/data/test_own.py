@@ -361,3 +361,14 @@ def test_a_class_whose_groups_leave_it_out_of_a_part_is_told(photos, tmp_path):
         rows.append((f"photos/{label}/{n}.png", label, f"{n // 20}" if label == "cat" else ""))
     splits = data.load(write_csv(tmp_path / "list.csv", rows), FORM)
     assert "class_missing" in {finding["kind"] for finding in splits.findings}
+
+
+def test_a_zip_packed_in_an_unknown_way_is_not_called_locked(photos, monkeypatch):
+    def unknown(*_):
+        raise NotImplementedError("That compression method is not supported")
+
+    path = str(packed(photos, "zip"))
+    monkeypatch.setattr(zipfile.ZipFile, "open", unknown)
+    picture = data.list_own(path).pictures[0]
+    with pytest.raises(NeocogError, match="cannot be unpacked"):
+        picture.source()

@@ -94,10 +94,10 @@ def _read_zipped(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
     try:
         with archive.open(entry) as file:
             return file.read(MAX_BYTES + 1)
+    except NotImplementedError as error:  # a RuntimeError, too, but of an unknown packing
+        raise NeocogError(f"the file in the archive cannot be unpacked ({error})") from None
     except RuntimeError:  # zipfile's way to say that a password is needed
         raise NeocogError("the file is locked with a password") from None
-    except (zipfile.BadZipFile, EOFError, OSError, NotImplementedError) as error:
-        raise NeocogError(f"the file in the archive is damaged ({error})") from None
     except Exception as error:  # zlib.error, lzma.LZMAError, ...: each packing has its own
         raise NeocogError(f"the file in the archive is damaged ({error})") from None
 

@@ -249,8 +249,7 @@ def logits(
     device = next(model.parameters()).device
     size = batch_size_for(images.shape)
     if len(images) > MANY and size < BATCH_SIZE:
-        first = preprocessing.normalize(batch_of(images, 0, 1, device))
-        fast = folded(model, first)
+        fast = folded(model, preprocessing.normalize(batch_of(images, 0, 1, device)))
     else:
         fast = model
     parts = []

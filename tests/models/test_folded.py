@@ -36,9 +36,24 @@ class Forked(nn.Module):
         return (y + self.norm(y)).mean((2, 3))
 
 
+class Repeated(Forked):
+    """The same convolution and batch norm, twice."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 3, 3)
+        self.norm = nn.BatchNorm2d(3)
+
+    def forward(self, x):
+        return self.norm(self.conv(self.norm(self.conv(x)))).mean((2, 3))
+
+
 def test_what_cannot_be_folded_is_left_as_it_is():
-    pictures = torch.randn(2, 3, 16, 16)
-    for model in (Forked().eval(), models.build("convnet", 5, 3, (16, 16)).train()):
-        assert folded(model, pictures) is model
+    for model in (
+        Forked().eval(),
+        Repeated().eval(),
+        models.build("convnet", 5, 3, (16, 16)).train(),
+    ):
+        assert folded(model, torch.rand(2, 3, 16, 16)) is model
     plain = models.build("lenet5", 5, 3, (32, 32)).eval()
-    assert folded(plain, torch.randn(1, 3, 32, 32)) is plain
+    assert folded(plain, torch.rand(1, 3, 32, 32)) is plain

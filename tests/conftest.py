@@ -2,6 +2,7 @@ import http.server
 import io
 import json
 import os
+import shutil
 import sys
 import tempfile
 import threading
@@ -72,6 +73,57 @@ def neocog_command(monkeypatch, capsys):
         return stopped.value.code, *capsys.readouterr()
 
     return run
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """A headless Chromium. Skips where there is none, except where CI is set."""
+    found = shutil.which("chromium") or shutil.which("chromium-browser")
+    if found is None:
+        if os.environ.get("CI"):
+            pytest.fail("CI has no chromium: see .ci/run")
+        pytest.skip("needs chromium: apt-get install chromium")
+    from playwright.sync_api import sync_playwright
+
+    quiet = ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(
+            executable_path=found,
+            args=["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", *quiet],
+        )
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def open_page(browser):
+    """A function that opens a page from disk; none may complain or ask for anything else."""
+    contexts, complaints = [], []
+
+    def opened(path, dark=False, width=1000):
+        context = browser.new_context(
+            color_scheme="dark" if dark else "light", viewport={"width": width, "height": 900}
+        )
+        contexts.append(context)
+        page = context.new_page()
+        address = Path(path).absolute().as_uri()
+        page.on("console", lambda m: complaints.append(f"{m.type}: {m.text}"))
+        page.on("pageerror", lambda error: complaints.append(f"error: {error}"))
+        page.on(
+            "request",
+            lambda r: (
+                None
+                if r.url == address or r.url.startswith("data:")
+                else complaints.append(f"request: {r.url}")
+            ),
+        )
+        page.goto(address)
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()
+    assert complaints == []
 
 
 @pytest.fixture

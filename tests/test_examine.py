@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from neocog import recipes
 from neocog.data import decoded
 from neocog.errors import UsageError
 from neocog.examine import examine
@@ -70,3 +71,10 @@ def test_small_and_many_pictures_are_trained_from_nothing(neocog_command, photos
     assert code == 0
     assert "40 pictures of about 24 pixels, small and many" in out
     assert (recipes.for_small(40, 24) or {})["image_size_pixels"] == 24
+
+
+def test_small_and_many_pictures_are_held_at_their_own_size(photos, monkeypatch):
+    assert examine(str(photos)).decoded.images.shape[1:3] == (224, 224)
+    monkeypatch.setattr(recipes, "MANY", 10)
+    side = min(examine(str(photos)).decoded.images.shape[1:3])
+    assert 16 <= side <= 64

@@ -27,7 +27,8 @@ REJECTION_ERRORS = (0.01, 0.005)  # those that the papers state their rejections
 class Evaluation:
     """What a test split said, and the pictures it was said of.
 
-    `result` is the JSON value that `--json` prints and a run keeps. `probabilities` is N x K.
+    `result` is the JSON value that `--json` prints and a run keeps. `probabilities` is N x K, what
+    `classifier` gave.
     `notes` are sentences that the reader of the number must know. `run` is the run folder where
     this is the run's own test split, else None; `train` are then the pictures that it was made of.
     """
@@ -36,6 +37,7 @@ class Evaluation:
     test: ImageSet
     probabilities: NDArray[np.float32]
     notes: tuple[str, ...]
+    classifier: Classifier
     run: Run | None
     train: ImageSet | None = None
 
@@ -95,7 +97,7 @@ def evaluate(
         if classifier.facts.get("measured") != measured:
             classifier.facts["measured"] = measured
             classifier.save(path)
-    return Evaluation(result, test, probabilities, notes, own_run, train)
+    return Evaluation(result, test, probabilities, notes, classifier, own_run, train)
 
 
 def _about_size(test: ImageSet) -> list[str]:

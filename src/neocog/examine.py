@@ -4,15 +4,16 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-from neocog.data import Form, examine_own, exists, list_own
+from neocog import recipes
+from neocog.data import Form, examine_own, exists, form_of, list_own, look_at
 from neocog.data.decode import Facts
 from neocog.data.decoded import Decoded, Reading
 from neocog.data.doctor import Diagnosis
 from neocog.data.listing import Listing
 from neocog.errors import UsageError
-from neocog.recipes import DEFAULT_FOR_DATA
 
-# As the default recipe for photos holds its pictures, so that what is decoded is decoded for both.
+# As the recipe `photos` holds its pictures, so that what is decoded is decoded for both; many small
+# pictures are held as the recipe that they get.
 FORM = Form((0.5,) * 3, (0.5,) * 3, fit="crop", image_size=224, resize=256)
 
 
@@ -65,13 +66,15 @@ class Examination:
 
 def examine(data: str, reading: Reading | None = None) -> Examination:
     """Read and judge a person's pictures. Raises as `data.list_own` does."""
-    if data in DEFAULT_FOR_DATA and not exists(data):
+    if data in recipes.DEFAULT_FOR_DATA and not exists(data):
         raise UsageError(
             f"{data} is a published data set; the doctor looks at pictures of your own.",
             "For example: neocog data photos/",
         )
     if not exists(data):
         raise UsageError(f"There is no file or folder {data}.", "For example: neocog data photos/")
+    small = recipes.for_small(*look_at(data))
+    form = form_of(recipes.get("scratch", small)) if small else FORM
     listing = list_own(data)
-    decoded, diagnosis = examine_own(listing, FORM.rule(), reading)
+    decoded, diagnosis = examine_own(listing, form.rule(), reading)
     return Examination(data, listing, decoded, diagnosis)

@@ -72,6 +72,16 @@ class Run:
         """The pictures drawn from the run."""
         return self.path / "plots"
 
+    @property
+    def report_file(self) -> Path:
+        """The page that shows all of the run."""
+        return self.path / "report.html"
+
+    @property
+    def explanations_folder(self) -> Path:
+        """What `neocog explain` draws."""
+        return self.path / "explain"
+
     def read_recipe(self) -> Recipe:
         """The recipe of the run. Raises NeocogError where it is missing or damaged."""
         return Recipe.from_json(_read_json(self.recipe_file)["recipe"])

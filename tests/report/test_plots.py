@@ -7,7 +7,7 @@ from PIL import Image
 
 from neocog.data import ImageSet
 from neocog.evaluate import Evaluation, evaluate, judge
-from neocog.report import plots
+from neocog.report import plots, seen
 
 
 def test_a_run_gets_its_four_pictures(digits_run):
@@ -30,7 +30,9 @@ def test_chinese_class_names_have_glyphs(digits_run, count):
     images = found.test.images
     test = ImageSet(images, labels.astype(np.int64), names)
     shares = np.random.default_rng(0).dirichlet(np.ones(len(names)), len(test)).astype(np.float32)
-    chinese = Evaluation({**found.result, **judge(test, shares)}, test, shares, (), found.run)
+    chinese = Evaluation(
+        {**found.result, **judge(test, shares)}, test, shares, (), found.classifier, found.run
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         files = plots.draw(digits_run, chinese)
@@ -61,7 +63,7 @@ def test_the_batch_is_shown_as_the_network_sees_it(mnist5k):
     for name, kept in (("lenet", True), ("mnist", False)):  # the second moves and bends them
         figure = plots.seen_batch(recipes.get(name), train)
         (axes,) = figure.axes
-        assert len(axes.texts) == plots.SEEN
+        assert len(axes.texts) == seen.SEEN
         sheet = np.asarray(axes.images[0].get_array())[:, :, 0]
         windows = np.lib.stride_tricks.sliding_window_view(sheet, (28, 28))[:20, 0]
         found = any((windows == image[:, :, 0]).all((1, 2)).any() for image in train.images)

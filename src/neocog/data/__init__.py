@@ -148,6 +148,7 @@ __all__ = [
     "as_set",
     "examine_own",
     "exists",
+    "form_of",
     "list_own",
     "load",
     "load_for",

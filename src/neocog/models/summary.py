@@ -1,7 +1,6 @@
 """What the networks are made of, in numbers: layers, shapes, parameters, FLOPs, receptive field."""
 
 import math
-from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cache
 from typing import Any
@@ -10,6 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from neocog.errors import UsageError
+from neocog.explain.activations import evaluating, watched
+from neocog.explain.receptive_field import Seen, look
 from neocog.models import MODELS, Network, build, describe
 
 
@@ -79,34 +80,6 @@ def _facts_and_layers(name: str, network: Network) -> tuple[dict[str, Any], list
     return facts, found
 
 
-class _Seen(torch.Tensor):
-    """A tensor that knows how far its units see: `field` pixels, `jump` pixels from the next."""
-
-    field: int = 1
-    jump: int = 1
-
-    @classmethod
-    def __torch_function__(
-        cls,
-        func: Any,
-        types: Sequence[type],
-        args: tuple[Any, ...] = (),
-        kwargs: Mapping[str, Any] | None = None,
-    ) -> Any:
-        """Whatever a function makes of tensors sees what the widest of them sees."""
-        parent: Any = super()
-        out = parent.__torch_function__(func, types, args, dict(kwargs or {}))
-        given = [t for a in args for t in (a if isinstance(a, list | tuple) else [a])]
-        seen = [t for t in given if isinstance(t, _Seen)]
-        if isinstance(out, _Seen) and seen:
-            out.field = max(t.field for t in seen)
-            out.jump = max(t.jump for t in seen)
-            widest = max(seen, key=lambda t: t.dim())
-            if out.dim() == 2 and widest.dim() == 4:  # flattened: a unit is part of the whole map
-                out.field += (widest.shape[2] - 1) * out.jump
-        return out
-
-
 def layers(model: nn.Module, size: tuple[int, int, int]) -> list[Layer]:
     """The layers of a network on the meta device, in the order in which a picture meets them.
 
@@ -114,63 +87,29 @@ def layers(model: nn.Module, size: tuple[int, int, int]) -> list[Layer]:
     parameters once.
     """
     found: list[Layer] = []
-    met: dict[str, int] = {}
 
-    def note(name: str, module: nn.Module, inputs: tuple[Tensor, ...], made: Any) -> None:
-        given, output = inputs[0], made[0] if isinstance(made, tuple) else made
-        assert isinstance(given, _Seen) and isinstance(output, _Seen)
-        kernel, stride, dilation = _window(module, given, output)
-        output.field = max(output.field, given.field + (kernel - 1) * dilation * given.jump)
-        output.jump = max(output.jump, given.jump * stride)
-        met[name] = met.get(name, 0) + 1
+    def note(name: str, module: nn.Module, given: Tensor, output: Tensor) -> None:
+        assert isinstance(output, Seen)
+        kernel, stride = look(module, given, output)
         parts = [part for part in module.parameters() if part.requires_grad]
         has_kernel = kernel > 1 or isinstance(module, nn.Conv2d)
+        again = name.endswith(")")
         found.append(
             Layer(
-                name=name if met[name] == 1 else f"{name} ({met[name]})",
+                name=name,
                 kind=type(module).__name__,
                 kernel=_kernel(kernel, stride) if has_kernel else "",
                 output=list(output.shape[1:]),
-                parameters=sum(p.numel() for p in parts) if met[name] == 1 else 0,
+                parameters=0 if again else sum(p.numel() for p in parts),
                 flops=_flops(module, output),
                 receptive_field=output.field,
                 **_without_sharing(module, given, output),
             )
         )
 
-    hooks = [
-        module.register_forward_hook(lambda m, i, o, name=name: note(name, m, i, o))
-        for name, module in model.named_modules()
-        if _is_layer(module)
-    ]
-    model.eval()
-    with torch.no_grad():
-        model(torch.empty(1, *size, device="meta").as_subclass(_Seen))
-    for hook in hooks:
-        hook.remove()
+    with torch.no_grad(), evaluating(model), watched(model, note):
+        model(torch.empty(1, *size, device="meta").as_subclass(Seen))
     return found
-
-
-def _is_layer(module: nn.Module) -> bool:
-    """Whether a module does something itself; the projection in an attention is part of it."""
-    if isinstance(module, nn.MultiheadAttention):
-        return True
-    inside = list(module.children()) or isinstance(module, nn.Identity | _PARTS)
-    return not inside
-
-
-# Subclasses of Linear that are never called: attention takes their weights.
-_PARTS = nn.modules.linear.NonDynamicallyQuantizableLinear
-
-
-def _window(module: nn.Module, given: Tensor, output: Tensor) -> tuple[int, int, int]:
-    """The kernel, stride and dilation of a layer along the height; 1, 1, 1 for pointwise ones."""
-    if isinstance(module, nn.AdaptiveAvgPool2d | nn.AdaptiveMaxPool2d):
-        have, want = given.shape[2], output.shape[2]
-        return max(1, math.ceil(have / want)), max(1, have // want), 1
-    sizes = (getattr(module, key, 1) for key in ("kernel_size", "stride", "dilation"))
-    kernel, stride, dilation = (int(v[0] if isinstance(v, tuple) else v) for v in sizes)
-    return kernel, stride, dilation
 
 
 def _kernel(kernel: int, stride: int) -> str:

@@ -1,0 +1,1 @@
+"""What happens inside a network: any `nn.Module` and tensors in, tensors out."""

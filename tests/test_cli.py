@@ -60,6 +60,7 @@ def test_train_ends_with_what_a_person_needs(neocog, tmp_path):
     for expected in ("Accuracy", "95% interval", "precision", "Run folder:", "neocog predict",
                      "neocog train mnist", "neocog train FOLDER"):  # fmt: skip
         assert expected in out
+    assert (tmp_path / "digits-digits-1" / "report.html").stat().st_size > 100_000
 
 
 def test_predict_as_a_table_json_and_csv(neocog, quick_run, pictures, tmp_path):
@@ -251,3 +252,9 @@ def test_a_wrong_pattern_is_pointed_at(neocog, tmp_path):
     assert f"  [conv3-8 relu pool2]*9 fc\n{' ' * 16}^^^^^" in err
     assert "does not fit into maps of 1 x 1" in err and "At most 1 fits here" in err
     assert not list(tmp_path.iterdir())
+
+
+def test_help_names_the_defaults_that_are_not_values(neocog_command):
+    _, out, _ = neocog_command("data", "--help")
+    text = " ".join(out.replace("│", " ").split())
+    assert "RUNS/data/NAME" in text and "NEOCOG_RUNS or ./runs" in text

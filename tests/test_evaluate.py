@@ -54,6 +54,7 @@ def save_digits(folder, names, count=6):
 def test_a_folder_is_judged_with_classes_matched_by_name(quick_run, tmp_path):
     save_digits(tmp_path, [str(9 - k) for k in range(10)])  # every digit under another's name
     (tmp_path / "0" / "broken.png").write_bytes(b"broken")
+    kept = quick_run.read_evaluation()
     found = evaluate(quick_run.path, str(tmp_path))
     confusion = np.array(found.result["confusion"])
     assert np.trace(confusion[:, ::-1]) > 0.8 * confusion.sum()
@@ -61,7 +62,7 @@ def test_a_folder_is_judged_with_classes_matched_by_name(quick_run, tmp_path):
     assert any(
         "1 file(s) named as pictures that are none" in note for note in found.result["notes"]
     )
-    assert not quick_run.evaluation_file.exists()
+    assert quick_run.read_evaluation() == kept  # the run's own is not replaced
 
 
 def test_some_of_the_classes_are_enough(quick_run, tmp_path):

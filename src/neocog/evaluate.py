@@ -64,7 +64,7 @@ def evaluate(
     train = None
     notes: tuple[str, ...] = ()
     if own:
-        splits = _own_splits(classifier, trained_on)
+        splits = own_splits(classifier, trained_on)
         test, train, split = splits.test, splits.train, "test"
     else:
         test, split, notes = _other_test(classifier, str(data_name))
@@ -214,7 +214,11 @@ def _same_data(one: str, other: str) -> bool:
     return Path(one).resolve() == Path(other).resolve()
 
 
-def _own_splits(classifier: Classifier, name: str) -> Splits:
+def own_splits(classifier: Classifier, name: str) -> Splits:
+    """The splits of the data set `name` that a classifier was made of.
+
+    Raises NeocogError where its file does not say how, or the test pictures have changed.
+    """
     if not name or "recipe" not in classifier.facts:
         raise NeocogError(
             "The model file does not say what it was trained on.",

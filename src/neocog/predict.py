@@ -14,6 +14,8 @@ from neocog.data.folder import list_pictures
 from neocog.errors import UsageError
 from neocog.runs import is_run, of_model_file, runs_folder
 
+Source = tuple[str, Path | bytes]  # the name to report; a file, or a file's bytes
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -41,14 +43,25 @@ def predict(
     input). Without a run, `latest` is used. Raises UsageError where no picture is named and as
     `classifier.load` does; a picture that cannot be used becomes a Prediction with its error.
     """
-    folder = runs_folder(runs_dir)
-    named = bool(arguments) and is_run(arguments[0], folder)
-    run, rest = (arguments[0], arguments[1:]) if named else ("latest", arguments)
+    model, sources, empty = named(arguments, runs_folder(runs_dir), "predict")
+    classifier = load(model, device=device)
+    owner = of_model_file(model)
+    return Outcome(str(owner.path if owner else model), [*classifier.predict(sources, top), *empty])
+
+
+def named(
+    arguments: Sequence[str], folder: Path, command: str
+) -> tuple[Path, list[Source], list[Prediction]]:
+    """The model file that arguments name, the pictures, and what is said of empty folders.
+
+    As `predict` takes them; runs are looked for in `folder`, and `command` is what was typed.
+    """
+    is_named = bool(arguments) and is_run(arguments[0], folder)
+    run, rest = (arguments[0], arguments[1:]) if is_named else ("latest", arguments)
     if not rest:
-        raise UsageError("No picture is named.", f"For example: neocog predict {run} digit.png")
-    path_of_model = model_path(run, folder)  # once: `latest` may not change its meaning meanwhile
-    classifier = load(path_of_model, device=device)
-    sources: list[tuple[str, Path | bytes]] = []
+        raise UsageError("No picture is named.", f"For example: neocog {command} {run} digit.png")
+    model = model_path(run, folder)  # once: `latest` may not change its meaning meanwhile
+    sources: list[Source] = []
     empty = []
     for argument in rest:
         path = Path(argument)
@@ -67,6 +80,4 @@ def predict(
             )
         else:
             sources.append((argument, path))
-    owner = of_model_file(path_of_model)
-    shown = owner.path if owner else path_of_model
-    return Outcome(str(shown), [*classifier.predict(sources, top), *empty])
+    return model, sources, empty

@@ -86,6 +86,10 @@ class Run:
         """The recipe of the run. Raises NeocogError where it is missing or damaged."""
         return Recipe.from_json(_read_json(self.recipe_file)["recipe"])
 
+    def read_command(self) -> str:
+        """The command line that gave the run; empty where it was none."""
+        return str(_read_json(self.recipe_file).get("command", ""))
+
     def write_recipe(self, recipe: Recipe, command: str) -> None:
         """Record the resolved recipe and the command line that gave it."""
         _write_json(self.recipe_file, {"command": command, "recipe": recipe.to_json()})

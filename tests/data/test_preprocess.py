@@ -121,3 +121,18 @@ def test_crop_is_a_resize_and_the_middle_of_it():
         found = rule.fit_picture(np.asarray(picture)).astype(int)
         assert np.abs(found - np.asarray(expected)).mean() < 3
     assert rule.fit_picture(np.asarray(picture)[:, :3]).shape == (64, 64, 3)
+
+
+def test_what_is_taken_of_a_picture_is_told():
+    paper = np.full((100, 200, 3), 220, np.uint8)
+    paper[20:80, 40:60] = 10
+    digit = Preprocessing((28, 28), 1, "digit", (0.5,), (0.5,))
+    taken = digit.taken(paper)
+    assert taken.inverted and not taken.as_it_is
+    assert np.allclose(taken.box, (0.2, 0.2, 0.3, 0.8), atol=0.02)
+    assert not digit.taken(255 - paper).inverted
+    assert digit.taken(np.repeat(digit.fit_picture(paper), 3, 2)).as_it_is
+    crop = Preprocessing((224, 224), 3, "crop", (0.5,) * 3, (0.5,) * 3, resize=256)
+    assert np.allclose(crop.taken(paper).box, (0.28125, 0.0625, 0.71875, 0.9375))
+    square = Preprocessing((32, 32), 1, "square", (0.5,), (0.5,), dark_background=True)
+    assert square.taken(paper).inverted and square.taken(paper).box == (0, 0, 1, 1)

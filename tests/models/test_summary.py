@@ -84,3 +84,12 @@ def test_every_network_is_listed_with_year_and_paper():
     rows = summary.rows()
     assert [row["name"] for row in rows] == list(MODELS)
     assert all(row["parameters"] > 0 and row["flops"] > 0 and row["paper"] for row in rows)
+
+
+@pytest.mark.parametrize("name", ["lenet5-1998", "resnet18", "efficientnet-lite0", "vit_b_16"])
+def test_layers_are_the_same_with_numbers_and_without(name):
+    channels, height, width = map(int, MODELS[name].input.split(" x "))
+    model = models.build(name, MODELS[name].num_classes, channels, (height, width))
+    found = summary.layers(model, (channels, height, width))
+    listed = summary.details(name)["layers"]
+    assert [vars(layer) for layer in found] == listed

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 import neocog
+from neocog.cli.demo import demos
 from neocog.errors import NeocogError, UsageError
 
 if TYPE_CHECKING:
@@ -27,10 +28,16 @@ app = typer.Typer(
     epilog="--debug, anywhere, shows the traceback of an error.",
 )
 
+app.add_typer(demos, name="demo")
+
 RunsOption = Annotated[
-    Path | None, typer.Option("--runs", help="Folder of runs. [default: NEOCOG_RUNS or ./runs]")
+    Path | None,
+    typer.Option("--runs", help="Folder of runs.", show_default="NEOCOG_RUNS or ./runs"),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
+LangOption = Annotated[
+    str | None, typer.Option(help="Language of the page: en or zh.", show_default="the system's")
+]
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 
 
@@ -158,12 +165,14 @@ def _finish(run: "Run", console: "Console", device: str) -> dict[str, Any]:
     """After training: judge, draw, and say what came of it."""
     from neocog import terminal
     from neocog.evaluate import evaluate
-    from neocog.report import plots
+    from neocog.report import page, plots
+    from neocog.report.words import language
 
     evaluation = evaluate(run.path, device=device)
     terminal.show_evaluation(console, evaluation.result)
     terminal.show_trained(console, run, evaluation.result)
     plots.draw(run, evaluation)
+    page.write(evaluation, language())
     return evaluation.result
 
 
@@ -232,6 +241,98 @@ def predict(
 
 
 @app.command()
+def explain(
+    arguments: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[RUN] PICTURE|FOLDER|- ...",
+            help="As for predict. With --maximize a run alone.",
+        ),
+    ] = None,
+    layer: Annotated[
+        str | None,
+        typer.Option(help="The layer for Grad-CAM.", show_default="the last convolution"),
+    ] = None,
+    label: Annotated[
+        str | None,
+        typer.Option(help="The class to ask for.", show_default="the answer"),
+    ] = None,
+    maximize: Annotated[
+        bool,
+        typer.Option(
+            "--maximize", help="For each map of --layer, the test pictures it likes most."
+        ),
+    ] = False,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for what is drawn.", show_default="RUN/explain")
+    ] = None,
+    lang: LangOption = None,
+    device: DeviceOption = "auto",
+    runs: RunsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what the network sees in a picture: its layers, and what speaks for the answer."""
+    from neocog import terminal
+
+    console = terminal.make_console(stderr=as_json)
+    if maximize:
+        if not layer or len(arguments or []) > 1:
+            raise UsageError(
+                "--maximize looks through a run's test pictures for the maps of one layer.",
+                "For example: neocog explain latest --layer c1 --maximize",
+            )
+        from neocog.report.maximized import maximize as look_through
+
+        run = (arguments or ["latest"])[0]
+        found = look_through(run, layer, out=out, lang=lang, device=device, runs_dir=runs)
+        terminal.show_maximized(console, found.layer, found.page, found.picture)
+        if as_json:
+            print(json.dumps(found.to_json(), ensure_ascii=False))
+        return
+    from neocog.report.explanation import Wanted
+    from neocog.report.explanation import explain as look_into
+
+    seen = look_into(
+        arguments or [], Wanted(layer, label), out=out, lang=lang, device=device, runs_dir=runs
+    )
+    if as_json:
+        print(json.dumps(seen.to_json(), ensure_ascii=False))
+    predictions = [one.prediction for one in seen.pictures]
+    terminal.show_explained(console, predictions, seen.layer, seen.page, len(seen.files))
+    if seen.failed:
+        terminal.show_failures(terminal.make_console(stderr=True), predictions)
+        raise typer.Exit(1)
+
+
+@app.command()
+def report(
+    run: Annotated[str, typer.Argument(help="Run folder or latest.")] = "latest",
+    lang: LangOption = None,
+    device: DeviceOption = "auto",
+    runs: RunsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write report.html: all of a run on one page, its mistakes and what the network sees."""
+    from neocog import terminal
+    from neocog.report.words import language
+
+    spoken = language(lang)  # before the work
+    from neocog.evaluate import evaluate as judge
+    from neocog.report import page
+
+    evaluation = judge(run, runs_dir=runs, device=device)
+    if evaluation.run is None:
+        raise UsageError(
+            f"{run} is a model file on its own, and a report is of a run folder.",
+            "Name a run: neocog report latest",
+        )
+    written = page.write(evaluation, spoken)
+    terminal.show_report(terminal.make_console(stderr=as_json), written)
+    if as_json:
+        print(json.dumps({"run": str(evaluation.run.path), "report": str(written)}))
+
+
+@app.command()
 def data(
     data: Annotated[
         str | None,
@@ -239,7 +340,9 @@ def data(
     ] = None,
     sheets: Annotated[
         Path | None,
-        typer.Option(help="Folder for a contact sheet of each class. [default: RUNS/data/NAME]"),
+        typer.Option(
+            help="Folder for a contact sheet of each class.", show_default="RUNS/data/NAME"
+        ),
     ] = None,
     clear_cache: Annotated[
         bool, typer.Option("--clear-cache", help="Delete the decoded pictures that are kept.")
@@ -276,28 +379,6 @@ def data(
     terminal.show_data(console, found, drawn)
     if not found.sound:
         raise typer.Exit(3)
-
-
-demos = typer.Typer(
-    help="See an idea at work on your own numbers or pictures.", no_args_is_help=True
-)
-app.add_typer(demos, name="demo")
-
-
-@demos.command(context_settings={"ignore_unknown_options": True})
-def normalization(
-    numbers: Annotated[list[float], typer.Argument(help="The values of some pixels, or any.")],
-    as_json: JsonOption = False,
-) -> None:
-    """Bring numbers to mean 0 and standard deviation 1: 16 48 27 238 12."""
-    from neocog import terminal
-    from neocog.metrics.normalization import standardise
-
-    found = standardise(numbers)
-    if as_json:
-        print(json.dumps(found))
-    else:
-        terminal.show_normalization(terminal.make_console(stderr=False), found)
 
 
 @app.command()
@@ -353,11 +434,11 @@ def recipes(
 @app.command()
 def reproduce(
     recipes: Annotated[
-        list[str] | None, typer.Argument(help="Recipes' names. [default: every published one]")
+        list[str] | None, typer.Argument(help="Recipes' names.", show_default="every published one")
     ] = None,
     seeds: Annotated[
         int | None,
-        typer.Option(min=1, help="Runs of each. [default: 5, 3 or 1, by how long one takes]"),
+        typer.Option(min=1, help="Runs of each.", show_default="5, 3 or 1, by how long one takes"),
     ] = None,
     quick: Annotated[
         bool, typer.Option("--quick", help="Only what ends within a minute, one seed each.")
@@ -367,8 +448,8 @@ def reproduce(
     results: Annotated[
         Path | None,
         typer.Option(
-            help="Folder for the figures; one with more seeds is kept. "
-            "[default: benchmarks/results, if it is there]"
+            help="Folder for the figures; one with more seeds is kept.",
+            show_default="benchmarks/results, if it is there",
         ),
     ] = None,
     as_json: JsonOption = False,

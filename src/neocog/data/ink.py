@@ -36,6 +36,24 @@ def find_digit(picture: NDArray[np.uint8], size: int, box: int) -> NDArray[np.ui
     return _set_in_box(_even_strokes(mask), size, box)
 
 
+def find_ink(picture: NDArray[np.uint8]) -> tuple[tuple[float, float, float, float], bool]:
+    """Where the digit is - left, top, right, bottom as shares of the picture - and if it is dark.
+
+    Raises as `find_digit` does.
+    """
+    work = _to_work_size(picture)
+    mask = _choose_strokes(_ink_contrast(work))
+    height, width = mask.shape
+    rows, columns = np.nonzero(mask)
+    box = (
+        float(columns.min() / width),
+        float(rows.min() / height),
+        float((columns.max() + 1) / width),
+        float((rows.max() + 1) / height),
+    )
+    return box, bool(work[mask].mean() < work[~mask].mean())
+
+
 def _to_work_size(picture: NDArray[np.uint8]) -> Floats:
     height, width = picture.shape[:2]
     scale = WORK_SIZE / max(height, width)

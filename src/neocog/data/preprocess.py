@@ -17,6 +17,19 @@ FITS = ("digit", "square", "crop")
 
 
 @dataclass(frozen=True)
+class Taken:
+    """What of a picture the network gets.
+
+    `box` is left, top, right and bottom as shares of the picture; `inverted` is set where dark and
+    light are exchanged; `as_it_is` where the picture already had the network's form.
+    """
+
+    box: tuple[float, float, float, float]
+    inverted: bool = False
+    as_it_is: bool = False
+
+
+@dataclass(frozen=True)
 class Preprocessing:
     """How a picture becomes a network's input.
 
@@ -68,10 +81,8 @@ class Preprocessing:
         finds no ink.
         """
         height, width = self.image_size
-        if self.channels == 1 and picture.shape[:2] in (self.image_size, self._published_size):
-            grey = _grey(picture)
-            if self._on_dark_ground(grey):
-                return self._centred(grey[:, :, None])
+        if self._is_fitted(picture):
+            return self._centred(_grey(picture)[:, :, None])
         if self.fit == "digit":
             from neocog.data.ink import find_digit  # scipy: only where a picture is read
 
@@ -86,6 +97,30 @@ class Preprocessing:
         if self.dark_background and not self._on_dark_ground(grey):
             grey = 255 - grey
         return grey[:, :, None]
+
+    def taken(self, picture: NDArray[np.uint8]) -> Taken:
+        """What `fit_picture` takes of a picture, H x W x 3 RGB uint8. Raises as it does."""
+        high, wide = picture.shape[:2]
+        whole = (0.0, 0.0, 1.0, 1.0)
+        if self._is_fitted(picture):
+            return Taken(whole, as_it_is=True)
+        if self.fit == "digit":
+            from neocog.data.ink import find_ink
+
+            return Taken(*find_ink(picture))
+        if self.fit == "crop":
+            height, width = self.image_size
+            left, top, right, bottom = _crop_box(high, wide, height, width, self.resize)
+            return Taken((left / wide, top / high, right / wide, bottom / high))
+        dark = not self.dark_background or self.channels == 3
+        return Taken(whole, not (dark or self._on_dark_ground(_grey(picture))))
+
+    def _is_fitted(self, picture: NDArray[np.uint8]) -> bool:
+        """Whether a picture has the data set's own size and ground."""
+        sizes = (self.image_size, self._published_size)
+        if self.channels == 3 or picture.shape[:2] not in sizes:
+            return False
+        return self._on_dark_ground(_grey(picture))
 
     def fit_set(self, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """A data set's pictures, N x H x W x C, in `image_size`: as `fit_picture`, all at once.
@@ -162,13 +197,19 @@ def _grey(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def _crop(picture: NDArray[np.uint8], height: int, width: int, resize: int) -> NDArray[np.uint8]:
     """Resize so that the short side is `resize`, and cut height x width out of the middle."""
-    high, wide = picture.shape[:2]
+    box = _crop_box(picture.shape[0], picture.shape[1], height, width, resize)
+    small = Image.fromarray(picture).resize((width, height), Image.Resampling.BILINEAR, box)
+    return np.asarray(small)
+
+
+def _crop_box(
+    high: int, wide: int, height: int, width: int, resize: int
+) -> tuple[float, float, float, float]:
+    """Left, top, right and bottom, in pixels, of what `_crop` takes of high x wide."""
     scale = max(resize / min(high, wide), height / high, width / wide)
     tall, broad = height / scale, width / scale
     top, left = (high - tall) / 2, (wide - broad) / 2
-    box = (max(0.0, left), max(0.0, top), min(wide, left + broad), min(high, top + tall))
-    small = Image.fromarray(picture).resize((width, height), Image.Resampling.BILINEAR, box)
-    return np.asarray(small)
+    return max(0.0, left), max(0.0, top), min(wide, left + broad), min(high, top + tall)
 
 
 def _square(picture: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:

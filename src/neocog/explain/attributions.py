@@ -5,17 +5,18 @@ from torch import Tensor, nn
 
 from neocog.explain.activations import evaluating
 
-STEPS, AT_ONCE = 32, 16  # points on the way from nothing to the picture; pictures in a pass
+AT_ONCE = 16  # pictures in a pass
 
 
 def integrated_gradients(
-    model: nn.Module, inputs: Tensor, targets: Tensor, nothing: Tensor
+    model: nn.Module, inputs: Tensor, targets: Tensor, nothing: Tensor, steps: int = 32
 ) -> Tensor:
     """What each pixel adds to its target's logit, N x H x W, signed, on the CPU.
 
     Paper: Sundararajan, Taly, Yan, "Axiomatic attribution for deep networks", ICML 2017: the
     gradients on the straight way from `nothing`, an empty picture 1 x C x H x W, to the picture.
-    They add up to the difference of the two logits. `inputs` are N x C x H x W, normalised.
+    They add up to the difference of the two logits, the better the more `steps`. `inputs` are
+    N x C x H x W, normalised.
     """
     from captum.attr import IntegratedGradients  # takes a second to import
 
@@ -24,7 +25,7 @@ def integrated_gradients(
             inputs,
             baselines=nothing.expand_as(inputs),
             target=targets.to(inputs.device),
-            n_steps=STEPS,
+            n_steps=steps,
             internal_batch_size=max(AT_ONCE, len(inputs)),
         )
     return found.detach().sum(1).float().cpu()
@@ -36,12 +37,12 @@ def occlusion(
     """How much the target's logit falls when a square is covered, N x H x W, signed, on the CPU.
 
     Paper: Zeiler, Fergus, "Visualizing and understanding convolutional networks", ECCV 2014. A
-    square of `window` pixels a side, filled from `nothing`, moves by a third of its side; where
+    square of `window` pixels a side, filled from `nothing`, moves by half its side; where
     several cover a pixel their mean is taken.
     """
     from captum.attr import Occlusion
 
-    channels, stride = inputs.shape[1], max(1, window // 3)
+    channels, stride = inputs.shape[1], max(1, window // 2)
     with torch.no_grad(), evaluating(model):
         found = Occlusion(model).attribute(
             inputs,

@@ -1,6 +1,5 @@
 """What part of the picture a unit of a layer sees."""
 
-import copy
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -70,9 +69,10 @@ def windows(model: nn.Module, size: Sequence[int]) -> dict[str, Window]:
         assert isinstance(output, Seen)
         found[name] = Window(output.field, output.jump, output.begin)
 
-    shape_only = copy.deepcopy(model).float().to("meta")
-    with torch.no_grad(), evaluating(shape_only), watched(shape_only, note):
-        shape_only(torch.empty(1, *size, device="meta").as_subclass(Seen))
+    first = next(model.parameters())
+    picture = torch.zeros(1, *size, dtype=first.dtype, device=first.device)
+    with torch.no_grad(), evaluating(model), watched(model, note):
+        model(picture.as_subclass(Seen))
     return found
 
 

@@ -81,10 +81,11 @@ def _facts_and_layers(name: str, network: Network) -> tuple[dict[str, Any], list
 
 
 def layers(model: nn.Module, size: tuple[int, int, int]) -> list[Layer]:
-    """The layers of a network on the meta device, in the order in which a picture meets them.
+    """The layers of a network, in the order in which a picture meets them.
 
     `size` is the input's channels, height and width. A layer that is met twice is listed twice, its
-    parameters once.
+    parameters once. On the meta device no memory is needed, but what torch imports for it takes two
+    seconds.
     """
     found: list[Layer] = []
 
@@ -108,7 +109,8 @@ def layers(model: nn.Module, size: tuple[int, int, int]) -> list[Layer]:
         )
 
     with torch.no_grad(), evaluating(model), watched(model, note):
-        model(torch.empty(1, *size, device="meta").as_subclass(Seen))
+        device = next(model.parameters()).device
+        model(torch.zeros(1, *size, device=device).as_subclass(Seen))
     return found
 
 

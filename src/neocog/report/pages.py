@@ -41,18 +41,18 @@ def _environment() -> Environment:
 
 def _font_for(page: str) -> str:
     """A CSS rule with the glyphs of the page's Chinese letters, empty where there are none."""
-    letters = {c for c in page if any(low <= ord(c) <= high for low, high in _CHINESE)}
+    letters = {c for c in set(page) if any(low <= ord(c) <= high for low, high in _CHINESE)}
     file = chinese_font()
     if not letters or file is None:
         return ""
     from fontTools import subset  # takes a while to import, and few pages need it
 
     options = subset.Options(flavor="woff", layout_features=[], notdef_outline=True, hinting=False)
-    font = subset.load_font(file, options)
-    subsetter = subset.Subsetter(options)
-    subsetter.populate(unicodes=map(ord, letters))
-    subsetter.subset(font)
     packed = io.BytesIO()
-    subset.save_font(font, packed, options)
+    with subset.load_font(file, options) as font:
+        subsetter = subset.Subsetter(options)
+        subsetter.populate(unicodes=map(ord, letters))
+        subsetter.subset(font)
+        subset.save_font(font, packed, options)
     data = base64.b64encode(packed.getvalue()).decode()
     return f'@font-face{{font-family:"Neocog Han";src:url(data:font/woff;base64,{data})}}'

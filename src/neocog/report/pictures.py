@@ -122,6 +122,10 @@ def uri(image: Image.Image, photo: bool = False) -> str:
     """An image as a data: address; a photo as JPEG, else as PNG with few colours where it can."""
     packed = io.BytesIO()
     if photo:
+        if image.mode == "RGBA":
+            ground = Image.new("RGB", image.size, (128, 128, 128))
+            ground.paste(image, mask=image)
+            image = ground
         image.convert("RGB").save(packed, "JPEG", quality=80)
     else:
         few = image.quantize(64) if image.mode == "RGB" else image

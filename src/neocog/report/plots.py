@@ -12,14 +12,14 @@ from matplotlib import font_manager
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from neocog.data import ImageSet, augment, loader
+from neocog.data import ImageSet
 from neocog.evaluate import Evaluation
 from neocog.recipes import Recipe
 from neocog.report.fonts import chinese_font
+from neocog.report.seen import seen_pictures
 from neocog.runs import Run
 
 INK, QUIET, TRAIN, VALIDATION, WRONG = "#222222", "#8a8a8a", "#1f6fb2", "#d1731c", "#b3261e"
-SEEN = 32  # pictures of a batch that are shown
 FEW_CLASSES = 30  # up to here the confusion matrix shows numbers and every name
 
 
@@ -112,23 +112,9 @@ def penalties(line: dict[str, Any]) -> Figure:
 
 def seen_batch(recipe: Recipe, train: ImageSet) -> Figure:
     """A batch as the network sees it in training: the recipe's random changes, names above."""
-    import torch  # nothing else here needs it
-
-    count = min(SEEN, len(train))
-    order = loader.order(len(train), recipe.seed, 0)[:count]
-    batch = torch.from_numpy(train.images[order.numpy()])
-    labels = [train.classes[train.labels[n]] for n in order]
-    if recipe.feature_views and not recipe.fine_tune:
-        generator = loader.seeded(recipe.seed, 0, 2)
-        views = [augment.view(batch, n, generator) for n in range(recipe.feature_views)]
-        shown = torch.stack([views[n % len(views)][n].float() for n in range(count)])
-    else:
-        flips = augment.which_are_mirrored(len(train), recipe.augment_flip, recipe.seed, 0)
-        mirrored = None if flips is None else flips[order]
-        shown = augment.augmented(recipe, batch, 0, mirrored).float()
-    pictures = shown.clamp(0, 255).round().byte().numpy()
+    shown, labels = seen_pictures(recipe, train)
     title = "The first pictures of training, as the network sees them"
-    return _mosaic(pictures, [(label, INK) for label in labels], title, columns=8)
+    return _mosaic(shown.numpy(), [(label, INK) for label in labels], title, columns=8)
 
 
 def confusion(result: dict[str, Any], classes: Sequence[str]) -> Figure:

@@ -242,16 +242,6 @@ def show_data(console: Console, found: "Examination", sheets: Sequence[Path]) ->
         console.print(f"What is red would make a number wrong{then}.", highlight=False)
 
 
-def show_normalization(console: Console, found: dict[str, Any]) -> None:
-    """The numbers, and how they came about."""
-    console.print(" ".join(f"{x:.4f}" for x in found["normalized"]), highlight=False)
-    console.print(
-        f"Each less the mean {found['mean']:.4g}, divided by the standard deviation "
-        f"{found['std']:.4g} (of a sample: n - 1).",
-        highlight=False,
-    )
-
-
 def show_evaluation(console: Console, result: dict[str, Any]) -> None:
     """The accuracy with its interval, the table of classes, and the worst confusions."""
     low, high = result["interval"]
@@ -326,7 +316,7 @@ def show_trained(console: Console, run: Run, result: dict[str, Any]) -> None:
         f"{kept}{seconds['training']:.1f} s ({seconds['total']:.1f} s in all).", highlight=False
     )
     console.print(
-        f"Run folder: {run.path} (curves, confusions and mistakes in {run.plots_folder})",
+        f"Run folder: {run.path} (all of it on one page: {run.report_file})",
         highlight=False,
         markup=False,
         soft_wrap=True,
@@ -374,6 +364,36 @@ def show_predictions(console: Console, predictions: Sequence["Prediction"]) -> N
             label = f"not sure ({p.label})" if p.rejected else str(p.label)
             table.add_row(escape(p.path), escape(label), f"{p.probability:.1%}", escape(others))
         console.print(table)
+
+
+def show_report(console: Console, written: Path) -> None:
+    """Where the report is, and how large."""
+    size = written.stat().st_size / 1e6
+    console.print(escape(f"Report: {written} ({size:.1f} MB)"), highlight=False, soft_wrap=True)
+
+
+def show_explained(
+    console: Console,
+    predictions: Sequence["Prediction"],
+    layer: str | None,
+    page: Path,
+    files: int,
+) -> None:
+    """What was explained, and where it is to be seen."""
+    show_predictions(console, [p for p in predictions if p.error is None])
+    if layer is None:
+        console.print("The network has no maps: there is no Grad-CAM of it.", highlight=False)
+    else:
+        console.print(escape(f"Grad-CAM of the layer {layer}."), highlight=False)
+    console.print(escape(f"Page: {page}\nand {files:,} PNG files beside it."), highlight=False)
+
+
+def show_maximized(console: Console, layer: str, page: Path, picture: Path) -> None:
+    """Where the pictures that excite a layer are to be seen."""
+    text = (
+        f"The test pictures that each map of {layer} likes most.\nPage: {page}\nPicture: {picture}"
+    )
+    console.print(escape(text), highlight=False)
 
 
 def show_failures(console: Console, predictions: Sequence["Prediction"]) -> None:

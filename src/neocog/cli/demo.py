@@ -1,0 +1,223 @@
+"""The demos: ideas at work on small numbers, on your own, or on a trained network's."""
+
+import json
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from neocog.errors import UsageError
+
+demos = typer.Typer(
+    help="See an idea at work on your own numbers or pictures.", no_args_is_help=True
+)
+
+JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
+SeedOption = Annotated[int, typer.Option(help="Another seed, other numbers.")]
+
+
+@demos.command()
+def convolution(
+    size: Annotated[int | None, typer.Option(help="Side of the input.", show_default="5")] = None,
+    channels: Annotated[int | None, typer.Option(help="Its channels.", show_default="3")] = None,
+    filters: Annotated[int | None, typer.Option(help="How many filters.", show_default="2")] = None,
+    kernel: Annotated[int | None, typer.Option(help="Side of a filter.", show_default="3")] = None,
+    stride: Annotated[
+        int | None, typer.Option(help="Cells from window to window.", show_default="2")
+    ] = None,
+    padding: Annotated[
+        int | None, typer.Option(help="Zeros on each side.", show_default="1")
+    ] = None,
+    dilation: Annotated[
+        int | None, typer.Option(help="Cells from weight to weight.", show_default="1")
+    ] = None,
+    seed: SeedOption = 0,
+    run: Annotated[
+        str | None, typer.Option(help="Show a trained network's filters: a run, or latest.")
+    ] = None,
+    layer: Annotated[
+        str | None, typer.Option(help="Which of its convolutions.", show_default="the first")
+    ] = None,
+    image: Annotated[Path | None, typer.Option(help="The picture that it is shown.")] = None,
+    filter_: Annotated[
+        list[int] | None,
+        typer.Option(
+            "--filter",
+            help="Which of its filters, counted from 0; may be given several times.",
+            show_default="all of up to 6, else those that answer most strongly",
+        ),
+    ] = None,
+    html: Annotated[
+        Path | None, typer.Option(help="Write the page that steps, plays and can be edited.")
+    ] = None,
+    gif: Annotated[Path | None, typer.Option(help="Write the animation for slides.")] = None,
+    png: Annotated[Path | None, typer.Option(help="Write one step for slides.")] = None,
+    lang: Annotated[
+        str | None, typer.Option(help="Of page and pictures: en or zh.", show_default="yours")
+    ] = None,
+    runs: Annotated[
+        Path | None, typer.Option(help="Folder of runs.", show_default="NEOCOG_RUNS or ./runs")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Convolution, number by number: an example, or a trained layer on a picture of yours.
+
+    `neocog demo convolution --html out.html` writes the page; `--run latest --image x.png` shows
+    what the network's own filters do with x.png.
+    """
+    from neocog.report.words import language
+
+    spoken = language(lang)
+    given: dict[str, Any] = {
+        "size": size, "channels": channels, "filters": filters, "kernel": kernel, "stride": stride,
+        "padding": padding, "dilation": dilation,
+    }  # fmt: skip
+    given = {name: value for name, value in given.items() if value is not None}
+    trained = run is not None or layer is not None or image is not None or bool(filter_)
+    if trained and given:
+        raise UsageError(
+            f"A trained layer has its own dimensions: --{next(iter(given))} is for the example.",
+            "Leave it away, or leave --run, --layer, --image and --filter away.",
+        )
+    if trained and image is None:
+        raise UsageError(
+            "A trained layer needs a picture.",
+            f"For example: neocog demo convolution --run {run or 'latest'} --image photo.jpg",
+        )
+    from neocog import terminal
+    from neocog.explain.convolution import Dimensions
+    from neocog.report import animation
+    from neocog.terminal import demos as shown
+
+    if trained:
+        assert image is not None
+        demo = animation.from_run(
+            run or "latest", image, layer, filter_ or (), runs_dir=runs, lang=spoken
+        )
+    else:
+        demo = animation.from_dimensions(Dimensions(**given), seed, spoken)
+    written = animation.write(demo, html, gif, png)
+    found = demo.to_json()
+    if as_json:
+        print(json.dumps({**found, "files": [str(path) for path in written]}, ensure_ascii=False))
+        return
+    console = terminal.make_console(stderr=False)
+    again = shlex.join(["neocog", *sys.argv[1:], "--html", "convolution.html"])
+    shown.show_convolution(console, found, "" if html else again)
+    shown.show_files(console, written)
+
+
+@demos.command()
+def pooling(
+    size: Annotated[int, typer.Option(help="Side of the numbers.")] = 8,
+    window: Annotated[int, typer.Option(help="Side of a window.")] = 4,
+    stride: Annotated[
+        int | None, typer.Option(help="Cells from window to window.", show_default="the window")
+    ] = None,
+    seed: SeedOption = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Pooling by maximum and by mean: 224 x 224 x 64 to 112 x 112 x 64, and 8 x 8 to 2 x 2."""
+    from neocog import terminal
+    from neocog.explain import pooling as explained
+    from neocog.terminal import demos as shown
+
+    published, found = explained.published(), explained.example(size, window, stride, seed)
+    if as_json:
+        print(json.dumps({"published": published, "example": found}))
+    else:
+        shown.show_pooling(terminal.make_console(stderr=False), published, found)
+
+
+@demos.command(context_settings={"ignore_unknown_options": True})
+def softmax(
+    logits: Annotated[
+        list[float] | None, typer.Argument(help="What a network gave.", show_default="2.0 1.0 0.1")
+    ] = None,
+    label: Annotated[int, typer.Option(help="The right class, counted from 0.")] = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Softmax, log-softmax, cross-entropy and nll on the same logits, and the wrong pairings."""
+    from neocog import terminal
+    from neocog.explain import softmax as explained
+    from neocog.terminal import demos as shown
+
+    found = explained.compare(logits or (2.0, 1.0, 0.1), label)
+    if as_json:
+        print(json.dumps(found))
+    else:
+        shown.show_softmax(terminal.make_console(stderr=False), found)
+
+
+@demos.command()
+def padding(
+    size: Annotated[int, typer.Option(help="Side of the input.")] = 5,
+    kernel: Annotated[int, typer.Option(help="Side of the kernel.")] = 3,
+    as_json: JsonOption = False,
+) -> None:
+    """What a border of zeros does: valid, same and full, and how often the border is seen."""
+    from neocog import terminal
+    from neocog.explain import padding as explained
+    from neocog.terminal import demos as shown
+
+    found = explained.compare(size, kernel)
+    if as_json:
+        print(json.dumps(found))
+    else:
+        shown.show_padding(terminal.make_console(stderr=False), found)
+
+
+@demos.command()
+def sharing(
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="A network's name, or a layer pattern: neocog models", show_default="lenet5"
+        ),
+    ] = None,
+    layer: Annotated[
+        str | None,
+        typer.Option(
+            help="One of its convolutions; without --model also one of your own: conv5-6p0."
+        ),
+    ] = None,
+    size: Annotated[
+        str | None, typer.Option("--input", metavar="CxHxW", help="The input: 1x28x28")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Parameters of full connection, local connection and shared weights.
+
+    For a network's convolutions (--model lenet5 --layer c1) or for one of your own
+    (--input 1x28x28 --layer conv5-6p0).
+    """
+    from dataclasses import asdict
+
+    from neocog import terminal
+    from neocog.models.sharing import sharing as count
+    from neocog.terminal import demos as shown
+
+    name, rows = count(model, layer, size)
+    if as_json:
+        print(json.dumps({"model": name, "layers": [asdict(row) for row in rows]}))
+    else:
+        shown.show_sharing(terminal.make_console(stderr=False), name, rows)
+
+
+@demos.command(context_settings={"ignore_unknown_options": True})
+def normalization(
+    numbers: Annotated[list[float], typer.Argument(help="The values of some pixels, or any.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Bring numbers to mean 0 and standard deviation 1: 16 48 27 238 12."""
+    from neocog import terminal
+    from neocog.metrics.normalization import standardise
+    from neocog.terminal import demos as shown
+
+    found = standardise(numbers)
+    if as_json:
+        print(json.dumps(found))
+    else:
+        shown.show_normalization(terminal.make_console(stderr=False), found)

@@ -1,0 +1,26 @@
+"""A batch as the network sees it in training."""
+
+import torch
+from torch import Tensor
+
+from neocog.data import ImageSet, augment, loader
+from neocog.recipes import Recipe
+
+SEEN = 32  # pictures of a batch that are shown
+
+
+def seen_pictures(recipe: Recipe, train: ImageSet) -> tuple[Tensor, list[str]]:
+    """The first pictures of training, uint8 N x H x W x C, randomly changed, and their classes."""
+    count = min(SEEN, len(train))
+    order = loader.order(len(train), recipe.seed, 0)[:count]
+    batch = torch.from_numpy(train.images[order.numpy()])
+    labels = [train.classes[train.labels[n]] for n in order]
+    if recipe.feature_views and not recipe.fine_tune:
+        generator = loader.seeded(recipe.seed, 0, 2)
+        views = [augment.view(batch, n, generator) for n in range(recipe.feature_views)]
+        shown = torch.stack([views[n % len(views)][n].float() for n in range(count)])
+    else:
+        flips = augment.which_are_mirrored(len(train), recipe.augment_flip, recipe.seed, 0)
+        mirrored = None if flips is None else flips[order]
+        shown = augment.augmented(recipe, batch, 0, mirrored).float()
+    return shown.clamp(0, 255).round().byte(), labels

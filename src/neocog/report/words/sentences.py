@@ -1,0 +1,149 @@
+"""Sentences that a run has recorded in English, in the other languages."""
+
+import re
+
+# What is recorded as (English, with groups for what varies, Chinese).
+_CHINESE = tuple(
+    (re.compile(english), chinese)
+    for english, chinese in (
+        # how a split was made
+        (
+            r"the official ([\d,]+) test pictures, ([\d,]+) of the rest as validation; "
+            r"stratified, seed (\d+)",
+            r"测试集为官方的 \1 张图片，其余中取 \2 张作验证；分层抽样，种子 \3",
+        ),
+        (
+            r"([\d,]+) pictures set apart as test, ([\d,]+) of the rest as validation; "
+            r"stratified, seed (\d+)",
+            r"留出 \1 张作测试，其余中取 \2 张作验证；分层抽样，种子 \3",
+        ),
+        (
+            r"([\d,]+) pictures set apart as test, ([\d,]+) of the rest as validation; "
+            r"by content, seed (\d+)",
+            r"留出 \1 张作测试，其余中取 \2 张作验证；按图片内容划分，种子 \3",
+        ),
+        (
+            r"what is called (\w+) held out as test, ([\d,]+) of the rest as validation; "
+            r"by content, seed (\d+)",
+            r"名为 \1 的部分留作测试，其余中取 \2 张作验证；按图片内容划分，种子 \3",
+        ),
+        (
+            r"train, validation and test as they were given",
+            r"训练、验证和测试按原有划分",
+        ),
+        # what a last layer's penalty was chosen by
+        (
+            r"the log-loss on ([\d,]+) validation pictures",
+            r" \1 张验证图片上的对数损失",
+        ),
+        (
+            r"(\d+)-fold cross-validation on ([\d,]+) training pictures",
+            r" \2 张训练图片上的 \1 折交叉验证",
+        ),
+        (
+            r"nothing: there are too few pictures to hold any out",
+            r"默认值（图片太少，无法留出）",
+        ),
+        # notes on an evaluation
+        (
+            r"([\d,]+) pictures are too few for a number that means much",
+            r"只有 \1 张图片，这个数字说明不了多少问题",
+        ),
+        (
+            r"(.+): so few pictures that what is said of these classes is chance",
+            r"\1：图片太少，关于这些类别的数字只是偶然",
+        ),
+        # the doctor's findings
+        (r"([\d,]+) link\(s\) to something outside, .*", r"\1 个链接指向外部或已失效：未跟随"),
+        (r"([\d,]+) name\(s\) that point out of the archive", r"\1 个文件名指向压缩包之外"),
+        (r"([\d,]+) file\(s\) that are no pictures by their names", r"\1 个文件从名称看不是图片"),
+        (r"([\d,]+) folder\(s\) that cannot be read", r"\1 个文件夹无法读取"),
+        (r"([\d,]+) picture\(s\) in no class folder: .*", r"\1 张图片不在任何类别文件夹中"),
+        (r"([\d,]+) picture\(s\) beside the folders of the splits", r"\1 张图片在划分文件夹之外"),
+        (r"([\d,]+) empty folder\(s\)", r"\1 个空文件夹"),
+        (r"([\d,]+) row\(s\) without a label", r"\1 行没有标签"),
+        (
+            r"([\d,]+) file\(s\) that the table names and that are not there",
+            r"表中列出的 \1 个文件不存在",
+        ),
+        (r"([\d,]+) empty file\(s\)", r"\1 个空文件"),
+        (
+            r"([\d,]+) picture\(s\) in HEIC or AVIF, .*",
+            r"\1 张图片为 HEIC 或 AVIF 格式，无法读取：请另存为 JPEG",
+        ),
+        (r"([\d,]+) file\(s\) named as pictures that are none", r"\1 个文件名为图片，实际不是"),
+        (r"([\d,]+) file\(s\) that cannot be read: (.*)", r"\1 个文件无法读取：\2"),
+        (
+            r"([\d,]+) picture\(s\) of another format than their names say: read",
+            r"\1 张图片的实际格式与文件名不符：已读取",
+        ),
+        (
+            r"([\d,]+) picture\(s\) turned upright as their EXIF says",
+            r"\1 张图片已按 EXIF 信息转正",
+        ),
+        (
+            r"([\d,]+) picture\(s\) whose EXIF says to turn what seems .*",
+            r"\1 张图片的 EXIF 要求旋转，但看来已经转过：请查看",
+        ),
+        (
+            r"([\d,]+) JPEG\(s\) without EXIF, most others have it: .*",
+            r"\1 张 JPEG 没有 EXIF 而多数图片有：无法判断是否端正",
+        ),
+        (
+            r"([\d,]+) picture\(s\) more than ([\d.]+) times as long as wide: .*",
+            r"\1 张图片的长宽比超过 \2：照片只取中间部分（--set fit=square 可保留全图）",
+        ),
+        (
+            r"([\d,]+) picture\(s\) in other colour modes \((.*)\), read as RGB",
+            r"\1 张图片为其他颜色模式（\2），按 RGB 读取",
+        ),
+        (
+            r"([\d,]+) picture\(s\) of a group that a split to be judged by has, .*",
+            r"\1 张图片与评判用的图片同属一组：已剔除",
+        ),
+        (
+            r"([\d,]+) copies of one picture with different labels: .*",
+            r"\1 张相同的图片标签不同：无从判断哪个正确，已剔除",
+        ),
+        (
+            r"([\d,]+) picture\(s\) that are in a split to be judged by as well: .*",
+            r"\1 张图片也出现在评判用的部分：已从另一部分剔除",
+        ),
+        (
+            r"([\d,]+) picture\(s\) nearly the same as one in a split to be judged by: .*",
+            r"\1 张图片与评判用的图片几乎相同：已从另一部分剔除",
+        ),
+        (
+            r"([\d,]+) pictures nearly the same as one with another label: .*",
+            r"\1 张图片与另一标签的图片几乎相同：请查看",
+        ),
+        (r"([\d,]+) further copies of a picture: .*", r"\1 张重复图片：每张只用一次"),
+        (
+            r"([\d,]+) pictures that are nearly the same as another: .*",
+            r"\1 张图片与别的图片几乎相同：划分时归在同一部分",
+        ),
+        (
+            r"([\d,]+) class\(es\) without a picture in (\w+): (.*)",
+            r"\1 个类别在 \2 中没有图片：\3",
+        ),
+        (
+            r"([\d,]+) class\(es\) with fewer than (\d+) pictures: (.*)",
+            r"\1 个类别的图片少于 \2 张：\3",
+        ),
+        (r"1 class: there is nothing to tell apart", r"只有 1 个类别，无从区分"),
+        (
+            r"[\d,]+ classes of very different size: (.*) pictures",
+            r"各类别的图片数量相差悬殊：\1 张",
+        ),
+    )
+)
+
+
+def told(sentence: str, lang: str) -> str:
+    """A recorded sentence in `lang`; as it was recorded where there is no translation."""
+    if lang == "zh":
+        for pattern, chinese in _CHINESE:
+            match = pattern.fullmatch(sentence)
+            if match:
+                return match.expand(chinese)
+    return sentence

@@ -1,0 +1,74 @@
+import json
+from xml.etree import ElementTree
+
+import pytest
+
+from neocog import recipes
+from neocog.report.page import course
+from neocog.report.words import speaker
+from neocog.report.words.report import REPORT
+
+SAY = speaker(REPORT, "en")
+HEAD = {
+    "epoch": 0, "lr": 0.0, "time_seconds": 4.0, "train/loss": 0.1, "train/accuracy": 1.0,
+    "validation/loss": 0.2, "validation/accuracy": 0.9, "features_seconds": 3.0,
+    "head_seconds": 1.0, "head/penalties": [1.0, 0.1], "head/losses": [0.5, 0.2],
+    "head/penalty": 0.1,
+}  # fmt: skip
+
+
+def epoch(number):
+    made = {"epoch": number, "lr": 0.01 * number, "time_seconds": 4.0 + 10 * number}
+    splits = ("train", "validation")
+    return made | {f"{s}/{w}": 1 / number for s in splits for w in ("loss", "accuracy")}
+
+
+def read(chart):
+    svg = ElementTree.fromstring(str(chart)).find("svg")
+    return [spot["text"] for spot in json.loads(svg.get("data-read"))]
+
+
+def test_fine_tuning_goes_on_from_the_fitted_last_layer():
+    lines = [HEAD, epoch(1), epoch(2)]
+    loss, accuracy, rate = course.curves(lines, 0, SAY)
+    assert read(loss)[0] == "epoch 0: train 0.1, validation 0.2"
+    assert read(accuracy)[2] == "epoch 2: train 50%, validation 50%"
+    assert len(read(rate)) == 2
+    assert "kept" in loss
+    assert "kept" not in rate  # the last layer's fit has no learning rate
+    assert len(read(course.penalties(HEAD, SAY))) == 2
+
+
+def test_a_fitted_last_layer_has_no_epochs_to_draw():
+    assert course.curves([HEAD], 0, SAY) == []
+    assert course.penalties({"epoch": 1}, SAY) == ""
+    assert course.penalties({**HEAD, "head/losses": []}, SAY) == ""
+
+
+@pytest.mark.parametrize("tuned", [0, 2])
+def test_the_seconds_are_all_told(tuned):
+    lines = [HEAD, *(epoch(k + 1) for k in range(tuned))]
+    spent = {"data": 5.0, "training": lines[-1]["time_seconds"], "evaluation": 2.0}
+    result = {"time_seconds": spent, "epochs": tuned, "n": 100}
+    found = course.timings(result, lines, 50, SAY)
+    keys = ["data", "features", "head", *(["training"] if tuned else []), "evaluation"]
+    assert [part["key"] for part in found["parts"]] == keys
+    assert sum(part["share"] for part in found["parts"]) == pytest.approx(1)
+    assert found["total"] == f"{11 + 10 * tuned:.1f} s"
+    assert found["parts"][-1]["note"] == "50 pictures a second"
+    if tuned:
+        assert found["parts"][3]["note"] == "10.0 s an epoch, 5 pictures a second"
+
+
+def test_times_are_in_the_unit_that_they_are_thought_of_in():
+    assert [course.duration(s, SAY) for s in (1.25, 841, 8256)] == ["1.2 s", "14.0 min", "2.3 h"]
+
+
+def test_what_the_curves_need_to_be_read():
+    plain = course.curves_note(recipes.get("lenet5"), [{"epoch": 1}], SAY)
+    assert SAY("no_validation") in plain
+    assert SAY("softened") not in plain
+    lines = [{"epoch": 1, "validation/loss": 1.0}]
+    softened = course.curves_note(recipes.get("mnist"), lines, SAY)
+    assert SAY("softened") in softened
+    assert SAY("no_validation") not in softened

@@ -1,0 +1,27 @@
+from dataclasses import replace
+
+from neocog.evaluate import evaluate
+from neocog.report.page.judged import calibration, share
+from neocog.report.words import speaker
+from neocog.report.words.report import REPORT
+
+
+def test_what_refusing_would_give_is_said_without_odd_zeros(digits_run):
+    judged = evaluate(digits_run.path, device="cpu")
+    say = speaker(REPORT, "en")
+    rows = [(1.0, None), (0.0, 0.3), (0.0002, 0.4), (0.25, 0.9)]
+    rejection = [
+        {"error": 0.01, "rejected": rejected, "by": "probability", "threshold": threshold}
+        for rejected, threshold in rows
+    ]
+    found = replace(judged, result={**judged.result, "rejection": rejection})
+    told = calibration(found, say)["rejections"]
+    assert told[:2] == [say("no_rejection", error="1%"), say("rejects_none", error="1%")]
+    assert "refuse < 0.1%" in told[2]
+    assert "refuse 25.0%" in told[3]
+
+
+def test_a_share_has_the_digits_that_its_pictures_give_it():
+    assert share(0.98765, 153) == "98.8%"
+    assert share(0.98765, 1000) == "98.8%"
+    assert share(0.98765, 10_000) == "98.77%"

@@ -1,0 +1,141 @@
+"""The demos as a user types them."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+DEMOS = ["convolution", "pooling", "softmax", "padding", "sharing"]
+
+
+@pytest.fixture
+def demo(neocog_command):
+    return lambda *arguments: neocog_command("demo", *arguments)
+
+
+@pytest.fixture(scope="module")
+def picture(tmp_path_factory, mnist5k):
+    path = tmp_path_factory.mktemp("pictures") / "seven.png"
+    test = mnist5k.test
+    Image.fromarray(test.images[np.nonzero(test.labels == 7)[0][0], :, :, 0]).save(path)
+    return path
+
+
+@pytest.mark.parametrize("name", DEMOS)
+def test_a_demo_alone_speaks_to_people_and_to_programs(demo, name):
+    code, out, err = demo(name)
+    assert (code, err) == (0, "")
+    assert len(out.splitlines()) > 8
+    code, out, err = demo(name, "--json")
+    assert (code, err) == (0, "")
+    assert isinstance(json.loads(out), dict)
+
+
+def test_convolution_shows_the_first_sum_and_says_how_to_get_the_page(demo):
+    _, out, _ = demo("convolution")
+    assert "(W - F + 2P)/S + 1 = (5 - 3 + 2 x 1)/2 + 1 = 3" in out
+    total = json.loads(demo("convolution", "--json")[1])["output"][0][0][0]
+    assert f"(bias) = {total}" in out
+    assert "neocog demo convolution --html convolution.html" in out
+
+
+def test_convolution_writes_page_animation_and_picture(demo):
+    code, out, _ = demo(
+        "convolution", "--size", 4, "--filters", 1, "--html", "c.html", "--gif", "c.gif", "--png",
+        "c.png", "--lang", "zh",
+    )  # fmt: skip
+    assert code == 0
+    assert "Wrote c.html" in out
+    assert "卷积" in Path("c.html").read_text("utf-8")
+    for name in ("c.gif", "c.png"):
+        with Image.open(name) as image:
+            image.verify()
+
+
+def test_convolution_of_a_trained_layer(demo, quick_run, picture):
+    code, out, _ = demo(
+        "convolution", "--run", quick_run.path, "--image", picture, "--layer", "c3", "--filter", 2,
+        "--filter", 9,
+    )  # fmt: skip
+    assert code == 0
+    assert "2 of its 16 filters are shown" in out
+    assert "channel 5" in out
+    found = json.loads(
+        demo("convolution", "--run", quick_run.path, "--image", picture, "--json")[1]
+    )
+    assert (found["layer"], found["output_shape"]) == ("c1", [6, 28, 28])
+    assert np.shape(found["input"]) == (1, 28, 28)
+    assert np.shape(found["output"]) == (6, 28, 28)
+    assert np.max(found["output"]) == pytest.approx(found["sum"]["total"], rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["convolution", "--kernel", 9], "(W - F + 2P)/S + 1 = (5 - 9 + 2 x 1)/2 + 1 = 0"),
+        (["convolution", "--size", 40], "can be 1 to 32"),
+        (["convolution", "--lang", "fr"], "no language 'fr'"),
+        (["convolution", "--run", "latest"], "needs a picture"),
+        (["convolution", "--layer", "c1", "--size", "7"], "has its own dimensions"),
+        (["convolution", "--seed", "x"], "valid integer"),
+        (["pooling", "--window", 9], "does not fit into 8"),
+        (["softmax", "1.0"], "two logits"),
+        (["softmax", "1.0", "2.0", "--label", 2], "no label 2"),
+        (["padding", "--kernel", 7], "does not fit into 5"),
+        (["sharing", "--layer", "c9"], "no convolution 'c9'"),
+        (["sharing", "--model", "lenet6"], "no network 'lenet6'"),
+        (["normalization", "3", "3"], "do not differ"),
+    ],
+    ids=lambda value: " ".join(map(str, value)) if isinstance(value, list) else "",
+)
+def test_what_makes_no_sense_is_refused_with_what_would(demo, arguments, expected):
+    code, out, err = demo(*arguments)
+    assert (code, out) == (2, "")
+    assert expected in err
+    assert len(err.splitlines()) >= 2
+    code, out, _ = demo(*arguments, "--json")
+    assert code == 2
+    assert expected in json.loads(out)["error"]["message"]
+
+
+def test_a_missing_picture_or_run_is_named(demo, quick_run, tmp_path):
+    code, _, err = demo("convolution", "--run", quick_run.path, "--image", "gone.png")
+    assert (code, "gone.png: there is no such file" in err) == (1, True)
+    code, _, err = demo("convolution", "--image", "x.png", "--runs", tmp_path)
+    assert code == 2
+    assert "neocog train" in err
+
+
+def test_softmax_shows_the_wrong_pairings_on_ones_own_logits(demo):
+    _, out, _ = demo("softmax", "-1.5", "3", "0.5", "--label", "2")
+    assert "2 (label)" in out
+    assert "cannot fall below 0.5514" in out
+    found = json.loads(demo("softmax", "-1.5", "3", "0.5", "--label", "2", "--json")[1])
+    assert found["logits"] == [-1.5, 3.0, 0.5]
+    assert sum(found["softmax"]) == pytest.approx(1)
+
+
+def test_pooling_shows_both_published_examples(demo):
+    _, out, _ = demo("pooling")
+    assert "224 x 224 x 64 -> 112 x 112 x 64" in out
+    assert "8 x 8 -> 2 x 2" in out
+
+
+def test_padding_says_how_often_a_corner_is_seen(demo):
+    _, out, _ = demo("padding", "--size", "5", "--kernel", "3")
+    assert "4 6 6 6 4" in out
+    assert "5 -> 3 -> 1" in out
+
+
+def test_sharing_writes_the_arithmetic_out(demo):
+    _, out, _ = demo("sharing", "--model", "lenet5", "--layer", "c1")
+    assert "(784 + 1 bias) x 4,704 = 3,692,640" in out
+    assert "(25 + 1 bias) x 6 = 156" in out
+    assert "c3" not in out
+
+
+def test_normalization_is_the_tutorials(demo):
+    _, out, _ = demo("normalization", "16", "48", "27", "238", "12")
+    assert "-0.5441 -0.2105 -0.4294 1.7698 -0.5858" in out

@@ -8,9 +8,10 @@ BIN := $(VENV)/bin
 train: $(VENV)/installed ## train LeNet-5 on real digits, offline
 	$(BIN)/neocog train
 
-# One thread: what is tested is small, and threads that wait for each other take longer than one.
+# A process a core with one thread each: what is tested is small, and threads that wait for each
+# other take longer than one.
 test: $(VENV)/developing ## the fast tests
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n auto --maxprocesses 4
 
 test-slow: $(VENV)/developing ## the tests that train for long
 	$(BIN)/python -m pytest -m slow

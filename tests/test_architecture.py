@@ -141,3 +141,15 @@ def test_public_names_are_the_ones_promised():
     assert len(neocog.__all__) <= 17
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
         neocog.nonsense  # noqa: B018
+
+
+@pytest.mark.parametrize("path", [p for p in FILES if room(p) == "explain"], ids=ids)
+def test_what_explains_needs_torch_and_captum_alone(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        if isinstance(node, ast.ImportFrom):
+            names = [node.module or ""]
+        for name in names:
+            top = name.partition(".")[0]
+            own = name.startswith(("neocog.explain", "neocog.errors"))
+            assert top in {"torch", "captum"} | sys.stdlib_module_names or own, name

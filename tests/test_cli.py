@@ -258,3 +258,22 @@ def test_help_names_the_defaults_that_are_not_values(neocog_command):
     _, out, _ = neocog_command("data", "--help")
     text = " ".join(out.replace("│", " ").split())
     assert "RUNS/data/NAME" in text and "NEOCOG_RUNS or ./runs" in text
+
+
+def test_a_mistyped_run_is_not_answered_by_another(neocog_command, quick_run, pictures, tmp_path):
+    picture = next(p for p in pictures.iterdir() if p.suffix == ".png")
+    runs = quick_run.path.parent
+    for command in ("predict", "explain"):
+        code, _, err = neocog_command(command, "quikstart", picture, "--runs", runs)
+        assert code == 2 and "There is no run 'quikstart'" in err and quick_run.path.name in err
+    code, out, err = neocog_command("predict", "gone.png", picture, "--runs", runs)
+    assert code == 1 and "gone.png" in err  # called like a picture: the others are answered
+    assert picture.name in out
+
+
+def test_a_finished_run_is_not_trained_again(neocog_command, tmp_path):
+    neocog_command("train", "digits", "--epochs", 1, "--runs", tmp_path, "--name", "one")
+    before = (tmp_path / "one" / "metrics.jsonl").read_text()
+    code, out, _ = neocog_command("train", "--resume", tmp_path / "one")
+    assert code == 0 and "nothing is trained" in out
+    assert (tmp_path / "one" / "metrics.jsonl").read_text() == before

@@ -136,3 +136,11 @@ def test_parquet_is_judged_as_a_folder_is(digits_run, tmp_path, parquet, monkeyp
     found = evaluate(digits_run.path, str(file)).result
     assert (found["n"], found["split"]) == (40, "all")
     assert found["accuracy"] > 0.7
+
+
+def test_no_share_to_refuse_is_told_of_too_few_answers(digits_run):
+    """With one mistake in a hundred allowed, fewer than a hundred answers say nothing."""
+    found = evaluate(digits_run.path)
+    for row in found.result["rejection"]:
+        answered = (1 - row["rejected"]) * len(found.test)
+        assert row["threshold"] is None or answered * row["error"] >= 1

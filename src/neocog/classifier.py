@@ -66,6 +66,11 @@ class Classifier:
     threshold: float = 0.0
     facts: dict[str, Any] = field(default_factory=dict)
 
+    def inputs(self, images: NDArray[np.uint8]) -> Tensor:
+        """Fitted pictures, uint8, N x H x W x C, as the network's input, where the network is."""
+        device = next(self.model.parameters()).device
+        return self.preprocessing.normalize(torch.tensor(images, device=device))
+
     def scores(self, images: Images) -> Tensor:
         """Logits, N x K on the CPU, of fitted pictures, uint8, N x H x W x C."""
         keep_freed_memory()

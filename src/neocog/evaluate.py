@@ -14,12 +14,15 @@ from neocog.data import ImageSet, Preprocessing, Splits
 from neocog.data.images import Images
 from neocog.errors import NeocogError, UsageError
 from neocog.metrics.accuracy import class_scores, confusion_matrix, wilson_interval
+from neocog.metrics.calibration import doubt
 from neocog.metrics.rejection import rejection_for_error
 from neocog.recipes import Recipe
 from neocog.runs import Run, of_model_file, runs_folder
 
 FEW, THIN = 100, 5  # pictures in all, and of a class, below which an accuracy says little
 MISTAKES = 20  # wrong answers that are listed
+# Findings that matter to those who train on the pictures, not to those who judge by them.
+ABOUT_TRAINING = ("near_duplicates", "few_pictures", "imbalance", "one_class")
 REJECTION_ERRORS = (0.01, 0.005)  # those that the papers state their rejections for
 
 
@@ -151,6 +154,8 @@ def _rejection(
     found = []
     for error in REJECTION_ERRORS:
         share = rejection_for_error(outputs.max(1), correct, error)
+        if share and (1 - share[0]) * len(test) * error < 1:
+            share = None  # so few answers that one mistake would be too many: nothing is known
         found.append(
             {
                 "error": error,
@@ -177,8 +182,7 @@ def _worst_mistakes(test: ImageSet, probabilities: NDArray[np.float32]) -> list[
     """The most confident wrong answers, as JSON; empty where the pictures have no paths."""
     predicted = probabilities.argmax(1)
     wrong = np.nonzero(predicted != test.labels)[0] if test.paths else np.zeros(0, np.int64)
-    shares = probabilities[wrong, predicted[wrong]]
-    worst = wrong[np.argsort(-shares, kind="stable")][:MISTAKES]
+    worst = wrong[np.argsort(doubt(probabilities[wrong]), kind="stable")][:MISTAKES]
     return [
         {
             "path": test.paths[n],
@@ -225,6 +229,12 @@ def own_splits(classifier: Classifier, name: str) -> Splits:
             "Name the data to judge it on: neocog evaluate MODEL DATA",
         )
     recipe = Recipe.from_json(classifier.facts["recipe"])
+    if name not in data.DATASETS and not data.exists(name):
+        raise NeocogError(
+            f"The classifier was trained on {name}, which is not there; its own test pictures are "
+            "needed.",
+            "Put it back, or judge it on other pictures: neocog evaluate RUN DATA",
+        )
     splits = data.load_for(replace(recipe, data=name))
     if splits.test.fingerprint() != classifier.facts["data"]["fingerprints"]["test"]:
         raise NeocogError(
@@ -252,7 +262,8 @@ def _read_other(rule: Preprocessing, name: str) -> tuple[ImageSet, str, list[str
     if not len(found):
         raise NeocogError(f"{name} holds no pictures that can be used.")
     notes = [f"judged on what is called {split} there"] if split != "all" else []
-    notes += [finding.message for finding in diagnosis.findings if finding.severity != "note"]
+    told = [f for f in diagnosis.findings if f.severity != "note" and f.kind not in ABOUT_TRAINING]
+    notes += [finding.message for finding in told]
     return found, split, notes
 
 
@@ -264,7 +275,8 @@ def _other_test(classifier: Classifier, name: str) -> tuple[ImageSet, str, tuple
         raise UsageError(
             f"{name} has classes that the classifier does not know: {', '.join(unknown[:5])}"
             f"{' ...' if len(unknown) > 5 else ''}.",
-            f"It knows: {', '.join(classifier.classes)}.",
+            f"It knows: {', '.join(classifier.classes)}. Leave the others out, or ask it without "
+            f"judging: neocog predict RUN {name}",
         )
     place = np.array([classifier.classes.index(c) for c in found.classes], dtype=np.int64)
     fitted, failed = _fitted(classifier, found.images)
@@ -275,8 +287,8 @@ def _other_test(classifier: Classifier, name: str) -> tuple[ImageSet, str, tuple
     test = replace(kept, images=fitted, labels=place[kept.labels], classes=classifier.classes)
     seen = _trained_on(classifier, test)
     if seen:
-        notes.append(
-            f"{seen:,} of these {len(test):,} pictures were trained on: the accuracy is too high"
+        notes.insert(
+            0, f"{seen:,} of these {len(test):,} pictures were trained on: the accuracy is too high"
         )
     return test, split, tuple(notes)
 

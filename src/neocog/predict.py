@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from neocog.classifier import Prediction, load, model_path
+from neocog.data import exists
 from neocog.data.archive import is_archive
 from neocog.data.decode import MAX_BYTES
 from neocog.data.folder import list_pictures
+from neocog.data.listing import SUFFIXES
 from neocog.errors import UsageError
-from neocog.runs import is_run, of_model_file, runs_folder
+from neocog.runs import find, is_run, of_model_file, runs_folder
 
 Source = tuple[str, Path | bytes]  # the name to report; a file, or a file's bytes
 
@@ -60,6 +62,8 @@ def named(
     run, rest = (arguments[0], arguments[1:]) if is_named else ("latest", arguments)
     if not rest:
         raise UsageError("No picture is named.", f"For example: neocog {command} {run} digit.png")
+    if not is_named and len(arguments) > 1 and _is_meant_as_run(arguments[0]):
+        find(arguments[0], folder)  # says which there are, rather than to ask another
     model = model_path(run, folder)  # once: `latest` may not change its meaning meanwhile
     sources: list[Source] = []
     empty = []
@@ -81,3 +85,9 @@ def named(
         else:
             sources.append((argument, path))
     return model, sources, empty
+
+
+def _is_meant_as_run(argument: str) -> bool:
+    """Whether what is no run was typed for one: it is no file either, nor called like one."""
+    named_as_picture = Path(argument).suffix.lower() in SUFFIXES
+    return not (argument == "-" or named_as_picture or exists(argument))

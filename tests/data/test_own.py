@@ -372,3 +372,10 @@ def test_a_zip_packed_in_an_unknown_way_is_not_called_locked(photos, monkeypatch
     picture = data.list_own(path).pictures[0]
     with pytest.raises(NeocogError, match="cannot be unpacked"):
         picture.source()
+
+
+def test_a_blank_picture_is_told(photos):
+    Image.new("RGBA", (60, 40), (0, 0, 0, 0)).save(photos / "cat" / "nothing.png")
+    splits = data.load(str(photos), FORM)
+    (found,) = [finding for finding in splits.findings if finding["kind"] == "blank"]
+    assert found["count"] == 1 and "cat/nothing.png" in found["paths"]

@@ -3,7 +3,7 @@ import pytest
 from sklearn.calibration import calibration_curve
 
 from neocog.metrics.accuracy import wilson_interval
-from neocog.metrics.calibration import expected_calibration_error, reliability
+from neocog.metrics.calibration import doubt, expected_calibration_error, reliability
 
 
 def answers(n=500, seed=0):
@@ -51,3 +51,9 @@ def test_no_answers_no_bins():
     none = reliability(np.zeros(0), np.zeros(0, dtype=bool))
     assert none == []
     assert expected_calibration_error(none) == 0
+
+
+def test_doubt_tells_certain_answers_apart():
+    rows = np.array([[1.0, 1e-12], [1.0, 1e-30], [0.7, 0.3], [0.2, 0.8]], dtype=np.float32)
+    assert np.allclose(doubt(rows)[2:], [0.3, 0.2])
+    assert doubt(rows)[1] < doubt(rows)[0] < 1e-9

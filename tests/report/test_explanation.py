@@ -118,3 +118,9 @@ def test_networks_of_every_kind_are_explained(name, tmp_path):
     found = explain([str(path), str(tmp_path / "noise.png")], Wanted(), out=tmp_path / "o")
     assert ("gradcam" in found.pictures[0].heat) == (name != "threenet")
     assert found.page.stat().st_size < 8_000_000
+
+
+def test_a_place_that_cannot_be_written_is_refused_before_the_work(quick_run, digit, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageError, match="cannot be made"):
+        explain([str(quick_run.path), str(digit)], Wanted(), out=tmp_path / "file")

@@ -13,7 +13,7 @@ from neocog import classifier, models, recipes
 from neocog.errors import NeocogError, UsageError
 from neocog.evaluate import evaluate
 from neocog.models import pretrained
-from neocog.training import train, transfer
+from neocog.training import resume, train, transfer
 
 from ..data.test_own import save
 
@@ -88,6 +88,13 @@ def test_the_run_is_a_run_like_others(photos, tmp_path):
     first = photos / evaluation.test.paths[0]
     (answer,) = loaded.predict([("x", first)], top=3)
     assert answer.probability == pytest.approx(float(evaluation.probabilities[0].max()), abs=1e-3)
+
+
+def test_a_finished_fit_is_not_made_again(photos, tmp_path):
+    run = train(replace(PHOTOS, data=str(photos)), runs_dir=tmp_path, device="cpu")
+    before = run.model_file.stat().st_mtime_ns
+    resume(run, device="cpu")
+    assert run.model_file.stat().st_mtime_ns == before
 
 
 def test_the_same_seed_gives_the_same_bits(photos, tmp_path):

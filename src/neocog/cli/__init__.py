@@ -117,6 +117,8 @@ def train(
     progress = terminal.TrainingProgress(console, chosen)
     try:
         if resume:
+            if training.is_finished(run, chosen):
+                terminal.show_nothing_to_train(console)
             training.resume(run, device=device, report=progress, on_data=progress.on_data)
         else:
             run = training.train(
@@ -259,9 +261,7 @@ def explain(
     ] = None,
     maximize: Annotated[
         bool,
-        typer.Option(
-            "--maximize", help="For each map of --layer, the test pictures it likes most."
-        ),
+        typer.Option("--maximize", help="For each map of --layer, its strongest test pictures."),
     ] = False,
     out: Annotated[
         Path | None, typer.Option(help="Folder for what is drawn.", show_default="RUN/explain")
@@ -276,6 +276,8 @@ def explain(
 
     console = terminal.make_console(stderr=as_json)
     if maximize:
+        if label is not None:
+            raise UsageError("--maximize asks for maps and knows no class.", "Leave --label away.")
         if not layer or len(arguments or []) > 1:
             raise UsageError(
                 "--maximize looks through a run's test pictures for the maps of one layer.",

@@ -20,6 +20,7 @@ LONG = 2.0
 SHOWN = 20  # paths that a finding names
 ALIKE = 0.985  # correlation of two pictures' small grey forms, from which they are near-duplicates
 FLAT = 4.0  # standard deviation of grey levels, below which a small grey form says nothing
+BLANK = 1  # difference of grey levels in the small grey form, up to which a picture is blank
 TILE = 2048
 # By how much a split's pictures outrank another's, where both have the same picture.
 RANK = {"train": 0, "validation": 1, "test": 2}
@@ -178,6 +179,10 @@ def _note_files(book: _Notebook, decoded: Decoded) -> None:
     long = [n for n, f in facts if max(f.width, f.height) > LONG * min(f.width, f.height)]
     message = f"picture(s) more than {LONG:g} times as long as wide: photos are cut to their middle"
     book.add("elongated", NOTE, long, f"{message} (--set fit=square shows all of it)")
+    thumbs = decoded.thumbs.astype(np.int16)
+    flat = thumbs.max((1, 2), initial=0) - thumbs.min((1, 2), initial=255) <= BLANK
+    message = "picture(s) of one colour, blank or transparent: look at them"
+    book.add("blank", WARNING, decoded.usable[flat].tolist(), message)
     odd = [n for n, f in facts if f.mode not in ("RGB", "L")]
     modes = ", ".join(sorted({f.mode for n, f in facts if f.mode not in ("RGB", "L")}))
     book.add("modes", NOTE, odd, f"picture(s) in other colour modes ({modes}), read as RGB")

@@ -61,3 +61,13 @@ def expected_calibration_error(bins: list[Bin]) -> float:
     """
     n = sum(b.n for b in bins)
     return sum(b.n * abs(b.accuracy - b.probability) for b in bins) / n if n else 0.0
+
+
+def doubt(probabilities: NDArray[np.floating]) -> NDArray[np.float64]:
+    """What each row of N x K leaves to all but its largest probability, N.
+
+    It is 1 minus the largest, but tells answers apart that are rounded to certainty.
+    """
+    rest = probabilities.astype(np.float64)
+    rest[np.arange(len(rest)), probabilities.argmax(1)] = 0
+    return rest.sum(1)

@@ -16,7 +16,7 @@ from torch import Tensor
 from neocog.classifier import Classifier, Prediction, load
 from neocog.data.decode import quietly, read_picture
 from neocog.data.preprocess import Taken
-from neocog.errors import NeocogError, unknown
+from neocog.errors import NeocogError, UsageError, unknown
 from neocog.explain.activations import as_maps, feature_maps, layer_called
 from neocog.explain.attributions import integrated_gradients, occlusion
 from neocog.explain.filters import first_filters
@@ -24,6 +24,7 @@ from neocog.explain.gradcam import default_layer, grad_cam
 from neocog.files import write_atomic
 from neocog.predict import named
 from neocog.report import pictures
+from neocog.report.page.charts import sure
 from neocog.report.pages import render
 from neocog.report.words import language
 from neocog.report.words.explain import EXPLAIN
@@ -49,7 +50,8 @@ class Wanted:
 class Layer:
     """A layer's answer to a picture: its `count` maps, or numbers, as images.
 
-    `image` has MOST_MAPS of them as they are; `small`, for the page, `shown`.
+    `image` has up to MOST_MAPS of them, enlarged where they are small; `small`, for the page,
+    `shown`.
     """
 
     name: str
@@ -126,13 +128,14 @@ def explain(
     classifier = load(model, device=device)
     if wanted.label is not None and wanted.label not in classifier.classes:
         raise unknown("class", wanted.label, classifier.classes)
-    blank = _inputs(classifier, _nothing(classifier)[None])
+    blank = classifier.inputs(_nothing(classifier)[None])
     layer = wanted.layer or default_layer(classifier.model, blank)
     if wanted.layer:  # before any work: a layer that cannot be looked at
         layer_called(classifier.model, wanted.layer)
         grad_cam(classifier.model, blank, torch.zeros(1, dtype=torch.long), wanted.layer)
     owner = of_model_file(model)
     folder = out or (owner.explanations_folder if owner else Path("explain"))
+    make_folder(folder)
     found, files = [], []
     first = first_filters(classifier.model, blank)
     if first:
@@ -155,9 +158,9 @@ def explain(
         classifier=classifier,
         filters=(first[0], list(first[1].shape), _page_filters(first[1])) if first else None,
         uri=pictures.uri,
+        sure=sure,
         run=str(owner.path if owner else model),
     )
-    folder.mkdir(parents=True, exist_ok=True)
     write_atomic(page, text)
     return Explanation(str(owner.path if owner else model), layer, found, page, files)
 
@@ -179,7 +182,7 @@ def _explained(
     )
     label = wanted.label or prediction.label
     assert label is not None
-    inputs, nothing = (_inputs(classifier, p[None]) for p in (fitted, _nothing(classifier)))
+    inputs, nothing = (classifier.inputs(p[None]) for p in (fitted, _nothing(classifier)))
     target = torch.tensor([classifier.classes.index(label)])
     model, heat = classifier.model, {}
     if wanted.layer:
@@ -202,12 +205,6 @@ def _explained(
         heat,
         tuple(_layer(n, a[0]) for n, a in feature_maps(model, inputs).items()),
     )
-
-
-def _inputs(classifier: Classifier, fitted: NDArray[np.uint8]) -> Tensor:
-    """Fitted pictures as the network's input, where the network is."""
-    device = next(classifier.model.parameters()).device
-    return classifier.preprocessing.normalize(torch.tensor(fitted, device=device))
 
 
 def _nothing(classifier: Classifier) -> NDArray[np.uint8]:
@@ -258,6 +255,7 @@ def _page_filters(filters: Tensor) -> Image.Image:
 
 def _folder_name(name: str, used: set[str]) -> str:
     """A name for a picture's folder that no other picture of this call has."""
+    name = "standard input" if name == "-" else name
     stem = re.sub(r'[/\\:*?"<>|]', "_", Path(name).stem)[:60].strip(". ") or "picture"
     chosen, number = stem, 2
     while chosen in used:
@@ -269,8 +267,7 @@ def _folder_name(name: str, used: set[str]) -> str:
 def _write(one: Explained, folder: Path) -> list[Path]:
     """One picture's images as files; those of an earlier call are replaced."""
     assert one.original is not None and one.prepared is not None and one.heat is not None
-    layers = folder / "layers"
-    for old in layers.glob("*.png"):
+    for old in (*folder.glob("*.png"), *folder.glob("layers/*.png")):
         old.unlink()
     images = {"original.png": one.original, "prepared.png": one.prepared}
     images |= {f"{name}.png": image for name, image in one.heat.items()}
@@ -281,6 +278,16 @@ def _write(one: Explained, folder: Path) -> list[Path]:
     for name, image in images.items():
         _save(image, folder / name)
     return [folder / name for name in images]
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder for what is drawn. Raises UsageError where that cannot be."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(
+            f"The folder {folder} cannot be made ({error.strerror}).", "Name another: --out DIR"
+        ) from None
 
 
 def _save(image: Image.Image, path: Path) -> None:

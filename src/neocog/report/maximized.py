@@ -20,6 +20,7 @@ from neocog.explain.receptive_field import Window, windows
 from neocog.explain.strongest import Strongest, strongest
 from neocog.files import write_atomic
 from neocog.report import pictures
+from neocog.report.explanation import make_folder
 from neocog.report.pages import render
 from neocog.report.words import language
 from neocog.report.words.explain import EXPLAIN
@@ -75,15 +76,15 @@ def maximize(
     classifier = load(model, device=device)
     layer_called(classifier.model, layer)
     test = own_splits(classifier, str(classifier.facts.get("data", {}).get("name", ""))).test
-    found = strongest(classifier.model, _batches(classifier, test), layer, COUNT)
     size = (classifier.preprocessing.channels, *test.images.shape[1:3])
     seen = windows(classifier.model, size)
     if layer not in seen:
         raise UsageError(f"The layer {layer} is not run on its own.", "Name another: --layer")
+    found = strongest(classifier.model, _batches(classifier, test), layer, COUNT)
     rows = _rows(test, found, seen[layer])
     owner = of_model_file(model)
     folder = out or (owner.explanations_folder if owner else Path("explain"))
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     picture, page = folder / f"strongest-{layer}.png", folder / f"strongest-{layer}.html"
     _sheet(rows).save(picture)
     text = render(

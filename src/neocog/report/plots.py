@@ -15,6 +15,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from neocog.data import ImageSet
 from neocog.evaluate import Evaluation
+from neocog.metrics.calibration import doubt
 from neocog.recipes import Recipe
 from neocog.report.fonts import chinese_font
 from neocog.report.pictures import shown
@@ -51,7 +52,7 @@ def draw(run: Run, evaluation: Evaluation) -> list[Path]:
     }
     wrong = np.nonzero(predicted != test.labels)[0]
     if len(wrong):
-        worst = wrong[np.argsort(-probabilities[wrong, predicted[wrong]], kind="stable")][:20]
+        worst = wrong[np.argsort(doubt(probabilities[wrong]), kind="stable")][:20]
         title = f"{len(wrong):,} mistake(s) in {len(test):,} test pictures, the worst first"
         figures["mistakes.png"] = grid(test, probabilities, worst, title, 5)
     if lines[-1]["epoch"]:
@@ -128,29 +129,39 @@ def confusion(result: dict[str, Any], classes: Sequence[str]) -> Figure:
     counts = np.array(result["confusion"])
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     n = len(classes)
+    names = [_short(name) for name in classes]
     few = n <= FEW_CLASSES
     side = float(np.clip(0.55 * n + 2, 4.5, 14))
     with mpl.rc_context(_style()):
         figure = Figure(figsize=(side, side), layout="constrained")
         axes = figure.add_subplot()
-        axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+        axes.imshow(_shaded(shares))
         axes.set_xlabel("predicted")
         axes.set_ylabel("true")
         axes.set_title(f"accuracy {result['accuracy']:.2%}, n = {result['n']:,}", loc="left")
         axes.tick_params(length=0)
         axes.spines[:].set_visible(False)
         if few:
-            long = n * max(map(len, classes)) > 40
+            long = n * max(map(len, names)) > 40
             axes.set_xticks(
-                range(n), classes, rotation=45 if long else 0, ha="right" if long else "center"
+                range(n), names, rotation=45 if long else 0, ha="right" if long else "center"
             )
-            axes.set_yticks(range(n), classes)
+            axes.set_yticks(range(n), names)
             for i, j in zip(*np.nonzero(counts), strict=True):
-                colour = "white" if shares[i, j] > 0.5 else (INK if i == j else WRONG)
+                colour = "white" if shares[i, j] > 0.5 else INK
                 axes.text(
                     j, i, f"{counts[i, j]}", ha="center", va="center", color=colour, fontsize=8
                 )
     return figure
+
+
+def _shaded(shares: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Colours, K x K x 3, of a confusion matrix's row shares: right blue, wrong red."""
+    full = np.where(
+        np.eye(len(shares), dtype=bool)[:, :, None], (0.12, 0.44, 0.70), (0.70, 0.15, 0.12)
+    )
+    depth = np.where(shares > 0, 0.12 + 0.88 * shares, 0)[:, :, None]
+    return 1 - depth * (1 - full)
 
 
 def grid(

@@ -172,6 +172,11 @@ def check_data_is_named(recipe: Recipe) -> None:
         )
 
 
+def show_nothing_to_train(console: Console) -> None:
+    """The line about a run that is resumed and was finished."""
+    console.print("The run was finished: nothing is trained, it is judged again.")
+
+
 def show_small(console: Console, count: int, side: int) -> None:
     """Why a network is trained from nothing."""
     console.print(
@@ -197,7 +202,8 @@ def show_findings(console: Console, findings: Sequence[dict[str, Any]]) -> None:
             highlight=False,
             soft_wrap=True,
         )
-        hidden = severity == "note" or finding["kind"] in ABOUT_CLASSES
+        hidden = severity == "note" and finding["kind"] != "other_file"
+        hidden |= finding["kind"] in ABOUT_CLASSES
         shown = finding["paths"][: 0 if hidden else FINDING_PATHS]
         more = finding["count"] - len(shown)
         for path, twin in zip_longest(shown, finding["same_as"][: len(shown)], fillvalue=""):
@@ -381,6 +387,8 @@ def show_explained(
 ) -> None:
     """What was explained, and where it is to be seen."""
     show_predictions(console, [p for p in predictions if p.error is None])
+    if all(p.error is not None for p in predictions):
+        return
     if layer is None:
         console.print("The network has no maps: there is no Grad-CAM of it.", highlight=False)
     else:
@@ -390,10 +398,8 @@ def show_explained(
 
 def show_maximized(console: Console, layer: str, page: Path, picture: Path) -> None:
     """Where the pictures that excite a layer are to be seen."""
-    text = (
-        f"The test pictures that each map of {layer} likes most.\nPage: {page}\nPicture: {picture}"
-    )
-    console.print(escape(text), highlight=False)
+    text = f"The test pictures that each map of {layer} answers most strongly."
+    console.print(escape(f"{text}\nPage: {page}\nPicture: {picture}"), highlight=False)
 
 
 def show_failures(console: Console, predictions: Sequence["Prediction"]) -> None:
@@ -607,7 +613,8 @@ def show_written(console: Console, path: Path, predictions: Sequence["Prediction
     """What was written: how many pictures, and how many of each class."""
     counts = Counter(p.label for p in predictions if p.error is None)
     kinds = ", ".join(f"{n:,} {label}" for label, n in counts.most_common(10))
-    text = f"{path}: {len(predictions):,} pictures ({kinds or 'none could be used'})"
+    answered = f"{counts.total():,} of {len(predictions):,} pictures answered"
+    text = f"{path}: {answered} ({kinds or 'none could be used'})"
     console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 

@@ -1,5 +1,5 @@
 """From a recipe to a run: `train` and `resume`."""
 
-from neocog.training.train import Interrupted, resume, train
+from neocog.training.train import Interrupted, is_finished, resume, train
 
-__all__ = ["Interrupted", "resume", "train"]
+__all__ = ["Interrupted", "is_finished", "resume", "train"]

@@ -131,13 +131,23 @@ def _load(recipe: Recipe, on_data: OnData | None) -> Splits:
     return splits
 
 
+def is_finished(run: Run, recipe: Recipe) -> bool:
+    """Whether a run has come to the end of its recipe, so that there is nothing to go on with."""
+    lines = run.read_metrics()
+    if not lines or not run.model_file.exists():
+        return False
+    if recipe.feature_views and not recipe.fine_tune:
+        return True
+    return int(lines[-1]["epoch"]) >= recipe.epochs
+
+
 def _train(
     run: Run, recipe: Recipe, splits: Splits, classifier: Classifier, report: Report | None
 ) -> None:
     """Fit the last layer where the recipe says so; then the loop, unless that was all."""
     keep_freed_memory()
     head = None
-    if recipe.feature_views and not run.checkpoint_file.exists():
+    if recipe.feature_views and not run.checkpoint_file.exists() and not is_finished(run, recipe):
 
         def step(done: int, total: int) -> None:
             if report:

@@ -277,3 +277,13 @@ def test_a_model_file_alone_has_no_report(neocog_command, quick_run, tmp_path):
     assert code == 2 and "is a model file on its own" in err
     code, _, err = neocog_command("report", quick_run.path, "--lang", "fr")
     assert code == 2 and "Known: en, zh" in err
+
+
+def test_a_run_that_says_less_of_its_machine_has_a_page(judged):
+    kept = judged.run.read_environment()
+    try:
+        few = {key: kept[key] for key in ("data", "device", "started", "read_seconds")}
+        judged.run.write_environment(few)
+        assert "cpu" in page.write(judged, "en").read_text("utf-8")
+    finally:
+        judged.run.write_environment(kept)

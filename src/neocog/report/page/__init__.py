@@ -9,6 +9,7 @@ import neocog
 from neocog.data import DATASETS, ImageSet
 from neocog.evaluate import Evaluation
 from neocog.files import write_atomic
+from neocog.metrics.calibration import doubt
 from neocog.recipes import Recipe
 from neocog.report import pages
 from neocog.report.page import course, diagram, inside, judged, trained
@@ -72,10 +73,10 @@ def write(evaluation: Evaluation, lang: str) -> Path:
 def _looks(evaluation: Evaluation) -> dict[str, Any]:
     """The worst mistakes, the least sure, and the layer that says where the network looks."""
     probabilities, labels = evaluation.probabilities, evaluation.test.labels
-    sure = probabilities.max(1)
+    doubts = doubt(probabilities)
     wrong = np.nonzero(probabilities.argmax(1) != labels)[0]
-    worst = wrong[np.argsort(-sure[wrong], kind="stable")][:MOST]
-    least = np.argsort(sure, kind="stable")[:MOST]
+    worst = wrong[np.argsort(doubts[wrong], kind="stable")][:MOST]
+    least = np.argsort(-doubts, kind="stable")[:MOST]
     layer = inside.layer_to_look_at(evaluation.classifier, evaluation.test.images[:1])
     both = inside.looks(evaluation, np.concatenate([worst, least]), layer)
     return {"mistakes": both[: len(worst)], "unsure": both[len(worst) :], "cam_layer": layer}

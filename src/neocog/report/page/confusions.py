@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from neocog.data import ImageSet
 from neocog.metrics.accuracy import worst_confusions
+from neocog.metrics.calibration import doubt
 from neocog.report.page.sprites import MOST, Sprite, sprite
 
 FEW_CLASSES = 30  # up to here a cell has room for its number
@@ -87,7 +88,7 @@ def confusion(test: ImageSet, probabilities: NDArray[np.float32]) -> Confusion:
     largest = [truth * num_classes + guess for truth, guess, _ in pairs]
     wanted = np.unique(codes) if num_classes < MANY_CLASSES else np.array(largest, dtype=np.int64)
     sure = probabilities[np.arange(len(predicted)), predicted]
-    chosen = _chosen(codes, sure, wanted, num_classes, _budget(test.images.shape))
+    chosen = _chosen(codes, doubt(probabilities), wanted, num_classes, _budget(test.images.shape))
     order = np.concatenate([*chosen.values(), np.zeros(0, np.int64)])
     places = {int(n): place for place, n in enumerate(order)}
     totals = counts.sum(1)
@@ -121,7 +122,7 @@ def _budget(shape: Sequence[int]) -> int:
 
 def _chosen(
     codes: NDArray[np.int64],
-    sure: NDArray[np.float32],
+    doubts: NDArray[np.float64],
     wanted: NDArray[np.int64],
     num_classes: int,
     budget: int,
@@ -134,7 +135,7 @@ def _chosen(
     for code in wanted.tolist():
         inside = np.nonzero(codes == code)[0]
         right = code // num_classes == code % num_classes
-        order = np.argsort(sure[inside] if right else -sure[inside], kind="stable")
+        order = np.argsort(-doubts[inside] if right else doubts[inside], kind="stable")
         members.append(inside[order][:MOST_A_CELL])
         turns.append(np.arange(len(members[-1])) * (RIGHT_WAITS if right else 1))
     if not members:

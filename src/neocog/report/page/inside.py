@@ -124,12 +124,12 @@ def looks(evaluation: Evaluation, chosen: NDArray[np.int64], layer: str | None) 
 
 def layer_to_look_at(classifier: Classifier, images: NDArray[np.uint8]) -> str | None:
     """Where Grad-CAM looks into the network; None where it has no maps."""
-    return default_layer(classifier.model, _inputs(classifier, images[:1]))
+    return default_layer(classifier.model, classifier.inputs(images[:1]))
 
 
 def filters(classifier: Classifier, images: NDArray[np.uint8]) -> Filters | None:
     """The first layer's filters; None where that layer has none that can be looked at."""
-    found = first_filters(classifier.model, _inputs(classifier, images[:1]))
+    found = first_filters(classifier.model, classifier.inputs(images[:1]))
     if found is None:
         return None
     layer, weights = found
@@ -148,7 +148,7 @@ def passages(
     """
     test = evaluation.test
     images = np.asarray(test.images[chosen])
-    found = feature_maps(evaluation.classifier.model, _inputs(evaluation.classifier, images))
+    found = feature_maps(evaluation.classifier.model, evaluation.classifier.inputs(images))
     layers = _layers_shown(found, blocks)
     made = []
     for place, n in enumerate(chosen):
@@ -176,18 +176,13 @@ def clear_ones(evaluation: Evaluation, count: int = 3) -> NDArray[np.int64]:
     return np.concatenate([chosen, more]).astype(np.int64)
 
 
-def _inputs(classifier: Classifier, images: NDArray[np.uint8]) -> Tensor:
-    device = next(classifier.model.parameters()).device
-    return classifier.preprocessing.normalize(torch.tensor(images, device=device))
-
-
 def _heats(
     classifier: Classifier, images: NDArray[np.uint8], targets: NDArray[np.int64], layer: str
 ) -> list[Tensor | None]:
     found: list[Tensor | None] = []
     for begin in range(0, len(images), AT_ONCE):
         some = slice(begin, begin + AT_ONCE)
-        inputs = _inputs(classifier, images[some])
+        inputs = classifier.inputs(images[some])
         heats = grad_cam(classifier.model, inputs, torch.tensor(targets[some]), layer)
         found += heats.nan_to_num()  # a network may have diverged
     return found

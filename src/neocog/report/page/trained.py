@@ -25,6 +25,14 @@ SAID = (
 )
 
 
+# How the fields begin that mean nothing where a last layer is fitted, and nothing more.
+OF_THE_LOOP = (
+    "epochs", "learning_rate", "augment_", "momentum", "nesterov", "weight_decay", "schedule",
+    "warmup", "decay_", "norm_bias", "body_rate", "optimizer", "loss", "label_smoothing", "select",
+    "look_every",
+)  # fmt: skip
+
+
 def network(classifier: Classifier) -> list[Layer]:
     """The layers of the classifier's network, in the order in which a picture meets them."""
     facts = classifier.architecture
@@ -84,25 +92,28 @@ def data(run: Run, say: Say, lang: str) -> dict[str, Any]:
 def environment(run: Run, say: Say) -> list[tuple[str, str]]:
     """Where and with what the run was made, a name and a value each."""
     facts = run.read_environment()
-    versions = ", ".join(f"{name} {facts[name]}" for name in ("neocog", "torch", "python"))
-    machine = ", ".join(filter(None, [facts["device"], facts["device_name"], facts["machine"]]))
+    known = [name for name in ("neocog", "torch", "python") if facts.get(name)]
+    machine = (facts.get(key) for key in ("device", "device_name", "machine"))
     rows = [
-        ("env_versions", versions),
-        ("env_machine", machine),
-        ("env_system", facts["system"]),
-        ("env_threads", f"{facts['threads']} / {facts['cpus']} CPU"),
-        ("env_commit", (facts["git_commit"] or "")[:12]),
-        ("env_seed", facts["seed"]),
-        ("env_started", facts["started"].replace("T", " ")),
+        ("env_versions", ", ".join(f"{name} {facts[name]}" for name in known)),
+        ("env_machine", ", ".join(filter(None, machine))),
+        ("env_system", facts.get("system", "")),
+        ("env_threads", f"{facts.get('threads', '?')} / {facts.get('cpus', '?')} CPU"),
+        ("env_commit", (facts.get("git_commit") or "")[:12]),
+        ("env_seed", facts.get("seed", "")),
+        ("env_started", facts.get("started", "").replace("T", " ")),
     ]
     return [(say(key), str(value)) for key, value in rows if value != ""]
 
 
 def _differences(recipe: Recipe) -> list[tuple[str, str]]:
-    """The recipe's values that are not those of every recipe."""
+    """The recipe's values that are not those of every recipe, and that had an effect."""
     rows = []
+    fitted = bool(recipe.feature_views) and not recipe.fine_tune
     for field in dataclasses.fields(recipe):
         value = getattr(recipe, field.name)
+        if fitted and field.name.startswith(OF_THE_LOOP):
+            continue
         if field.name not in SAID and value != field.default:
             rows.append((field.name, _text(value)))
     return rows

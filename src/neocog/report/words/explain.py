@@ -77,9 +77,9 @@ EXPLAIN: Phrases = {
     "strongest_says": (
         "For each map of {layer}, the {count} of {n} test pictures that it answers most strongly, "
         "cropped to what the strongest place sees: {field} × {field} pixels. The strongest is on "
-        "the left.",
+        "the left; maps are counted from 0.",
         "对 {layer} 的每个特征图，列出 {n} 张测试图片中响应最强的 {count} 张，裁剪到最强位置的感受野："
-        "{field} × {field} 像素。最左边的最强。",
+        "{field} × {field} 像素。最左边的最强；特征图从 0 数起。",
     ),
     "map": ("map {number}", "特征图 {number}"),
     "first_maps": (

@@ -71,6 +71,7 @@ _CHINESE = tuple(
             r"([\d,]+) picture\(s\) in HEIC or AVIF, .*",
             r"\1 张图片为 HEIC 或 AVIF 格式，无法读取：请另存为 JPEG",
         ),
+        (r"([\d,]+) picture\(s\) of one colour, .*", r"\1 张图片只有一种颜色，空白或透明：请查看"),
         (r"([\d,]+) file\(s\) named as pictures that are none", r"\1 个文件名为图片，实际不是"),
         (r"([\d,]+) file\(s\) that cannot be read: (.*)", r"\1 个文件无法读取：\2"),
         (

@@ -101,7 +101,7 @@ REPORT: Phrases = {
     "sees": ("sees, pixels", "感受野（像素）"),
     "recipe": ("Recipe", "配方"),
     "recipe_note": (
-        "The recipe's values, by the names that --set takes; those left out are as ever.",
+        "The recipe's values, by the names that --set takes; the others have their defaults.",
         "配方的各项取值，名称与 --set 所用的相同；未列出的都是默认值。",
     ),
     "data": ("Data", "数据"),
@@ -296,8 +296,8 @@ REPORT: Phrases = {
         "蓝色为负。前面的层保留图片的形状，后面的层保留它是什么。",
     ),
     "maps_some": (
-        "{shown} of {n} layers are shown, spread along the depth; of each at most {most} maps.",
-        "沿深度选出 {n} 层中的 {shown} 层；每层最多显示 {most} 个特征图。",
+        "{shown} of {n} layers are shown; of each at most {most} maps.",
+        "显示 {n} 层中的 {shown} 层；每层最多 {most} 个特征图。",
     ),
     "first_maps": ("the first {shown} of {n}", "前 {shown} 个，共 {n} 个"),
     "answer": ("answer", "回答"),
@@ -306,7 +306,7 @@ REPORT: Phrases = {
     "gap": (" ", ""),  # between sentences
     "colon": (": ", "："),
     # findings
-    "findings": ("What is wrong with the data", "数据中的问题"),
+    "findings": ("What the data doctor found", "数据中的问题"),
     "findings_published": (
         "A published data set: the doctor did not look at it.",
         "这是公开发布的数据集，没有做数据检查。",

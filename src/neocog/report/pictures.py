@@ -20,10 +20,11 @@ GAP = 1  # pixels between maps
 
 
 def coloured(values: Floats, colours: Sequence[tuple[int, int, int]]) -> NDArray[np.uint8]:
-    """Numbers from 0 to 1, of any shape, as RGB in one more dimension."""
-    stops = np.linspace(0, 1, len(colours))
-    bands = [np.interp(values, stops, band) for band in zip(*colours, strict=True)]
-    return np.stack(bands, -1).round().astype(np.uint8)
+    """Numbers from 0 to 1, of any shape, as RGB in one more dimension, in 256 steps."""
+    steps, stops = np.linspace(0, 1, 256), np.linspace(0, 1, len(colours))
+    bands = [np.interp(steps, stops, band) for band in zip(*colours, strict=True)]
+    table = np.stack(bands, -1).round().astype(np.uint8)
+    return table[(np.asarray(values) * 255).round().astype(np.uint8)]
 
 
 def shown(image: NDArray[np.uint8]) -> Image.Image:

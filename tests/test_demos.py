@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from neocog.terminal.demos import number
+
 DEMOS = ["convolution", "pooling", "softmax", "padding", "sharing"]
 
 
@@ -87,6 +89,8 @@ def test_convolution_of_a_trained_layer(demo, quick_run, picture):
         (["sharing", "--layer", "c9"], "no convolution 'c9'"),
         (["sharing", "--model", "lenet6"], "no network 'lenet6'"),
         (["normalization", "3", "3"], "do not differ"),
+        (["normalization", "inf", "1"], "finite"),
+        (["normalization", "3"], "two numbers or more"),
     ],
     ids=lambda value: " ".join(map(str, value)) if isinstance(value, list) else "",
 )
@@ -118,6 +122,51 @@ def test_softmax_shows_the_wrong_pairings_on_ones_own_logits(demo):
     assert sum(found["softmax"]) == pytest.approx(1)
 
 
+def test_demo_alone_is_help(demo):
+    code, out, err = demo()
+    assert (code, err) == (0, "")
+    assert all(name in out for name in [*DEMOS, "normalization"])
+
+
+@pytest.mark.parametrize("columns", [40, 60, 80, 100])
+@pytest.mark.parametrize("name", DEMOS)
+def test_in_a_narrow_terminal_nothing_is_cut(demo, monkeypatch, name, columns):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    code, out, _ = demo(name)
+    assert code == 0
+    assert "…" not in out
+    told = out.split("Step through it")[0].splitlines()  # a command is one line, to be copied
+    assert max(map(len, told)) <= columns
+
+
+@pytest.mark.parametrize("columns", [24, 60, 100, 160])
+def test_a_trained_window_is_shown_in_whole_lines_or_not_at_all(
+    demo, monkeypatch, quick_run, picture, columns
+):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    given = ("convolution", "--run", quick_run.path, "--image", picture, "--layer", "c3")
+    _, out, _ = demo(*given)
+    found = json.loads(demo(*given, "--json")[1])["sum"]
+    if columns == 24:
+        assert "need a terminal of" in " ".join(out.split())
+        return
+    for part in found["parts"]:
+        for kind in ("window", "weights", "products"):
+            texts = [[number(value) for value in row] for row in part[kind]]
+            wide = max(len(text) for row in texts for text in row)
+            for row in texts:
+                assert " ".join(text.rjust(wide) for text in row) in out
+
+
+def test_shapes_are_the_layers_own_and_then_what_is_shown(demo, quick_run, picture):
+    _, out, _ = demo("convolution", "--run", quick_run.path, "--image", picture, "--layer", "c3")
+    assert "14 x 14 x 6 under 16 filters of 5 x 5 x 6 give 10 x 10 x 16" in out
+    assert "Shown: 14 x 14 x 6 of the input, 6 filters, 10 x 10 x 6 of the output" in out
+    _, out, _ = demo("convolution")
+    assert "5 x 5 x 3 under 2 filters of 3 x 3 x 3 give 3 x 3 x 2" in out
+    assert "Shown" not in out
+
+
 def test_pooling_shows_both_published_examples(demo):
     _, out, _ = demo("pooling")
     assert "224 x 224 x 64 -> 112 x 112 x 64" in out
@@ -127,7 +176,9 @@ def test_pooling_shows_both_published_examples(demo):
 def test_padding_says_how_often_a_corner_is_seen(demo):
     _, out, _ = demo("padding", "--size", "5", "--kernel", "3")
     assert "4 6 6 6 4" in out
-    assert "5 -> 3 -> 1" in out
+    told = " ".join(out.split())
+    assert "makes a side F - 1 = 2 shorter: 5 -> 3 -> 1" in told
+    assert "'same' adds F - 1 = 2 zeros to a side in all" in told
 
 
 def test_sharing_writes_the_arithmetic_out(demo):

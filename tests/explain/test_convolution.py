@@ -3,6 +3,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from neocog import models
 from neocog.errors import NeocogError, UsageError
 from neocog.explain import convolution as parts
 from neocog.explain.convolution import Convolution, Dimensions
@@ -205,6 +206,39 @@ def test_a_deeper_layer_is_given_what_the_network_gives_it():
     assert torch.equal(c.inputs, model[:3](x)[0].double())
     with pytest.raises(UsageError, match="no convolution '2'"):
         parts.of_layer(model, x, "2")
+
+
+def test_a_network_is_shown_as_it_answers_and_left_in_its_mode():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.BatchNorm2d(1), nn.Dropout(0.9), nn.Conv2d(1, 2, 3))
+    x = torch.randn(1, 1, 9, 9) + 5
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    c = parts.of_layer(model, x)
+    assert model.training
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    torch.testing.assert_close(c.inputs, model.eval()[0](x)[0].detach().double())
+
+
+def test_of_a_deep_network_a_few_names_are_told_in_its_order():
+    model = nn.Sequential(*[nn.Conv2d(1, 1, 1) for _ in range(30)])
+    with pytest.raises(UsageError, match="no convolution 'x'") as refused:
+        parts.of_layer(model, torch.randn(1, 1, 4, 4), "x")
+    assert refused.value.hint == ("There are 30: 0, 1, 2, 3, 4, ..., 29. For example: --layer 0")
+    with pytest.raises(UsageError, match="no convolution '1_'") as refused:
+        parts.of_layer(model, torch.randn(1, 1, 4, 4), "1_")
+    assert refused.value.hint.endswith("--layer 1")
+    model = nn.Sequential(nn.Conv2d(1, 1, 1), models.build("lenet5-1998", 10, 1, (32, 32)))
+    with pytest.raises(NeocogError, match="a convolution with a table of connections") as refused:
+        parts.of_layer(model, torch.randn(1, 1, 32, 32), "1.c3")
+    assert refused.value.hint.endswith("--layer 0")
+
+
+@pytest.mark.parametrize("kind", LAYERS)
+def test_shapes_are_those_of_the_whole_layer(kind):
+    layer = LAYERS[kind]
+    e = parts.of_layer(layer, torch.randn(1, layer.in_channels, 40, 40)).excerpt
+    assert e.kernel == tuple(layer.weight.shape[1:])
+    assert e.uneven == ([(0, 1), (0, 1)] if kind == "one side" else [])
 
 
 def test_what_is_no_plain_convolution_is_refused():

@@ -30,5 +30,6 @@ def test_without_padding_nothing_is_left_in_the_end():
 
 @pytest.mark.parametrize(("size", "kernel"), [(3, 5), (0, 1), (33, 3), (5, 0)])
 def test_what_cannot_be_is_refused(size, kernel):
-    with pytest.raises(UsageError):
+    with pytest.raises(UsageError) as refused:
         padding.compare(size, kernel)
+    assert "--" in refused.value.hint

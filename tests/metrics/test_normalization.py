@@ -13,7 +13,12 @@ def test_the_tutorials_example():
     assert np.std(found, ddof=1) == pytest.approx(1)
 
 
-@pytest.mark.parametrize("numbers", [[], [3], [2, 2, 2]])
-def test_what_does_not_differ_is_refused(numbers):
+def test_what_does_not_differ_is_refused():
     with pytest.raises(UsageError, match="do not differ"):
+        standardise([2, 2, 2])
+
+
+@pytest.mark.parametrize("numbers", [[], [3], [np.inf, 1], [1, np.nan, 2], [np.nan]])
+def test_too_few_numbers_or_such_without_end_are_refused(numbers):
+    with pytest.raises(UsageError, match="two numbers or more, all of them finite"):
         standardise(numbers)

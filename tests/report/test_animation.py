@@ -208,6 +208,37 @@ def test_a_trained_layer_is_shown_as_it_answers(shown, quick_run, seven, layer):
     assert best == expected.max()
 
 
+def test_a_depthwise_layer_has_its_own_shapes_and_notes(shown):
+    torch.manual_seed(0)
+    layer = torch.nn.Conv2d(12, 12, 3, padding=1, groups=12)
+    c = parts.of_layer(layer, torch.randn(1, 12, 40, 40))
+    demo = animation.Demo(c, run="r", image="i.png")
+    notes = " ".join(demo.notes)
+    assert "Of its 12 channels the 6 are shown that these filters see" in notes
+    assert "as one number" not in notes
+    assert "uneven" not in notes
+    assert animation.picture(demo)[:4] == b"\x89PNG"
+    headings = shown(demo).locator("#stage h2").all_text_contents()
+    assert headings[0].startswith("Input 40 × 40 × 12shown: ")
+    assert headings[1] == "Filters 12 × (3 × 3 × 1)shown: 6"
+    assert headings[2].startswith("Output 40 × 40 × 12shown: ")
+
+
+class OneSided(torch.nn.Conv2d):
+    def forward(self, x):
+        return super().forward(F.pad(x, (0, 1, 0, 1)))
+
+
+def test_what_is_left_out_of_a_sum_is_said_and_so_is_an_uneven_border():
+    torch.manual_seed(0)
+    for groups, said in ((1, "what the others add"), (2, "the others of a filter's group add")):
+        layer = OneSided(24, 4, 3, stride=2, groups=groups)
+        demo = animation.Demo(parts.of_layer(layer, torch.randn(1, 24, 8, 8)), lang="en")
+        notes = " ".join(demo.notes)
+        assert said in notes
+        assert "uneven, 0 before and 1 after" in notes
+
+
 def test_a_run_is_shown_what_its_network_gets(quick_run, seven):
     from neocog import classifier
 

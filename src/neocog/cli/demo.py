@@ -10,12 +10,16 @@ import typer
 
 from neocog.errors import UsageError
 
-demos = typer.Typer(
-    help="See an idea at work on your own numbers or pictures.", no_args_is_help=True
-)
+demos = typer.Typer(help="See an idea at work on your own numbers or pictures.")
 
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
 SeedOption = Annotated[int, typer.Option(help="Another seed, other numbers.")]
+
+
+@demos.callback(invoke_without_command=True)
+def _start(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        print(context.get_help())
 
 
 @demos.command()

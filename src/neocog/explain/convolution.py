@@ -1,7 +1,9 @@
 """A convolution taken apart: the products and sums behind every number of its output."""
 
 import math
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
+from difflib import get_close_matches
 from typing import Any
 
 import torch
@@ -9,9 +11,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from neocog.errors import NeocogError, UsageError, unknown
+from neocog.explain.activations import evaluating, is_convolution, watched
 
 SIDE = 32  # cells a side that can be looked at
 MOST_CHANNELS, MOST_FILTERS = 8, 6  # of a trained layer; what is left out is added up
+MOST_NAMES = 10  # of layers, in a message
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,17 @@ class Excerpt:
     patch: tuple[int, int, int, int] | None
     strongest: tuple[int, int, int]
     sides: tuple[tuple[int, int, int, float, int], ...]
+
+    @property
+    def kernel(self) -> tuple[int, int, int]:
+        """The shape of a filter: channels that it sees, rows, columns."""
+        return self.input[0] // self.groups, self.sides[0][1], self.sides[1][1]
+
+    @property
+    def uneven(self) -> list[tuple[int, int]]:
+        """Zeros before and after a side, where these differ."""
+        whole = [round(2 * padding) for _, _, _, padding, _ in self.sides]
+        return [(zeros // 2, zeros - zeros // 2) for zeros in whole if zeros % 2]
 
 
 @dataclass(frozen=True)
@@ -341,33 +356,48 @@ def _met(
     model: nn.Module, inputs: Tensor, layer: str | None
 ) -> tuple[str, nn.Conv2d, Tensor, Tensor]:
     """The convolution that is meant, what it is given for a picture, and what it makes of that."""
-    known = {name: m for name, m in model.named_modules() if isinstance(m, nn.Conv2d)}
+    modules = dict(model.named_modules())
+    known = [name for name, module in modules.items() if isinstance(module, nn.Conv2d)]
     if not known:
         raise NeocogError(
             "The network has no convolution to show.",
             "Name a run of one that has: neocog train --model lenet5",
         )
     if layer is not None and layer not in known:
-        raise unknown("convolution", layer, known)
+        raise no_convolution(layer, known, modules)
     met: list[tuple[str, nn.Conv2d, Tensor, Tensor]] = []
-    hooks = [
-        module.register_forward_hook(
-            lambda m, given, made, name=name: met.append(
-                (name, m, given[0].detach().cpu(), made.detach().cpu())
-            )
-        )
-        for name, module in known.items()
-        if layer in (None, name)
-    ]
-    try:
-        with torch.no_grad():
-            model(inputs)
-    finally:
-        for hook in hooks:
-            hook.remove()
+
+    def note(name: str, module: nn.Module, given: Tensor, made: Tensor) -> None:
+        if not met and isinstance(module, nn.Conv2d) and layer in (None, name):
+            met.append((name, module, given.detach().cpu(), made.detach().cpu()))
+
+    with torch.no_grad(), evaluating(model), watched(model, note):
+        model(inputs)
     if not met:
         raise NeocogError(f"The picture does not meet {layer or 'a convolution'}.")
     return met[0]
+
+
+def no_convolution(
+    layer: str, known: Iterable[str], modules: Mapping[str, nn.Module]
+) -> NeocogError:
+    """The error for a `layer` that is not one of the `known`, a few of which it names."""
+    names = list(known)
+    module = modules.get(layer)
+    if module is not None and is_convolution(module) and not isinstance(module, nn.Conv2d):
+        return NeocogError(
+            f"{layer} is a convolution with a table of connections, which cannot be shown here.",
+            f"Choose another, for example: --layer {names[0]}",
+        )
+    if len(names) <= MOST_NAMES:
+        return unknown("convolution", layer, names)
+    near = [name for name in names if name.startswith(layer.lower())]
+    near = near or get_close_matches(layer.lower(), names, n=1, cutoff=0.5)
+    some = ", ".join([*names[: MOST_NAMES // 2], "...", names[-1]])
+    return UsageError(
+        f"There is no convolution {layer!r}.",
+        f"There are {len(names)}: {some}. For example: --layer {(near or names)[0]}",
+    )
 
 
 def _zeros(module: nn.Conv2d, given: Tensor, made: Tensor) -> list[tuple[int, int]]:

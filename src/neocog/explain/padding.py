@@ -18,7 +18,12 @@ def compare(size: int = 5, kernel: int = 3) -> dict[str, Any]:
     """
     if not 1 <= size <= SIDE:
         raise UsageError(f"The size can be 1 to {SIDE}, not {size}.", "For example: --size 5")
-    output_size(size, kernel)
+    if not 1 <= kernel <= size:
+        raise UsageError(
+            f"A kernel of {kernel} x {kernel} does not fit into {size} x {size} cells.",
+            f"What fits: --kernel 1 to {size}"
+            + (f", or --size {kernel}." if size < kernel <= SIDE else "."),
+        )
     before = (kernel - 1) // 2
     borders = {
         "valid": (0, 0),

@@ -40,8 +40,15 @@ def example(
     """
     if not 1 <= size <= SIDE:
         raise UsageError(f"The size can be 1 to {SIDE}, not {size}.", "For example: --size 8")
+    if not 1 <= window <= size:
+        raise UsageError(
+            f"A window of {window} x {window} does not fit into {size} x {size} numbers.",
+            f"What fits: --window 1 to {size}"
+            + (f", or --size {window}." if size < window <= SIDE else "."),
+        )
     stride = window if stride is None else stride
-    output_size(size, window, stride)
+    if stride < 1:
+        raise UsageError(f"The stride is {stride}.", "For example: --stride 2")
     generator = torch.Generator().manual_seed(seed)
     numbers = torch.randint(0, 100, (size, size), generator=generator).double()
     found: dict[str, Any] = {

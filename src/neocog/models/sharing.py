@@ -5,7 +5,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from neocog.errors import NeocogError, unknown
+from neocog.errors import NeocogError
+from neocog.explain.activations import evaluating, watched
+from neocog.explain.convolution import no_convolution
 from neocog.models import build, describe
 from neocog.models.summary import details
 
@@ -54,46 +56,39 @@ def of_network(
     """The convolutions that a picture, channels x height x width, meets in a network; or one.
 
     The network may be on the meta device: nothing is computed. Raises UsageError for a layer that
-    is no convolution, NeocogError where there is none at all.
+    is no convolution, NeocogError where there is none at all, and for one with a table.
     """
     found: dict[str, Sharing] = {}
+    modules = dict(model.named_modules())
 
-    def note(name: str, module: nn.Conv2d, given: Tensor, made: Tensor) -> None:
+    def note(name: str, module: nn.Module, given: Tensor, made: Tensor) -> None:
+        if not isinstance(module, nn.Conv2d) or name not in modules:  # run a second time
+            return
         channels, height, width = given.shape[1:]
         maps, rows, columns = made.shape[1:]
         outputs, inputs = maps * rows * columns, channels * height * width
         biases = 0 if module.bias is None else 1
         window = module.weight[0].numel()
-        found.setdefault(
+        found[name] = Sharing(
             name,
-            Sharing(
-                name,
-                (channels, height, width),
-                (maps, rows, columns),
-                (module.kernel_size[0], module.kernel_size[1]),
-                module.groups,
-                bool(biases),
-                full=(inputs + biases) * outputs,
-                local=(window + biases) * outputs,
-                shared=(window + biases) * maps,
-            ),
+            (channels, height, width),
+            (maps, rows, columns),
+            (module.kernel_size[0], module.kernel_size[1]),
+            module.groups,
+            bool(biases),
+            full=(inputs + biases) * outputs,
+            local=(window + biases) * outputs,
+            shared=(window + biases) * maps,
         )
 
-    known = {name: m for name, m in model.named_modules() if isinstance(m, nn.Conv2d)}
-    hooks = [
-        module.register_forward_hook(lambda m, i, o, name=name: note(name, m, i[0], o))
-        for name, module in known.items()
-    ]
-    model.eval()
-    with torch.no_grad():
-        model(torch.empty(1, *size, device=next(model.parameters()).device))
-    for hook in hooks:
-        hook.remove()
+    inputs = torch.empty(1, *size, device=next(model.parameters()).device)
+    with torch.no_grad(), evaluating(model), watched(model, note):
+        model(inputs)
     if not found:
         raise NeocogError(
             "The network has no convolution, and shares no weights.",
             "For example: neocog demo sharing --model lenet5",
         )
     if layer is not None and layer not in found:
-        raise unknown("convolution", layer, found)
+        raise no_convolution(layer, found, modules)
     return list(found.values()) if layer is None else [found[layer]]

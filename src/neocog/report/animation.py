@@ -75,7 +75,7 @@ class Demo:
 
     @property
     def notes(self) -> list[str]:
-        """What is left out of a trained layer."""
+        """What is left out of a trained layer, and what its formula does not say."""
         say, excerpt = speaker(CONVOLUTION, self.lang), self.convolution.excerpt
         if excerpt is None:
             return []
@@ -88,10 +88,12 @@ class Demo:
         if len(excerpt.filters) < excerpt.output[0]:
             found.append(say("filters_shown", count=excerpt.output[0], shown=len(excerpt.filters)))
         if len(excerpt.channels) < channels:
-            found.append(say("channels_shown", count=channels, shown=len(excerpt.channels)))
+            kind = "channels_grouped" if excerpt.groups > 1 else "channels_shown"
+            kind = kind if any(excerpt.hidden) else "channels_seen"
+            found.append(say(kind, count=channels, shown=len(excerpt.channels)))
         if excerpt.groups > 1:
             found.append(say("grouped", groups=excerpt.groups))
-        return found
+        return found + _uneven(self)
 
     def to_json(self) -> dict[str, Any]:
         """What `--json` prints: every number, and the first sum in full."""
@@ -180,7 +182,7 @@ def page(demo: Demo) -> str:
     filter_, row, column = demo.start
     excerpt = None
     if c.excerpt:
-        keys = ("filters", "channels", "hidden", "corner", "sides")
+        keys = ("input", "output", "kernel", "filters", "channels", "hidden", "corner", "sides")
         excerpt = {key: getattr(c.excerpt, key) for key in keys}
     data = {
         "words": {key: both[place] for key, both in CONVOLUTION.items()},
@@ -224,8 +226,8 @@ def _heads(demo: Demo) -> list[str]:
     say, d, excerpt = speaker(CONVOLUTION, demo.lang), demo.dimensions, demo.convolution.excerpt
     if d is None:
         assert excerpt
-        height, width = excerpt.sides[0][1], excerpt.sides[1][1]
-        kernel = f"{height} × {width} × {excerpt.input[0] // excerpt.groups}"
+        depth, height, width = excerpt.kernel
+        kernel = f"{height} × {width} × {depth}"
         what = {"layer": excerpt.layer, "run": demo.run, "image": demo.image}
         first = say("heading_layer", **what, filters=excerpt.output[0], kernel=kernel)
     else:
@@ -235,7 +237,15 @@ def _heads(demo: Demo) -> list[str]:
             kernel=f"{d.kernel} × {d.kernel} × {d.channels}",
             **{key: getattr(d, key) for key in ("filters", "stride", "padding", "dilation")},
         )
-    return [first, *(line.replace(" - ", " − ").replace(" x ", "·") for line in demo.formulas)]
+    formulas = [line.replace(" - ", " − ").replace(" x ", "·") for line in demo.formulas]
+    return [first, *formulas, *_uneven(demo)]
+
+
+def _uneven(demo: Demo) -> list[str]:
+    """A note where there are more zeros on one side than on the other."""
+    say, excerpt = speaker(CONVOLUTION, demo.lang), demo.convolution.excerpt
+    borders = dict.fromkeys(excerpt.uneven) if excerpt else ()
+    return [say("uneven", before=before, after=after) for before, after in borders]
 
 
 def _numbers(values: Tensor) -> Any:

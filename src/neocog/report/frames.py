@@ -187,6 +187,12 @@ def _never(_i: int, _j: int) -> bool:
     return False
 
 
+def _sides(shape: tuple[int, int, int]) -> str:
+    """C x H x W as people say it: the channels last."""
+    channels, height, width = shape
+    return f"{height} × {width} × {channels}"
+
+
 class _Scene:
     """A step of a convolution and where everything stands in its picture."""
 
@@ -228,10 +234,18 @@ class _Scene:
         self._sums(right + GAP, bottom + 18)
         return board
 
-    def _head(self, x: float, y: float, what: str, sides: Sequence[int]) -> float:
+    def _head(
+        self, x: float, y: float, what: str, whole: str, part: str = ""
+    ) -> tuple[float, float]:
+        """A name with its true shape, and what of it is shown; gives right edge and lower one."""
         end = self.board.text(x, y, what, 14)
-        self.board.text(end + 8, y + 1, " × ".join(map(str, sides)), 12.5, QUIET)
-        return y + 25
+        right = self.board.text(end + 8, y + 1, whole, 12.5, QUIET)
+        if self.c.excerpt is None:
+            return right, y + 25
+        if part and part != whole:
+            text = self.say("excerpt", what=part)
+            right = max(right, self.board.text(x, y + 20, text, 11.5, QUIET))
+        return right, y + 43  # as far down in every head
 
     def _grid(
         self,
@@ -278,7 +292,9 @@ class _Scene:
         """The padded input with the window on it; gives its right edge."""
         c, (filter_, row, column) = self.c, self.at
         count, height, width = c.inputs.shape
-        y = self._head(x, y, self.say("input"), (height, width, count))
+        part = _sides((count, height, width))
+        whole = _sides(c.excerpt.input) if c.excerpt else part
+        right, y = self._head(x, y, self.say("input"), whole, part)
         top, _, left, _ = c.padding
         padded = c.padded
         room, shades = (380, 220) if count <= 3 else (290, 130)
@@ -290,7 +306,6 @@ class _Scene:
             return not (top <= i < top + height and left <= j < left + width)
 
         span = [d * (k - 1) + 1 for d, k in zip(c.dilation, c.weights.shape[2:], strict=True)]
-        right = x
         step = padded.shape[2] * side + 16, padded.shape[1] * side + CAPTION + 12
         for n in range(count):
             corner = x + n % across * step[0], y + n // across * step[1]
@@ -314,13 +329,14 @@ class _Scene:
         """All filters where there is room, else the one at work; gives the right edge."""
         c = self.c
         count, channels, height, width = c.weights.shape
-        self.board.text(x, y, self.say("filters"), 14)
-        heading = x + _font(self.lang, 140).getlength(self.say("filters")) / 10
-        sides = f"{count} × ({height} × {width} × {channels})"
-        right = self.board.text(heading + 8, y + 1, sides, 12.5, QUIET)
+        one, many = (channels, height, width), count
+        if c.excerpt:
+            one, many = c.excerpt.kernel, c.excerpt.output[0]
+        part = str(count) if many > count else ""
+        right, top = self._head(x, y, self.say("filters"), f"{many} × ({_sides(one)})", part)
         few = count * channels <= 9 and channels <= 3
         cells = _Cells.of(c.weights, 130 if height <= 3 else 0.0, 70)
-        left, top, lower = x, y + 25, y
+        left, lower = x, y
         for n, f in enumerate(range(count) if few else (self.at[0],)):
             if n and n % 3 == 0:
                 x, top = left, lower + 14
@@ -356,7 +372,9 @@ class _Scene:
     def _outputs(self, x: float, y: float) -> float:
         """The output so far; gives its lower edge."""
         filters, rows, columns = self.c.output_shape
-        y = self._head(x, y, self.say("output"), (rows, columns, filters))
+        part = _sides((filters, rows, columns))
+        whole = _sides(self.c.excerpt.output) if self.c.excerpt else part
+        _, y = self._head(x, y, self.say("output"), whole, part)
         cells = _Cells.of(self.output, 300 if filters <= 2 else 190, 200 if filters <= 2 else 130)
         left, lower, limit = x, y, x + 560
         for f in range(filters):

@@ -1,5 +1,6 @@
 """The demos as people read them in the terminal."""
 
+import io
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,24 +17,18 @@ if TYPE_CHECKING:  # they import torch
 
 MOST_CELLS = 16  # a side, of a grid that a terminal shows
 WINDOW, BORDER = "bold reverse", "dim"
+SHAPES = ("input", "output", "kernel")
+KINDS = ("window", "weights", "products")
+ROOMY = 100  # columns for a table with sentences in it
 
 Style = Callable[[int, int], str]
 
 
 def show_convolution(console: Console, found: dict[str, Any], page: str) -> None:
     """Inputs, filters and output, one sum in full, and the command, `page`, that gives the page."""
-    channels, height, width = found["input_shape"]
-    filters, rows, columns = found["output_shape"]
-    kernel = " x ".join(map(str, found["kernel"]))
-    if "layer" in found:
-        title = f"{found['layer']} of {found['run']} on {found['image']}"
-    else:
-        title = "Convolution"
-    console.print(
-        f"[bold]{escape(title)}[/bold]: {height} x {width} x {channels} under {filters} filters of "
-        f"{kernel} give {rows} x {columns} x {filters}",
-        highlight=False,
-    )
+    _, height, width = found["input_shape"]
+    _, rows, columns = found["output_shape"]
+    _show_shapes(console, found)
     for line in found["formula"]:
         console.print(line, highlight=False, markup=False)
     for note in [*found["notes"], *_unseen(found)]:
@@ -44,6 +39,29 @@ def show_convolution(console: Console, found: dict[str, Any], page: str) -> None
     _show_sum(console, found)
     if page:
         console.print(f"\nStep through it: {page}", highlight=False, markup=False, soft_wrap=True)
+
+
+def _show_shapes(console: Console, found: dict[str, Any]) -> None:
+    """The true shapes, and where only some of a layer is shown, which."""
+    part = found["input_shape"], found["output_shape"]
+    title, whole, depth = "Convolution", part, part[0][0]
+    if "layer" in found:
+        title = f"{found['layer']} of {found['run']} on {found['image']}"
+        whole = found["layer_input"], found["layer_output"]
+        depth = whole[0][0] // found["groups"]
+    given, made = map(_deep_last, whole)
+    kernel = _deep_last([depth, *found["kernel"]])
+    console.print(
+        f"[bold]{escape(title)}[/bold]: {given} under {whole[1][0]} filters of {kernel} give "
+        f"{made}",
+        highlight=False,
+    )
+    if list(map(list, whole)) != list(map(list, part)):
+        given, made = map(_deep_last, part)
+        console.print(
+            f"Shown: {given} of the input, {part[1][0]} filters, {made} of the output",
+            highlight=False,
+        )
 
 
 def show_files(console: Console, written: Sequence[Path]) -> None:
@@ -83,28 +101,47 @@ def _show_planes(console: Console, found: dict[str, Any], place: tuple[int, int,
         return "" if inside else BORDER
 
     inputs = [
-        _titled(f"input, channel {c}", _grid(_padded(plane, found["padding"]), of_input))
+        (f"input, channel {c}", _grid(_padded(plane, found["padding"]), of_input))
         for c, plane in enumerate(found["input"])
     ]
-    console.print()
-    console.print(Columns(inputs, padding=(0, 4)))
+    _show_beside(console, inputs)
     for f, planes in enumerate(found["weights"]):
         title = f"filter {f}, bias {number(found['bias'][f])}: channel "
         parts = [
-            _titled(title + str(c) if c == 0 else f"channel {c}", _grid(plane))
+            (title + str(c) if c == 0 else f"channel {c}", _grid(plane))
             for c, plane in enumerate(planes)
         ]
-        console.print()
-        console.print(Columns(parts, padding=(0, 4)))
+        _show_beside(console, parts)
     outputs = [
-        _titled(
+        (
             f"output, filter {f}",
             _grid(plane, lambda i, j, f=f: WINDOW if (f, i, j) == place else ""),  # type: ignore[misc]
         )
         for f, plane in enumerate(found["output"])
     ]
+    _show_beside(console, outputs)
+
+
+def _show_beside(console: Console, planes: Sequence[tuple[str, Text]]) -> None:
+    """Titled grids beside and below each other; none where one would be cut."""
     console.print()
-    console.print(Columns(outputs, padding=(0, 4)))
+    widest = max(_width(grid) for _, grid in planes)
+    if widest > console.width:
+        _show_too_narrow(console, planes[0][0], widest)
+    else:
+        tables = [_titled(title, grid) for title, grid in planes]
+        console.print(Columns(tables, padding=(0, 4)))
+
+
+def _show_too_narrow(console: Console, what: str, needed: int) -> None:
+    text = f"{what}: its numbers need a terminal of {needed} columns."
+    console.print(text, highlight=False, markup=False)
+
+
+def _width(content: Text | Table) -> int:
+    """The columns that it needs for nothing to be broken or cut."""
+    wide = Console(width=10_000, file=io.StringIO())
+    return wide.measure(content).maximum
 
 
 def _show_sum(console: Console, found: dict[str, Any]) -> None:
@@ -119,21 +156,7 @@ def _show_sum(console: Console, found: dict[str, Any]) -> None:
         "about[/bold] (counted from 0): window x weights = products",
         highlight=False,
     )
-    table = Table.grid(padding=(0, 2))
-    for part in made["parts"]:
-        grids = [_grid(part[kind]) for kind in ("window", "weights", "products")]
-        middle = "\n" * ((len(part["window"]) - 1) // 2)
-        table.add_row(
-            f"channel {names[part['channel']]}",
-            grids[0],
-            f"{middle}x",
-            grids[1],
-            f"{middle}=",
-            grids[2],
-            f"{middle}sum {number(part['sum'])}",
-        )
-        table.add_row()
-    console.print(table)
+    _show_parts(console, made["parts"], [f"channel {names[p['channel']]}" for p in made["parts"]])
     terms = [number(part["sum"]) for part in made["parts"]]
     hidden = found["hidden"][made["filter"]] if "hidden" in found else 0
     if hidden:
@@ -145,9 +168,54 @@ def _show_sum(console: Console, found: dict[str, Any]) -> None:
     )
 
 
-def number(value: float) -> str:
+def _show_parts(console: Console, parts: Sequence[dict[str, Any]], names: Sequence[str]) -> None:
+    """Each channel's grids: beside each other where there is room, else below each other."""
+    layouts = [
+        _beside(parts, names),
+        _beside(parts, names, close=True),
+        _below(parts, names),
+        _below(parts, names, decimals=1),
+    ]
+    fitting = [table for table in layouts if _width(table) <= console.width]
+    if fitting:
+        console.print(fitting[0])
+    else:
+        _show_too_narrow(console, "window x weights = products", _width(layouts[-1]))
+
+
+def _beside(parts: Sequence[dict[str, Any]], names: Sequence[str], *, close: bool = False) -> Table:
+    """window x weights = products in a line; `close` has name above and sum below."""
+    table = Table.grid(padding=(0, 1 if close else 2))
+    for part, name in zip(parts, names, strict=True):
+        middle = "\n" * ((len(part["window"]) - 1) // 2)
+        window, weights, products = (_grid(part[kind]) for kind in KINDS)
+        cells: list[RenderableType] = [window, f"{middle}x", weights, f"{middle}=", products]
+        total = f"sum {number(part['sum'])}"
+        if close:
+            table.add_row(Text(name))
+            table.add_row(*cells)
+            table.add_row("", "", "", "", Text(total, justify="right"))
+        else:
+            table.add_row(name, *cells, middle + total)
+        table.add_row()
+    return table
+
+
+def _below(parts: Sequence[dict[str, Any]], names: Sequence[str], decimals: int = 2) -> Table:
+    """Window, weights and products below each other, with the sum below these."""
+    table = Table.grid(padding=(0, 1))
+    for part, name in zip(parts, names, strict=True):
+        table.add_row("", Text(name))
+        for sign, kind in zip(" x=", KINDS, strict=True):
+            table.add_row(sign, _grid(part[kind], decimals=decimals))
+        table.add_row("", f"sum {number(part['sum'])}")
+        table.add_row()
+    return table
+
+
+def number(value: float, decimals: int = 2) -> str:
     """Whole numbers as they are, others with two decimals."""
-    text = str(int(value)) if value == int(value) else f"{value:.2f}"
+    text = str(int(value)) if value == int(value) else f"{value:.{decimals}f}"
     return text.lstrip("-") if float(text) == 0 else text
 
 
@@ -158,11 +226,11 @@ def _padded(plane: Sequence[Sequence[float]], padding: Sequence[int]) -> list[li
     return [[0.0] * wide] * top + lines + [[0.0] * wide] * bottom
 
 
-def _grid(values: Sequence[Sequence[float]], style: Style | None = None) -> Text:
-    """Numbers in columns; `style` gives a cell's by its row and column."""
-    texts = [[number(value) for value in line] for line in values]
+def _grid(values: Sequence[Sequence[float]], style: Style | None = None, decimals: int = 2) -> Text:
+    """Numbers in columns, in lines that do not break; `style` gives a cell's by its place."""
+    texts = [[number(value, decimals) for value in line] for line in values]
     width = max(len(text) for line in texts for text in line)
-    made = Text()
+    made = Text(no_wrap=True, overflow="ignore")
     for i, line in enumerate(texts):
         made.append("\n" if i else "")
         for j, text in enumerate(line):
@@ -207,17 +275,12 @@ def show_pooling(console: Console, published: dict[str, Any], found: dict[str, A
         first = "reverse" if i < window and j < window else ""
         return f"{first} {'bold' if gradient[i][j] else 'dim' if not first else ''}".strip()
 
-    console.print()
-    console.print(
-        Columns(
-            [
-                _titled("input", _grid(found["input"], style)),
-                _titled("maximum", _grid(found["max"]["output"])),
-                _titled("mean", _grid(found["mean"]["output"])),
-            ],
-            padding=(0, 5),
-        )
-    )
+    grids = [
+        ("input", _grid(found["input"], style)),
+        ("maximum", _grid(found["max"]["output"])),
+        ("mean", _grid(found["mean"]["output"])),
+    ]
+    _show_beside(console, grids)
     console.print(
         "\nGradients: a maximum hands its whole gradient to the one number that was largest, and 0 "
         f"to the others; a mean hands 1/{window * window} of it to each.",
@@ -230,7 +293,7 @@ def show_softmax(console: Console, found: dict[str, Any]) -> None:
     table = Table()
     table.add_column("class", justify="right")
     for name in ("logit", "softmax", "log-softmax"):
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", overflow="fold")
     rows = zip(found["logits"], found["softmax"], found["log_softmax"], strict=True)
     for k, (logit, share, log) in enumerate(rows):
         label = f"{k} (label)" if k == found["label"] else str(k)
@@ -242,22 +305,29 @@ def show_softmax(console: Console, found: dict[str, Any]) -> None:
         f"= {found['cross_entropy']:.4f}",
         highlight=False,
     )
-    pairings = Table(title="What a loss is given, and what comes of it", show_lines=True)
-    pairings.add_column("pairing")
-    pairings.add_column("loss", justify="right")
-    pairings.add_column("consequence")
-    for pairing in found["pairings"]:
-        pairings.add_row(
-            Text(pairing["name"], "bold" if pairing["right"] else ""),
-            f"{pairing['loss']:.4f}",
-            pairing["consequence"],
-        )
-    console.print(pairings)
+    console.print(_pairings(found["pairings"], together=console.width < ROOMY))
     console.print(
         "The network gives logits, and cross_entropy does the rest; softmax is for people, after "
         "training.",
         highlight=False,
     )
+
+
+def _pairings(pairings: Sequence[dict[str, Any]], *, together: bool) -> Table:
+    """Each pairing, its loss and its consequence, which stands below the name if `together`."""
+    table = Table(title="What a loss is given, and what comes of it", show_lines=True)
+    table.add_column("pairing", overflow="fold")
+    table.add_column("loss", justify="right", no_wrap=True)
+    if not together:
+        table.add_column("consequence")
+    for pairing in pairings:
+        name = Text(pairing["name"], "bold" if pairing["right"] else "")
+        loss, consequence = f"{pairing['loss']:.4f}", pairing["consequence"]
+        if together:
+            table.add_row(name.append(f"\n{consequence}", "not bold"), loss)
+        else:
+            table.add_row(name, loss, consequence)
+    return table
 
 
 def show_padding(console: Console, found: dict[str, Any]) -> None:
@@ -268,7 +338,7 @@ def show_padding(console: Console, found: dict[str, Any]) -> None:
     )
     heads = ("padding", "zeros before, after", "output", "corner seen", "middle seen")
     for name in heads:
-        table.add_column(name, justify="left" if name == "padding" else "right")
+        table.add_column(name, justify="left" if name == "padding" else "right", overflow="fold")
     for kind in found["kinds"]:
         output = kind["output"]
         before, after = kind["padding"]
@@ -281,15 +351,15 @@ def show_padding(console: Console, found: dict[str, Any]) -> None:
         )
     console.print(table)
     if size <= MOST_CELLS:
-        console.print("In how many windows each cell of the input lies:\n", highlight=False)
-        grids = [_titled(kind["name"], _grid(kind["seen"])) for kind in found["kinds"]]
-        console.print(Columns(grids, padding=(0, 5)))
+        console.print("In how many windows each cell of the input lies:", highlight=False)
+        _show_beside(console, [(kind["name"], _grid(kind["seen"])) for kind in found["kinds"]])
     sides = found["shrinking"]
     if kernel > 1:
+        layers = "1 layer" if len(sides) == 2 else f"{len(sides) - 1} layers"
         console.print(
-            f"\nWithout padding every layer takes {kernel - 1} off each side: "
-            f"{' -> '.join(map(str, sides))}, and after {len(sides) - 1} no window fits any more. "
-            "'same' pads by (F - 1)/2 and keeps the size.",
+            f"\nWithout padding every layer makes a side F - 1 = {kernel - 1} shorter: "
+            f"{' -> '.join(map(str, sides))}, and after {layers} no window fits any more. "
+            f"'same' adds F - 1 = {kernel - 1} zeros to a side in all and keeps the size.",
             highlight=False,
         )
 
@@ -300,29 +370,10 @@ def _times(count: int) -> str:
 
 def show_sharing(console: Console, name: str, rows: Sequence["Sharing"]) -> None:
     """The parameters of each convolution by how its outputs might be connected."""
-    table = Table(title=f"Parameters of the convolutions of {escape(name)}, biases included")
-    heads = (
-        "layer",
-        "input",
-        "output",
-        "kernel",
-        "every input",
-        "its own window",
-        "shared window",
-    )
-    for head in heads:
-        table.add_column(head, justify="left" if head in heads[:4] else "right", no_wrap=True)
-    for row in rows:
-        table.add_row(
-            row.layer,
-            _sides(row.input),
-            _sides(row.output),
-            _sides(row.kernel),
-            f"{row.full:,}",
-            f"{row.local:,}",
-            f"{row.shared:,}",
-        )
-    console.print(table)
+    title = f"Parameters of the convolutions of {escape(name)}, biases included"
+    layouts = [_counts(title, rows, shapes) for shapes in (SHAPES, SHAPES[:2], ())]
+    fitting = [table for table in layouts if _width(table) <= console.width]
+    console.print((fitting or layouts[-1:])[0])
     first = rows[0]
     outputs, inputs = math.prod(first.output), math.prod(first.input)
     window = first.input[0] // first.groups * math.prod(first.kernel)
@@ -330,9 +381,9 @@ def show_sharing(console: Console, name: str, rows: Sequence["Sharing"]) -> None
     bias = " + 1 bias" if first.bias else ""
     console.print(f"{first.layer}, written out:", highlight=False, markup=False)
     for kind, weights, count, total in (
-        ("every output sees every input", inputs, outputs, first.full),
-        ("every output sees its window, with its own weights", window, outputs, first.local),
-        ("all places of a map share one window", window, first.output[0], first.shared),
+        ("full, every output sees every input", inputs, outputs, first.full),
+        ("local, every output sees its window, with its own weights", window, outputs, first.local),
+        ("shared, all places of a map have one window", window, first.output[0], first.shared),
     ):
         assert (weights + one) * count == total
         console.print(f"  {kind}: ({weights:,}{bias}) x {count:,} = {total:,}", highlight=False)
@@ -341,6 +392,25 @@ def show_sharing(console: Console, name: str, rows: Sequence["Sharing"]) -> None
         f"own, and {first.full / first.shared:,.0f} times fewer than full connection.",
         highlight=False,
     )
+
+
+def _counts(title: str, rows: Sequence["Sharing"], shapes: Sequence[str]) -> Table:
+    """A line for each layer: some of its shapes, and its three numbers."""
+    table = Table(title=title)
+    numbers = ("full", "local", "shared")
+    for head in ("layer", *shapes):
+        table.add_column(head, overflow="fold")
+    for head in numbers:
+        table.add_column(head, justify="right", overflow="fold")
+    for row in rows:
+        sides = [_sides(getattr(row, shape)) for shape in shapes]
+        table.add_row(row.layer, *sides, *(f"{getattr(row, head):,}" for head in numbers))
+    return table
+
+
+def _deep_last(shape: Sequence[int]) -> str:
+    """C x H x W as people say it: the channels last."""
+    return _sides([*shape[1:], shape[0]])
 
 
 def _sides(sides: Sequence[int]) -> str:

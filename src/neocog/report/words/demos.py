@@ -108,6 +108,22 @@ CONVOLUTION: Phrases = {
         "Of its {count} channels {shown} are shown; what the others add is given as one number.",
         "共 {count} 个输入通道，显示 {shown} 个；其余通道的贡献合为一个数。",
     ),
+    "channels_grouped": (
+        "Of its {count} channels {shown} are shown; what the others of a filter's group add is "
+        "given as one number.",
+        "共 {count} 个输入通道，显示 {shown} 个；同组其余通道的贡献合为一个数。",
+    ),
+    "channels_seen": (
+        "Of its {count} channels the {shown} are shown that these filters see; the others add "
+        "nothing to them.",
+        "共 {count} 个输入通道，只显示这些滤波器看到的 {shown} 个；其余通道对它们没有贡献。",
+    ),
+    "uneven": (
+        "The border of zeros is uneven, {before} before and {after} after; the padding P in the "
+        "formula is half of their sum.",
+        "补零不对称：前面 {before}，后面 {after}；公式中的填充 P 为两者之和的一半。",
+    ),
+    "excerpt": ("shown: {what}", "显示 {what}"),
     "grouped": (
         "The layer has {groups} groups: a filter sees only the channels of its own.",
         "该层分为 {groups} 组：每个滤波器只看到本组的通道。",

@@ -160,8 +160,9 @@ def test_a_trained_window_is_shown_in_whole_lines_or_not_at_all(
 
 def test_shapes_are_the_layers_own_and_then_what_is_shown(demo, quick_run, picture):
     _, out, _ = demo("convolution", "--run", quick_run.path, "--image", picture, "--layer", "c3")
-    assert "14 x 14 x 6 under 16 filters of 5 x 5 x 6 give 10 x 10 x 16" in out
-    assert "Shown: 14 x 14 x 6 of the input, 6 filters, 10 x 10 x 6 of the output" in out
+    told = " ".join(out.split())
+    assert "14 x 14 x 6 under 16 filters of 5 x 5 x 6 give 10 x 10 x 16" in told
+    assert "Shown: 14 x 14 x 6 of the input, 6 filters, 10 x 10 x 6 of the output" in told
     _, out, _ = demo("convolution")
     assert "5 x 5 x 3 under 2 filters of 3 x 3 x 3 give 3 x 3 x 2" in out
     assert "Shown" not in out

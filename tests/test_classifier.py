@@ -59,7 +59,7 @@ def test_temperature_softens_and_threshold_rejects(loaded):
     assert (soft.argmax(1) == sharp.argmax(1)).all()
     assert soft.max(1).mean() < sharp.max(1).mean()
     loaded.threshold = 1.1
-    assert loaded._describe("x", soft[0], 1).rejected
+    assert loaded.describe("x", soft[0], 1).rejected
 
 
 class Malice:

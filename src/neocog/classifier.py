@@ -102,12 +102,13 @@ class Classifier:
             found += [
                 Prediction(name, error=picture)
                 if isinstance(picture, str)
-                else self._describe(name, next(shares), top)
+                else self.describe(name, next(shares), top)
                 for (name, _), picture in zip(some, read, strict=True)
             ]
         return found
 
-    def _describe(self, name: str, row: NDArray[np.float32], top: int) -> Prediction:
+    def describe(self, name: str, row: NDArray[np.float32], top: int) -> Prediction:
+        """What a picture called `name` shows, by its probabilities, K; `top` are reported."""
         best = np.argsort(-row, kind="stable")[: max(1, top)]
         pairs = [(self.classes[k], float(row[k])) for k in best]
         label, probability = pairs[0]

@@ -17,7 +17,7 @@ from neocog.metrics.accuracy import class_scores, confusion_matrix, wilson_inter
 from neocog.metrics.calibration import doubt
 from neocog.metrics.rejection import rejection_for_error
 from neocog.recipes import Recipe
-from neocog.runs import Run, of_model_file, runs_folder
+from neocog.runs import Run, of_model_file, runs_folder, shown_as
 
 FEW, THIN = 100, 5  # pictures in all, and of a class, below which an accuracy says little
 MISTAKES = 20  # wrong answers that are listed
@@ -78,7 +78,7 @@ def evaluate(
     seconds = {"data": middle - begin, "evaluation": time.perf_counter() - middle}
     owner = of_model_file(path)
     result = {
-        "run": str(owner.path if owner else path),
+        "run": shown_as(path),
         "recipe": classifier.facts.get("recipe", {}).get("name"),
         "model": classifier.architecture["name"],
         "data": trained_on if own else data_name,

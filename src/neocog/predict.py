@@ -14,7 +14,7 @@ from neocog.data.decode import MAX_BYTES
 from neocog.data.folder import list_pictures
 from neocog.data.listing import SUFFIXES
 from neocog.errors import UsageError
-from neocog.runs import find, is_run, of_model_file, runs_folder
+from neocog.runs import find, is_run, runs_folder, shown_as
 
 Source = tuple[str, Path | bytes]  # the name to report; a file, or a file's bytes
 
@@ -47,8 +47,7 @@ def predict(
     """
     model, sources, empty = named(arguments, runs_folder(runs_dir), "predict")
     classifier = load(model, device=device)
-    owner = of_model_file(model)
-    return Outcome(str(owner.path if owner else model), [*classifier.predict(sources, top), *empty])
+    return Outcome(shown_as(model), [*classifier.predict(sources, top), *empty])
 
 
 def named(

@@ -219,6 +219,12 @@ def of_model_file(path: Path) -> Run | None:
     return run if run.model_file == path and run.recipe_file.is_file() else None
 
 
+def shown_as(model_file: Path) -> str:
+    """What a model file is called to people: its run's folder, or where it has none itself."""
+    run = of_model_file(model_file)
+    return str(run.path if run else model_file)
+
+
 def is_run(text: str, folder: Path) -> bool:
     """Whether `text` names a run or a model file, rather than a picture."""
     if text == "latest" or text.endswith(MODEL_SUFFIX):

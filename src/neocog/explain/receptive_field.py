@@ -1,17 +1,18 @@
 """What part of the picture a unit of a layer sees."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Self
 
 import torch
 from torch import Tensor, nn
 
 from neocog.explain.activations import evaluating, watched
+from neocog.explain.traced import Traced
 
 
-class Seen(torch.Tensor):
+class Seen(Traced):
     """A tensor that knows how far its units see in the picture.
 
     A unit sees `field` pixels a side, the next one sees them `jump` pixels on, and those of the
@@ -23,26 +24,14 @@ class Seen(torch.Tensor):
     begin: tuple[int, int] = (0, 0)
 
     @classmethod
-    def __torch_function__(
-        cls,
-        func: Any,
-        types: Sequence[type],
-        args: tuple[Any, ...] = (),
-        kwargs: Mapping[str, Any] | None = None,
-    ) -> Any:
+    def note(cls, out: Self, given: Sequence[Self]) -> None:
         """Whatever a function makes of tensors sees what the widest of them sees."""
-        parent: Any = super()
-        out = parent.__torch_function__(func, types, args, dict(kwargs or {}))
-        given = [t for a in args for t in (a if isinstance(a, list | tuple) else [a])]
-        seen = [t for t in given if isinstance(t, Seen)]
-        if isinstance(out, Seen) and seen:
-            out.field = max(t.field for t in seen)
-            out.jump = max(t.jump for t in seen)
-            out.begin = (min(t.begin[0] for t in seen), min(t.begin[1] for t in seen))
-            widest = max(seen, key=lambda t: t.dim())
-            if out.dim() == 2 and widest.dim() == 4:  # flattened: a unit is part of the whole map
-                out.field += (widest.shape[2] - 1) * out.jump
-        return out
+        out.field = max(t.field for t in given)
+        out.jump = max(t.jump for t in given)
+        out.begin = (min(t.begin[0] for t in given), min(t.begin[1] for t in given))
+        widest = max(given, key=lambda t: t.dim())
+        if out.dim() == 2 and widest.dim() == 4:  # flattened: a unit is part of the whole map
+            out.field += (widest.shape[2] - 1) * out.jump
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,15 @@
 
 import copy
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Self
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from neocog.explain.activations import watched
+from neocog.explain.traced import Traced
 
 
 @torch.inference_mode()
@@ -29,26 +32,17 @@ def folded(model: nn.Module, inputs: Tensor) -> nn.Module:
     return made
 
 
-class _Counted(torch.Tensor):
+class _Counted(Traced):
     """A tensor that knows how many tensors were made of it."""
 
     uses: int = 0
 
     @classmethod
-    def __torch_function__(
-        cls,
-        func: Any,
-        types: Sequence[type],
-        args: tuple[Any, ...] = (),
-        kwargs: Mapping[str, Any] | None = None,
-    ) -> Any:
-        parent: Any = super()
-        out = parent.__torch_function__(func, types, args, dict(kwargs or {}))
-        if isinstance(out, torch.Tensor):  # not its shape, say
-            for given in (g for a in args for g in (a if isinstance(a, list | tuple) else [a])):
-                if isinstance(given, _Counted):
-                    given.uses += 1
-        return out
+    def note(cls, out: Self, given: Sequence[Self]) -> None:
+        """Count one use of each."""
+        del out
+        for tensor in given:
+            tensor.uses += 1
 
 
 def _pairs(model: nn.Module, inputs: Tensor) -> dict[str, str]:
@@ -56,29 +50,23 @@ def _pairs(model: nn.Module, inputs: Tensor) -> dict[str, str]:
 
     Tensors without numbers (`meta`) would show it, too, but take two seconds to import.
     """
-    given: dict[int, tuple[str, _Counted]] = {}  # tensors are kept, so that their ids stay theirs
-    pairs: dict[str, tuple[str, _Counted]] = {}
+    given: dict[int, tuple[str, Tensor]] = {}  # tensors are kept, so that their ids stay theirs
+    pairs: dict[str, tuple[str, Tensor]] = {}
     runs: Counter[str] = Counter()
 
-    def note(name: str, module: nn.Module, taken: tuple[Any, ...], output: _Counted) -> None:
-        runs[name] += 1
+    def note(name: str, module: nn.Module, taken: Tensor, output: Tensor) -> None:
+        runs[name.partition(" ")[0]] += 1
         if isinstance(module, nn.Conv2d):
             given[id(output)] = (name, output)
-        elif id(taken[0]) in given and not module.training:
-            pairs[name] = given[id(taken[0])]
+        elif isinstance(module, nn.BatchNorm2d) and id(taken) in given and not module.training:
+            pairs[name] = given[id(taken)]
 
-    hooks = [
-        module.register_forward_hook(lambda m, i, o, name=name: note(name, m, i, o))
-        for name, module in model.named_modules()
-        if isinstance(module, nn.Conv2d | nn.BatchNorm2d)
-    ]
-    model(inputs.as_subclass(_Counted))
-    for hook in hooks:
-        hook.remove()
+    with watched(model, note):
+        model(inputs.as_subclass(_Counted))
     return {
         norm: conv
         for norm, (conv, output) in pairs.items()
-        if output.uses == 1 and runs[norm] == runs[conv] == 1
+        if getattr(output, "uses", 0) == 1 and runs[norm] == runs[conv] == 1
     }
 
 

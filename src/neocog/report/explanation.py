@@ -17,7 +17,7 @@ from neocog.classifier import Classifier, Prediction, load
 from neocog.data.decode import quietly, read_picture
 from neocog.data.preprocess import Taken
 from neocog.errors import NeocogError, UsageError, unknown
-from neocog.explain.activations import as_maps, feature_maps, layer_called
+from neocog.explain.activations import as_maps, feature_maps
 from neocog.explain.attributions import integrated_gradients, occlusion
 from neocog.explain.filters import first_filters
 from neocog.explain.gradcam import default_layer, grad_cam
@@ -28,12 +28,13 @@ from neocog.report.page.charts import sure
 from neocog.report.pages import render
 from neocog.report.words import language
 from neocog.report.words.explain import EXPLAIN
-from neocog.runs import of_model_file, runs_folder
+from neocog.runs import of_model_file, runs_folder, shown_as
 
 MOST_MAPS, PAGE_MAPS = 64, 24  # of a layer: in its file, on the page
 MOST_NUMBERS = 1024
 MAP_SIDE, COLUMNS = 48, 12  # pixels that a map is brought to on the page; maps in a row
 LARGE = 64  # pixels a side, from which on less is looked at: passes take long there
+TOP = 5  # classes that are reported
 ORIGINAL_SIDE = 480  # the longest side of the original on the page, in pixels
 FRAME = (214, 90, 30)
 
@@ -131,11 +132,8 @@ def explain(
     blank = classifier.inputs(_nothing(classifier)[None])
     layer = wanted.layer or default_layer(classifier.model, blank)
     if wanted.layer:  # before any work: a layer that cannot be looked at
-        layer_called(classifier.model, wanted.layer)
         grad_cam(classifier.model, blank, torch.zeros(1, dtype=torch.long), wanted.layer)
-    owner = of_model_file(model)
-    folder = out or (owner.explanations_folder if owner else Path("explain"))
-    make_folder(folder)
+    folder = make_folder(out, model)
     found, files = [], []
     first = first_filters(classifier.model, blank)
     if first:
@@ -159,10 +157,10 @@ def explain(
         filters=(first[0], list(first[1].shape), _page_filters(first[1])) if first else None,
         uri=pictures.uri,
         sure=sure,
-        run=str(owner.path if owner else model),
+        run=shown_as(model),
     )
     write_atomic(page, text)
-    return Explanation(str(owner.path if owner else model), layer, found, page, files)
+    return Explanation(shown_as(model), layer, found, page, files)
 
 
 def _explained(
@@ -177,9 +175,7 @@ def _explained(
             taken = rule.taken(picture)
     except NeocogError as error:
         return Explained(Prediction(name, error=error.message))
-    prediction = replace(
-        classifier.predict([(name, source)], top=min(5, len(classifier.classes)))[0], path=name
-    )
+    prediction = classifier.describe(name, classifier.probabilities(fitted[None])[0], TOP)
     label = wanted.label or prediction.label
     assert label is not None
     inputs, nothing = (classifier.inputs(p[None]) for p in (fitted, _nothing(classifier)))
@@ -280,14 +276,20 @@ def _write(one: Explained, folder: Path) -> list[Path]:
     return [folder / name for name in images]
 
 
-def make_folder(folder: Path) -> None:
-    """Make a folder for what is drawn. Raises UsageError where that cannot be."""
+def make_folder(out: Path | None, model: Path) -> Path:
+    """Make the folder for what is drawn: `out`, by default in the run of the file `model`.
+
+    Raises UsageError where that cannot be.
+    """
+    run = of_model_file(model)
+    folder = out or (run.explanations_folder if run else Path("explain"))
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(
             f"The folder {folder} cannot be made ({error.strerror}).", "Name another: --out DIR"
         ) from None
+    return folder
 
 
 def _save(image: Image.Image, path: Path) -> None:

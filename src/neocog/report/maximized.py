@@ -24,7 +24,7 @@ from neocog.report.explanation import make_folder
 from neocog.report.pages import render
 from neocog.report.words import language
 from neocog.report.words.explain import EXPLAIN
-from neocog.runs import of_model_file, runs_folder
+from neocog.runs import runs_folder, shown_as
 
 COUNT, MOST_MAPS = 9, 64
 SIDE = 64  # pixels that a crop is brought to
@@ -82,9 +82,7 @@ def maximize(
         raise UsageError(f"The layer {layer} is not run on its own.", "Name another: --layer")
     found = strongest(classifier.model, _batches(classifier, test), layer, COUNT)
     rows = _rows(test, found, seen[layer])
-    owner = of_model_file(model)
-    folder = out or (owner.explanations_folder if owner else Path("explain"))
-    make_folder(folder)
+    folder = make_folder(out, model)
     picture, page = folder / f"strongest-{layer}.png", folder / f"strongest-{layer}.html"
     _sheet(rows).save(picture)
     text = render(
@@ -94,14 +92,14 @@ def maximize(
         rows=[pictures.uri(row, photo=test.images.shape[3] == 3) for row in rows],
         values=found.values[:, 0].tolist(),
         layer=layer,
-        run=str(owner.path if owner else model),
+        run=shown_as(model),
         count=found.values.shape[1],
         maps=len(found.values),
         n=len(test),
         field=min(seen[layer].field, *test.images.shape[1:3]),
     )
     write_atomic(page, text)
-    return Maximized(str(owner.path if owner else model), layer, found, page, picture)
+    return Maximized(shown_as(model), layer, found, page, picture)
 
 
 def _batches(classifier: Classifier, test: ImageSet) -> Iterator[Tensor]:

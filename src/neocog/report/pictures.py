@@ -133,8 +133,12 @@ def uri(image: Image.Image, photo: bool = False) -> str:
         if image.mode == "RGBA":
             few = image.quantize(64, method=Image.Quantize.FASTOCTREE)
         few.save(packed, "PNG", optimize=True)
-    kind = "jpeg" if photo else "png"
-    return f"data:image/{kind};base64,{base64.b64encode(packed.getvalue()).decode()}"
+    return address(packed.getvalue(), "jpeg" if photo else "png")
+
+
+def address(packed: bytes, kind: str) -> str:
+    """A packed image, png or jpeg, as a data: address."""
+    return f"data:image/{kind};base64,{base64.b64encode(packed).decode()}"
 
 
 def _scale(values: Floats) -> float:

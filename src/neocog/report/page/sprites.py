@@ -1,6 +1,5 @@
 """Many small pictures in one image, so that a page that shows hundreds stays small."""
 
-import base64
 import io
 import math
 from dataclasses import dataclass
@@ -9,6 +8,8 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 from PIL import Image
+
+from neocog.report.pictures import address, shown
 
 MOST = 112  # pixels a side that are kept of a picture
 LEAST = 56  # pixels a side that it is shown at, or about
@@ -58,9 +59,8 @@ def sprite(pictures: NDArray[np.uint8]) -> Sprite:
     for number, picture in enumerate(pictures):
         top, left = number // columns * step_y, number % columns * step_x
         sheet[top : top + tall, left : left + wide] = _small(picture, tall, wide)
-    image = Image.fromarray(sheet[:, :, 0] if grey else sheet)
     return Sprite(
-        uri=_packed(image, lossless=grey),
+        uri=_packed(shown(sheet), lossless=grey),
         columns=columns,
         step=(step_x * grown, step_y * grown),
         shown=(wide * grown, tall * grown),
@@ -72,8 +72,7 @@ def sprite(pictures: NDArray[np.uint8]) -> Sprite:
 def _small(picture: NDArray[np.uint8], tall: int, wide: int) -> NDArray[np.uint8]:
     if picture.shape[:2] == (tall, wide):
         return picture
-    image = Image.fromarray(picture[:, :, 0] if picture.shape[2] == 1 else picture)
-    small = np.asarray(image.resize((wide, tall), Image.Resampling.BOX))
+    small = np.asarray(shown(picture).resize((wide, tall), Image.Resampling.BOX))
     return small.reshape(tall, wide, -1)
 
 
@@ -84,5 +83,4 @@ def _packed(image: Image.Image, lossless: bool) -> str:
         image.save(file, "PNG", compress_level=6)
     else:
         image.save(file, "JPEG", quality=82)
-    kind = "png" if lossless else "jpeg"
-    return f"data:image/{kind};base64,{base64.b64encode(file.getvalue()).decode()}"
+    return address(file.getvalue(), "png" if lossless else "jpeg")

@@ -98,7 +98,7 @@ def test_no_room_is_a_cupboard():
 
 def run_python(code: str) -> str:
     answer = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=300
     )
     return answer.stdout
 

@@ -110,8 +110,6 @@ def test_the_window_is_marked_where_the_output_comes_from(shown):
 
 
 def test_buttons_and_keys_lead_everywhere(shown):
-    from playwright.sync_api import expect
-
     page = shown(animation.from_dimensions(Dimensions()))
 
     def step():
@@ -129,14 +127,31 @@ def test_buttons_and_keys_lead_everywhere(shown):
     assert step() == 17
     page.locator("#scrub").fill("4")
     assert step() == 5
+
+
+def test_it_plays_at_the_chosen_speed_until_paused_or_at_its_end(shown):
+    page = shown(animation.from_dimensions(Dimensions()))
+    page.clock.install(time=0)  # time passes as told below, on a busy machine as on an idle one
+    page.clock.pause_at(1000)
+
+    def place():
+        return page.locator("#place").text_content()
+
     page.select_option("#speed", "250")
     page.click("#play")
-    expect(page.locator("#place")).to_contain_text("Step 8 of")
+    assert page.locator("#play").text_content() == "Pause"
+    page.clock.run_for(740)
+    assert "Step 3 of" in place()
+    page.clock.run_for(20)
+    assert "Step 4 of" in place()
     page.locator("body").press("Space")
     assert page.locator("#play").text_content() == "Play"
-    paused = step()
-    page.wait_for_timeout(600)
-    assert step() == paused
+    page.clock.run_for(10_000)
+    assert "Step 4 of" in place()
+    page.locator("body").press("Space")
+    page.clock.run_for(60_000)
+    assert "Step 18 of" in place()
+    assert page.locator("#play").text_content() == "Play"
 
 
 @pytest.mark.parametrize(

@@ -138,7 +138,7 @@ def killed(folder, what, step, checkpoint_seconds, recipe):
         input=json.dumps(recipe.to_json()),
         text=True,
         capture_output=True,
-        timeout=120,
+        timeout=300,
         check=False,
     )
     assert child.returncode == -signal.SIGKILL, child.stderr

@@ -42,7 +42,7 @@ def test_the_cache_can_be_cleared(neocog_command, photos):
     examine(str(photos))
     assert any(decoded.packs_folder().iterdir())
     code, out, _ = neocog_command("data", "--clear-cache")
-    assert code == 0 and "MB of decoded pictures deleted" in out
+    assert code == 0 and "MB of decoded pictures and features deleted" in out
     assert not any(decoded.packs_folder().rglob("*.pixels"))
 
 

@@ -25,6 +25,11 @@ def cache_folder() -> Path:
     return cache("data")
 
 
+def features_folder() -> Path:
+    """Where features that a network gave for pictures are kept."""
+    return cache_folder() / "features"
+
+
 def fetch_set(
     name: str, addresses: Sequence[str], destination: Path, md5: str, by_hand: str
 ) -> Path:

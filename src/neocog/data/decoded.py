@@ -21,7 +21,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neocog.data.cache import cache_folder
+from neocog.data.cache import cache_folder, features_folder
 from neocog.data.decode import EMPTY, THUMB, TOO_LARGE, Facts, examine, quietly, read_bytes
 from neocog.data.images import Rows
 from neocog.data.listing import Listing, Picture
@@ -75,10 +75,10 @@ def packs_folder() -> Path:
 
 
 def clear() -> int:
-    """Delete every decoded picture that is kept, and say how many bytes that were."""
+    """Delete decoded pictures and features that are kept, and say how many bytes that were."""
     freed = 0
-    for kind in ("photos", "decoded"):
-        for file in sorted((cache_folder() / kind).glob("**/*"), reverse=True):
+    for folder in (packs_folder(), cache_folder() / "decoded", features_folder()):
+        for file in sorted(folder.glob("**/*"), reverse=True):
             with suppress(OSError):
                 freed += file.stat().st_size if file.is_file() else 0
                 file.unlink() if file.is_file() else file.rmdir()

@@ -154,9 +154,10 @@ def _epoch_line(line: dict[str, Any], epochs: int) -> str:
 
 
 def _head_line(line: dict[str, Any]) -> str:
+    kept = f", {line['head/kept']:,} kept from before" if line.get("head/kept") else ""
     text = (
         f"Last layer fitted to the network's features in {line['head_seconds']:.1f} s (features "
-        f"{line['features_seconds']:.1f} s): train {line['train/accuracy']:.2%}"
+        f"{line['features_seconds']:.1f} s{kept}): train {line['train/accuracy']:.2%}"
     )
     if "validation/accuracy" in line:
         text += f", validation {line['validation/accuracy']:.2%}"
@@ -188,8 +189,10 @@ def show_small(console: Console, count: int, side: int) -> None:
 
 
 def show_freed(console: Console, count: int) -> None:
-    """How much room the decoded pictures took."""
-    console.print(f"{count / 1e6:,.1f} MB of decoded pictures deleted.", highlight=False)
+    """How much room the decoded pictures and the features took."""
+    console.print(
+        f"{count / 1e6:,.1f} MB of decoded pictures and features deleted.", highlight=False
+    )
 
 
 def show_findings(console: Console, findings: Sequence[dict[str, Any]]) -> None:

@@ -5,9 +5,8 @@ penalty is chosen by the log-loss on validation, or by cross-validation where th
 to train on.
 """
 
-import copy
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -18,14 +17,13 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from neocog.classifier import Classifier, batch_of, batch_size_for
-from neocog.data import ImageSet, Splits, augment, loader
+from neocog.classifier import Classifier
+from neocog.data import ImageSet, Splits
 from neocog.data.split import folds
 from neocog.errors import UsageError
-from neocog.models.folded import folded
 from neocog.models.pretrained import last_layer
 from neocog.recipes import Recipe
-from neocog.training.precision import has_bfloat16
+from neocog.training.features import compute_features
 
 PENALTIES = tuple(10.0 ** (power / 2) for power in range(0, -10, -1))  # 1 to 3e-5: largest first
 FEW = 500  # pictures to train on, below which the penalty is chosen by cross-validation
@@ -125,7 +123,7 @@ def fit_last_layer(
             step(told, total)
 
     parts = ((splits.train, views), (splits.validation, 1))
-    seen, held = _views(recipe, classifier, parts, tell)
+    (seen, held), kept = compute_features(recipe, classifier, parts, tell)
     between = time.perf_counter()
     train, validation = splits.train, splits.validation
     held_rows = held[0] if len(validation) else torch.zeros(0)
@@ -136,17 +134,18 @@ def fit_last_layer(
         assert last.bias is not None
         last.bias.copy_(found.bias)
     line: dict[str, Any] = {"epoch": 0, "step": 0, "time_seconds": 0.0, "lr": 0.0}
-    for name, features, labels in (
+    for name, rows, labels in (
         ("train", seen[0], train.labels),
         ("validation", held_rows, validation.labels),
     ):
         if len(labels):
-            line |= _measured(name, features, labels, found)
+            line |= _measured(name, rows, labels, found)
     line |= {"head/penalty": found.penalty, "head/chosen_by": found.chosen_by}
     line |= {
         "head/penalties": list(PENALTIES[: len(found.losses)]),
         "head/losses": found.losses,
         "head/views": views,
+        "head/kept": kept,
     }
     if recipe.folds:
         both = torch.cat([seen, held.expand(views, -1, -1)], 1) if len(validation) else seen
@@ -177,51 +176,6 @@ def _measured(name: str, features: Tensor, labels: NDArray[np.int64], found: Fit
     targets = torch.tensor(labels)
     correct = (scores.argmax(1) == targets).sum().item() / len(labels)
     return {f"{name}/loss": F.cross_entropy(scores, targets).item(), f"{name}/accuracy": correct}
-
-
-@torch.inference_mode()
-def _views(
-    recipe: Recipe,
-    classifier: Classifier,
-    parts: Sequence[tuple[ImageSet, int]],
-    tell: Callable[[int], None],
-) -> list[Tensor]:
-    """What comes into the last layer for each (part, number of views): views x N x D, on the CPU.
-
-    The views are the picture as it is, mirrored, and crops.
-    """
-    model, rule = classifier.model, classifier.preprocessing
-    name = last_layer(model)
-    parent, _, leaf = name.rpartition(".")
-    last = model.get_submodule(name)
-    device = next(model.parameters()).device
-    low_precision = torch.autocast(
-        device.type, torch.bfloat16, enabled=has_bfloat16(recipe.precision, device)
-    )
-    model.eval()
-    setattr(model.get_submodule(parent), leaf, nn.Identity())
-    try:
-        fast = folded(model, rule.normalize(batch_of(parts[0][0].images, 0, 1, device)))
-    finally:
-        setattr(model.get_submodule(parent), leaf, last)
-    if fast is model:
-        fast = copy.deepcopy(model)
-        setattr(fast.get_submodule(parent), leaf, nn.Identity())
-
-    def seen(part: ImageSet, views: int) -> Tensor:
-        found: list[list[Tensor]] = [[] for _ in range(views)]
-        size = batch_size_for(part.images.shape)
-        for begin in range(0, len(part), size):
-            pictures = batch_of(part.images, begin, size, device)
-            for view in range(views):
-                generator = loader.seeded(recipe.seed, begin, view)
-                shown = rule.normalize(augment.view(pictures, view, generator))
-                with low_precision:
-                    found[view].append(fast(shown).flatten(1).float().cpu())
-                tell(len(pictures))
-        return torch.stack([torch.cat(rows) for rows in found]) if len(part) else torch.zeros(0)
-
-    return [seen(part, views) for part, views in parts]
 
 
 def fit(seen: Tensor, known: Known, held: Tensor, truth: NDArray[np.int64]) -> Fit:

@@ -56,6 +56,9 @@ def test_the_seconds_are_all_told(tuned):
     assert sum(part["share"] for part in found["parts"]) == pytest.approx(1)
     assert found["total"] == f"{11 + 10 * tuned:.1f} s"
     assert found["parts"][-1]["note"] == "50 pictures a second"
+    kept = course.timings(result, [{**HEAD, "head/kept": 1200}, *lines[1:]], 50, SAY)
+    assert kept["parts"][1]["note"] == "of 1,200 pictures kept from before"
+    assert not found["parts"][1]["note"]
     if tuned:
         assert found["parts"][3]["note"] == "10.0 s an epoch, 5 pictures a second"
 

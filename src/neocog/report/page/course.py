@@ -72,6 +72,8 @@ def timings(result: dict[str, Any], lines: Sequence[Line], trained_on: int, say:
     parts.append(("evaluation", spent["evaluation"]))
     total = sum(seconds for _, seconds in parts) or 1.0
     notes = {"evaluation": _speed(result["n"], spent["evaluation"], say)}
+    if first.get("head/kept"):
+        notes["features"] = say("features_kept", n=f"{first['head/kept']:,}")
     if epochs:
         each = say("per_epoch", time=duration(epochs_seconds / epochs, say))
         speed = _speed(trained_on * epochs, epochs_seconds, say)

@@ -331,6 +331,7 @@ REPORT: Phrases = {
     "time_head_column": ("time", "时间"),
     "share": ("share", "占比"),
     "per_epoch": ("{time} an epoch", "每轮 {time}"),
+    "features_kept": ("of {n} pictures kept from before", "其中 {n} 张图片的特征沿用以前的计算"),
     "per_second": ("{n} pictures a second", "每秒 {n} 张图片"),
     "made_by": (
         "Made by neocog {version} with neocog report.",

@@ -1,0 +1,151 @@
+"""What comes into a network's last layer, for each picture: computed once, and kept on disk."""
+
+import copy
+import hashlib
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import Tensor, nn
+
+from neocog.classifier import Classifier, batch_of, batch_size_for
+from neocog.data import ImageSet, augment, loader
+from neocog.data.cache import features_folder
+from neocog.files import write_atomic
+from neocog.models.folded import folded
+from neocog.models.pretrained import last_layer
+from neocog.recipes import Recipe
+from neocog.training.precision import has_bfloat16
+
+MOST_BYTES = 2**29  # of one data set's features: what takes more is computed anew each time
+DIGEST = 16  # bytes, of a picture's pixels as the network gets them
+
+Part = tuple[ImageSet, int]  # pictures, and how many views of each
+
+
+@torch.inference_mode()
+def compute_features(
+    recipe: Recipe, classifier: Classifier, parts: Sequence[Part], tell: Callable[[int], None]
+) -> tuple[list[Tensor], int]:
+    """What comes into the last layer for each part: views x N x D, float32, on the CPU.
+
+    The views are the picture as it is, mirrored, and crops. Where all parts have one view, what was
+    computed before, for the same pixels and the same network, is taken from the disk; the second
+    value says for how many pictures. `tell` gets numbers of pictures that are done, again and
+    again.
+    """
+    network = _Headless(recipe, classifier)
+    if any(views > 1 for _, views in parts):
+        return [network.views(part, views, tell) for part, views in parts], 0
+    known, found, kept = _Known.read(network.identity(recipe.data)), [], 0
+    for part, _ in parts:
+        digests = [_digest(part.images[n]) for n in range(len(part))]
+        missing = [n for n, digest in enumerate(digests) if digest not in known.row_of]
+        kept += len(part) - len(missing)
+        tell(len(part) - len(missing))
+        if missing:
+            rows = network.views(part.subset(np.array(missing)), 1, tell)[0]
+            known = known.with_more([digests[n] for n in missing], rows)
+        found.append(digests)
+    known.keep([digest for digests in found for digest in digests])
+    return [known.rows_of(digests)[None] for digests in found], kept
+
+
+def _digest(picture: NDArray[np.uint8]) -> bytes:
+    return hashlib.sha256(np.ascontiguousarray(picture).data).digest()[:DIGEST]
+
+
+class _Headless:
+    """A classifier's network up to what comes into its last layer."""
+
+    def __init__(self, recipe: Recipe, classifier: Classifier) -> None:
+        self.seed, self.classifier = recipe.seed, classifier
+        self.name = last_layer(classifier.model)
+        self.device = next(classifier.model.parameters()).device
+        self.low_precision = has_bfloat16(recipe.precision, self.device)
+
+    @cached_property
+    def network(self) -> nn.Module:
+        """A copy in evaluation mode, whose batch norms are folded where they can be."""
+        classifier = self.classifier
+        model = copy.deepcopy(classifier.model).eval()
+        parent, _, leaf = self.name.rpartition(".")
+        setattr(model.get_submodule(parent), leaf, nn.Identity())
+        rule = classifier.preprocessing
+        blank = np.zeros((1, *rule.image_size, rule.channels), np.uint8)
+        return folded(model, classifier.inputs(blank))
+
+    def views(self, part: ImageSet, views: int, tell: Callable[[int], None]) -> Tensor:
+        """Features of every view of the pictures: views x N x D."""
+        found: list[list[Tensor]] = [[] for _ in range(views)]
+        size = batch_size_for(part.images.shape)
+        for begin in range(0, len(part), size):
+            pictures = batch_of(part.images, begin, size, self.device)
+            for view in range(views):
+                generator = loader.seeded(self.seed, begin, view)
+                shown = augment.view(pictures, view, generator)
+                inputs = self.classifier.preprocessing.normalize(shown)
+                with torch.autocast(self.device.type, torch.bfloat16, self.low_precision):
+                    found[view].append(self.network(inputs).flatten(1).float().cpu())
+                tell(len(pictures))
+        return torch.stack([torch.cat(rows) for rows in found]) if len(part) else torch.zeros(0)
+
+    def identity(self, data: str) -> str:
+        """Names the file for `data`: a digest of what features depend on beside the pixels."""
+        rule = self.classifier.preprocessing.to_json()
+        machine = (torch.__version__, self.device.type, self.low_precision)
+        facts = (self.classifier.architecture["name"], rule, machine, str(Path(data).resolve()))
+        digest = hashlib.sha256(repr(facts).encode(errors="replace"))
+        for name, tensor in self.classifier.model.state_dict().items():
+            if not name.startswith(f"{self.name}."):
+                digest.update(name.encode())
+                digest.update(tensor.detach().cpu().contiguous().numpy().data)
+        return digest.hexdigest()[:32]
+
+
+@dataclass(frozen=True)
+class _Known:
+    """Features that are known, N x D, and the row of each picture's digest; `file` keeps them."""
+
+    file: Path
+    row_of: dict[bytes, int]
+    rows: Tensor
+
+    @staticmethod
+    def read(identity: str) -> "_Known":
+        """What was kept; nothing where that is missing or damaged."""
+        file = features_folder() / f"{identity}.safetensors"
+        with suppress(OSError, SafetensorError, KeyError):
+            kept = load_file(file)
+            digests = [row.tobytes() for row in kept["digests"].numpy()]
+            if len(digests) == len(kept["features"]):
+                return _Known(file, {d: n for n, d in enumerate(digests)}, kept["features"])
+        return _Known(file, {}, torch.zeros(0))
+
+    def with_more(self, digests: Sequence[bytes], rows: Tensor) -> "_Known":
+        """These and others."""
+        begin = len(self.rows)
+        row_of = self.row_of | {d: begin + n for n, d in enumerate(digests)}
+        return _Known(self.file, row_of, torch.cat([self.rows, rows]) if begin else rows)
+
+    def rows_of(self, digests: Sequence[bytes]) -> Tensor:
+        """The features of pictures, in their order."""
+        return self.rows[[self.row_of[d] for d in digests]]
+
+    def keep(self, digests: Sequence[bytes]) -> None:
+        """Write those of these pictures and no others; a disk without room costs time only."""
+        some = list(dict.fromkeys(digests))
+        rows = self.rows_of(some)
+        if rows.nbytes > MOST_BYTES or (self.file.exists() and some == list(self.row_of)):
+            return
+        names = torch.tensor(np.frombuffer(b"".join(some), np.uint8).reshape(-1, DIGEST).copy())
+        with suppress(OSError):
+            self.file.parent.mkdir(parents=True, exist_ok=True)
+            write_atomic(self.file, save({"digests": names, "features": rows}))

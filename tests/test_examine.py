@@ -27,6 +27,22 @@ def test_a_sound_set_is_told_as_json(neocog_command, photos, tmp_path):
     assert values["splits"] == {"all": {"dog": 20, "猫": 20}}
     assert values["sheets"] == [str(tmp_path / "sheets" / f"{c}.png") for c in ("dog", "猫")]
     assert "40 of 40 pictures are fit for use" in err
+    assert values["plan"] == "validation and test, 15% each, by the pictures' content"
+
+
+@pytest.mark.parametrize(
+    ("names", "plan"),
+    [
+        (("train", "val"), "what is called validation as test, and validation out of train"),
+        (("training", "eval"), "what is called test as test, and validation out of train"),
+        (("train", "valid", "test"), "the splits as they are given"),
+    ],
+)
+def test_what_train_will_judge_by_is_said(photos, tmp_path, names, plan):
+    for n, name in enumerate(names):
+        for k in range(4):
+            save(tmp_path / "split" / name / "ab"[k % 2] / f"{k}.png", 100 + 10 * n + k)
+    assert examine(str(tmp_path / "split")).plan == plan
 
 
 def test_what_would_make_a_number_wrong_exits_with_3(neocog_command, photos, tmp_path):

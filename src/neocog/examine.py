@@ -41,6 +41,16 @@ class Examination:
         return {s: {c: counts[s, c] for c in self.listing.classes} for s in names}
 
     @property
+    def plan(self) -> str:
+        """What `neocog train` takes to choose and to judge by, in words."""
+        given = self.listing.splits
+        if len(given) == 3:
+            return "the splits as they are given"
+        if len(given) == 2:
+            return f"what is called {given[1]} as test, and validation out of train"
+        return "validation and test, 15% each, by the pictures' content"
+
+    @property
     def sizes(self) -> dict[str, Any]:
         """Width and height, as stored, of the smallest, the middle and the largest picture."""
         facts = [f for f in self.decoded.facts if isinstance(f, Facts)]
@@ -57,6 +67,7 @@ class Examination:
             "used": len(self.diagnosis.kept),
             "classes": list(self.listing.classes),
             "splits": self.splits,
+            "plan": self.plan,
             "sizes": self.sizes,
             "modes": dict(Counter(f.mode for f in facts).most_common()),
             "formats": dict(Counter(f.format for f in facts).most_common()),

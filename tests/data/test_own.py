@@ -94,6 +94,17 @@ def test_an_archive_is_read_as_its_folder(photos, kind):
         assert (other.labels[order] == part.labels).all()
 
 
+@pytest.mark.parametrize("kind", ["zip", "tar"])
+def test_an_empty_class_folder_of_an_archive_is_told(photos, kind):
+    for name in ("bird", "cow/brown", "__MACOSX/x"):
+        (photos / name).mkdir(parents=True)
+    listing = data.list_own(str(packed(photos, kind)))
+    empty = [name for what, name in listing.left_out if what == "empty_folder"]
+    assert sorted(empty) == ["photos/bird", "photos/cow/brown"]
+    beside = data.list_own(str(photos)).left_out
+    assert sorted(beside) == [("empty_folder", "bird"), ("empty_folder", "cow/brown")]
+
+
 def test_an_archive_cannot_reach_out_of_itself(photos, tmp_path):
     content = io.BytesIO()
     picture(99).save(content, "PNG")

@@ -3,7 +3,7 @@ import pytest
 from sklearn.calibration import calibration_curve
 
 from neocog.metrics.accuracy import wilson_interval
-from neocog.metrics.calibration import doubt, expected_calibration_error, reliability
+from neocog.metrics.calibration import doubt, expected_calibration_error, reliability, sure
 
 
 def answers(n=500, seed=0):
@@ -57,3 +57,9 @@ def test_doubt_tells_certain_answers_apart():
     rows = np.array([[1.0, 1e-12], [1.0, 1e-30], [0.7, 0.3], [0.2, 0.8]], dtype=np.float32)
     assert np.allclose(doubt(rows)[2:], [0.3, 0.2])
     assert doubt(rows)[1] < doubt(rows)[0] < 1e-9
+
+
+def test_no_probability_is_rounded_to_certainty():
+    assert [sure(v) for v in (1.0, 0.9999, 0.991, 0.0001, 0.0)] == [
+        "100.0%", "> 99.9%", "99.1%", "< 0.1%", "0.0%",
+    ]  # fmt: skip

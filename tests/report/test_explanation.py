@@ -76,6 +76,30 @@ def test_a_picture_that_cannot_be_read_costs_a_line(neocog_command, quick_run, d
     assert (tmp_path / "o" / "数字 7" / "gradcam.png").is_file()
 
 
+def test_nothing_but_pictures_that_cannot_be_read_makes_no_page(
+    neocog_command, quick_run, tmp_path
+):
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    out = tmp_path / "out"
+    code, printed, err = neocog_command(
+        "explain", quick_run.path, tmp_path / "broken.png", "--out", out, "--json"
+    )
+    assert code == 1 and "broken.png" in err and "Page" not in err
+    assert json.loads(printed)["page"] is None
+    assert not out.exists()
+
+
+def test_pictures_are_told_before_they_are_looked_at(quick_run, digit, tmp_path):
+    told = []
+    explain(
+        [str(quick_run.path), str(digit), str(digit)],
+        Wanted(),
+        out=tmp_path / "out",
+        looking=lambda *facts: told.append(facts),
+    )
+    assert told == [(str(digit), 0, 2), (str(digit), 1, 2)]
+
+
 def test_a_class_that_is_asked_for_is_explained(quick_run, digit, tmp_path):
     found = explain([str(quick_run.path), str(digit)], Wanted(label="3"), out=tmp_path / "o")
     assert found.pictures[0].label == "3" and "“3”" in found.page.read_text("utf-8")

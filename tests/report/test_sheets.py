@@ -19,4 +19,4 @@ def test_a_sheet_a_class_with_red_frames_around_what_is_left_out(tmp_path):
     ]
     assert reds == [True, True]
     with Image.open(files[1]) as sheet:
-        assert sheet.size == (10 * 100 + 4, 2 * 114 + 4)
+        assert sheet.size == (10 * 100 + 4, 30 + 2 * 114 + 4)

@@ -296,9 +296,16 @@ def explain(
     from neocog.report.explanation import Wanted
     from neocog.report.explanation import explain as look_into
 
-    seen = look_into(
-        arguments or [], Wanted(layer, label), out=out, lang=lang, device=device, runs_dir=runs
-    )
+    with terminal.looking(console) as looking:
+        seen = look_into(
+            arguments or [],
+            Wanted(layer, label),
+            out=out,
+            lang=lang,
+            device=device,
+            runs_dir=runs,
+            looking=looking,
+        )
     if as_json:
         print(json.dumps(seen.to_json(), ensure_ascii=False))
     predictions = [one.prediction for one in seen.pictures]

@@ -6,7 +6,7 @@ import threading
 import zipfile
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO, cast
@@ -33,38 +33,58 @@ def is_archive(path: Path) -> bool:
 
 
 def members(path: Path) -> tuple[list[Member], list[tuple[str, str]]]:
-    """The files in an archive, and what is left out: links, and names that point out of it.
+    """The files in an archive, and what is left out: links, names that point out, empty folders.
 
     They can be read from any thread. Raises NeocogError for an archive that is damaged.
     """
     try:
-        return _zip(path) if path.name.lower().endswith(".zip") else _tar(path)
+        found = _zip(path) if path.name.lower().endswith(".zip") else _tar(path)
+        left_out = found.left_out + [("empty_folder", name) for name in found.empty_folders()]
+        return found.members, left_out
     except NeocogError:
         raise
     except Exception as error:  # zlib.error, lzma.LZMAError, ...: each packing has its own
         raise NeocogError(f"{path} is damaged or no archive ({error}).") from None
 
 
+@dataclass
+class _Found:
+    """What an archive holds: files, folders, and (kind, name) of what is left out."""
+
+    members: list[Member] = field(default_factory=list)
+    folders: list[str] = field(default_factory=list)
+    left_out: list[tuple[str, str]] = field(default_factory=list)
+
+    def empty_folders(self) -> list[str]:
+        """The folders with nothing in them, as far as the archive names them."""
+        names = [
+            *self.folders,
+            *(m.name for m in self.members),
+            *(name for _, name in self.left_out),
+        ]
+        full = {str(PurePosixPath(name).parent) for name in names}
+        return [name for name in self.folders if name not in full and not _points_out(name)]
+
+
 def _points_out(name: str) -> bool:
     return name.startswith(("/", "\\")) or ".." in PurePosixPath(name.replace("\\", "/")).parts
 
 
-def _zip(path: Path) -> tuple[list[Member], list[tuple[str, str]]]:
-    archive = zipfile.ZipFile(path)
-    found, left_out = [], []
+def _zip(path: Path) -> _Found:
+    archive, found = zipfile.ZipFile(path), _Found()
     entries = archive.infolist()
     encoding = _zip_encoding(entries)
     for entry in entries:
         name = _zip_name(entry, encoding)
+        shown = str(PurePosixPath(name.replace("\\", "/")))  # old Windows programs write those
         if entry.is_dir():
-            continue
-        if _points_out(name):
-            left_out.append(("points_out", name))
+            found.folders.append(shown)
+        elif _points_out(name):
+            found.left_out.append(("points_out", name))
         else:
             read = partial(_read_zipped, archive, entry)
-            shown = str(PurePosixPath(name.replace("\\", "/")))  # old Windows programs write those
-            found.append(Member(shown, read, (entry.file_size, entry.CRC)))
-    return found, left_out
+            found.members.append(Member(shown, read, (entry.file_size, entry.CRC)))
+    return found
 
 
 def _zip_encoding(entries: list[zipfile.ZipInfo]) -> str:
@@ -135,30 +155,30 @@ class _Unpacked:
             return self.file.read(size)
 
 
-def _tar(path: Path) -> tuple[list[Member], list[tuple[str, str]]]:
+def _tar(path: Path) -> _Found:
     time = path.stat().st_mtime_ns
     read_at = partial(_read_at, path)
     # A packed tar can be read from its beginning only: it is unpacked once.
     unpacked = None if path.name.lower().endswith(".tar") else _Unpacked(path)
     if unpacked:
         read_at = unpacked.read_at  # type: ignore[assignment]
-    found, left_out = [], []
+    found = _Found()
     with (
         nullcontext(unpacked.file) if unpacked else path.open("rb") as plain,
         tarfile.open(fileobj=plain, mode="r:") as archive,
     ):
         for entry in archive:
             if entry.isdir():
-                continue
-            if _points_out(entry.name):
-                left_out.append(("points_out", entry.name))
+                found.folders.append(str(PurePosixPath(entry.name)))
+            elif _points_out(entry.name):
+                found.left_out.append(("points_out", entry.name))
             elif not entry.isreg():
-                left_out.append(("link", entry.name))
+                found.left_out.append(("link", entry.name))
             else:
                 name = str(PurePosixPath(entry.name))
                 read = partial(read_at, entry.offset_data, min(entry.size, MAX_BYTES + 1))
-                found.append(Member(name, read, (entry.size, time + entry.offset_data)))
-    return found, left_out
+                found.members.append(Member(name, read, (entry.size, time + entry.offset_data)))
+    return found
 
 
 def _read_at(path: Path, offset: int, size: int) -> bytes:

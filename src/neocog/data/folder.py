@@ -89,6 +89,7 @@ def read_archive(path: Path) -> Listing:
         Picture(p.name, p.label, by_name[p.name].read, by_name[p.name].stamp, p.split)
         for p in places
     ]
+    outside = [(kind, n) for kind, n in outside if kind != "empty_folder" or not is_litter(n)]
     return Listing(path, pictures, _classes(pictures), [*outside, *left_out])
 
 

@@ -71,3 +71,10 @@ def doubt(probabilities: NDArray[np.floating]) -> NDArray[np.float64]:
     rest = probabilities.astype(np.float64)
     rest[np.arange(len(rest)), probabilities.argmax(1)] = 0
     return rest.sum(1)
+
+
+def sure(value: float) -> str:
+    """A probability as a percentage; what rounds to nothing or to everything is said to be near."""
+    if 0 < value < 0.0005:
+        return "< 0.1%"
+    return "> 99.9%" if 0.9995 <= value < 1 else f"{value:.1%}"

@@ -1,7 +1,8 @@
 """What a classifier sees in a picture: files to look at, and a page of them."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,9 +23,9 @@ from neocog.explain.attributions import integrated_gradients, occlusion
 from neocog.explain.filters import first_filters
 from neocog.explain.gradcam import default_layer, grad_cam
 from neocog.files import write_atomic
+from neocog.metrics.calibration import sure
 from neocog.predict import named
 from neocog.report import pictures
-from neocog.report.page.charts import sure
 from neocog.report.pages import render
 from neocog.report.words import language
 from neocog.report.words.explain import EXPLAIN
@@ -37,6 +38,8 @@ LARGE = 64  # pixels a side, from which on less is looked at: passes take long t
 TOP = 5  # classes that are reported
 ORIGINAL_SIDE = 480  # the longest side of the original on the page, in pixels
 FRAME = (214, 90, 30)
+
+Looking = Callable[[str, int, int], None]  # told (a picture's name, its number from 0, how many)
 
 
 @dataclass(frozen=True)
@@ -84,12 +87,12 @@ class Explained:
 
 @dataclass(frozen=True)
 class Explanation:
-    """What `neocog explain` found and wrote."""
+    """What `neocog explain` found and wrote; no `page` where no picture could be used."""
 
     run: str
     layer: str | None
     pictures: list[Explained]
-    page: Path
+    page: Path | None
     files: list[Path]
 
     @property
@@ -105,7 +108,7 @@ class Explanation:
             "predictions": [
                 {**asdict(one.prediction), "explained_label": one.label} for one in self.pictures
             ],
-            "page": str(self.page),
+            "page": str(self.page) if self.page else None,
             "files": [str(file) for file in self.files],
         }
 
@@ -118,11 +121,13 @@ def explain(
     lang: str | None = None,
     device: str = "auto",
     runs_dir: Path | None = None,
+    looking: Looking | None = None,
 ) -> Explanation:
     """Explain the answers to the pictures that `arguments` name, as `predict` takes them.
 
     Writes PNG files, a folder a picture, and explain.html into `out`; by default into the run's
-    folder `explain`. Raises UsageError for a class or a layer that the classifier does not have.
+    folder `explain`. `looking` is told of each picture before it is looked at. Raises UsageError
+    for a class or a layer that the classifier does not have.
     """
     spoken = language(lang)
     model, sources, empty = named(arguments, runs_folder(runs_dir), "explain")
@@ -135,17 +140,23 @@ def explain(
         grad_cam(classifier.model, blank, torch.zeros(1, dtype=torch.long), wanted.layer)
     folder = make_folder(out, model)
     found, files = [], []
-    first = first_filters(classifier.model, blank)
-    if first:
-        files.append(folder / "filters.png")
-        _save(pictures.filter_grid(first[1][:256], least=MAP_SIDE), files[0])
     used: set[str] = set()
-    for name, source in sources:
+    for number, (name, source) in enumerate(sources):
+        if looking:
+            looking(name, number, len(sources))
         one = _explained(classifier, name, source, replace(wanted, layer=layer))
         found.append(one)
         if one.prediction.error is None:
             files += _write(one, folder / _folder_name(name, used))
     found += [Explained(prediction) for prediction in empty]
+    if not files:
+        with suppress(OSError):  # it was there before, and has other things
+            folder.rmdir()
+        return Explanation(shown_as(model), layer, found, None, [])
+    first = first_filters(classifier.model, blank)
+    if first:
+        files.insert(0, folder / "filters.png")
+        _save(pictures.filter_grid(first[1][:256], least=MAP_SIDE), files[0])
     page = folder / "explain.html"
     text = render(
         "explain.html",

@@ -4,6 +4,8 @@ import importlib.util
 from functools import cache
 from pathlib import Path
 
+from PIL import ImageFont
+
 
 @cache
 def chinese_font() -> str | None:
@@ -16,3 +18,10 @@ def chinese_font() -> str | None:
     if spec is None or spec.origin is None:
         return None
     return str(Path(spec.origin).parent / "fonts" / "NotoSansSC-Regular.ttf")
+
+
+@cache
+def drawn_font(pixels: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """That font for Pillow to draw with; its own, without Chinese letters, where it is missing."""
+    file = chinese_font()
+    return ImageFont.truetype(file, pixels) if file else ImageFont.load_default(pixels)

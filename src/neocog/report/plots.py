@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +10,13 @@ import numpy as np
 from matplotlib import font_manager
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from neocog.data import ImageSet
 from neocog.evaluate import Evaluation
-from neocog.metrics.calibration import doubt
+from neocog.metrics.calibration import doubt, sure
 from neocog.recipes import Recipe
-from neocog.report.fonts import chinese_font
+from neocog.report.fonts import chinese_font, drawn_font
 from neocog.report.pictures import shown
 from neocog.report.seen import seen_pictures
 from neocog.runs import Run
@@ -175,7 +174,7 @@ def grid(
     texts = []
     for number in chosen:
         label, guess = int(test.labels[number]), int(probabilities[number].argmax())
-        text = f"{_short(test.classes[guess])}  {probabilities[number, guess]:.1%}"
+        text = f"{_short(test.classes[guess])}  {sure(float(probabilities[number, guess]))}"
         if guess != label:
             text += f"\ntrue: {_short(test.classes[label])}"
         texts.append((text, INK if guess == label else WRONG))
@@ -199,21 +198,15 @@ def _mosaic(
     size = (MARGIN + columns * (wide + MARGIN), 56 + rows * (high + head))
     sheet = Image.new("RGB", size, "white")
     pen = ImageDraw.Draw(sheet)
-    pen.text((size[0] / 2, 18), title, INK, _font(22), anchor="ma")
+    pen.text((size[0] / 2, 18), title, INK, drawn_font(22), anchor="ma")
     for n, (picture, (text, colour)) in enumerate(zip(pictures, texts, strict=True)):
         left = MARGIN + n % columns * (wide + MARGIN)
         top = 50 + n // columns * (high + head) + head
         sheet.paste(shown(picture).resize((wide, high), how), (left, top))
         for line, part in enumerate(reversed(text.split("\n"))):
             above = top - 6 - line * LINE
-            pen.text((left + wide / 2, above), part, colour, _font(15), anchor="md")
+            pen.text((left + wide / 2, above), part, colour, drawn_font(15), anchor="md")
     return sheet
-
-
-@cache
-def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    file = chinese_font()
-    return ImageFont.truetype(file, size) if file else ImageFont.load_default(size)
 
 
 def _short(name: str) -> str:

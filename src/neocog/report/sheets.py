@@ -1,5 +1,6 @@
 """Contact sheets: many pictures of one class on one page, so that a person sees what is wrong."""
 
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -7,10 +8,11 @@ from PIL import Image, ImageDraw, ImageFont
 
 from neocog.data.folder import SHEETS_MARK
 from neocog.examine import Examination
-from neocog.report.fonts import chinese_font
+from neocog.report.fonts import drawn_font
 
 MOST_CLASSES = 100
-COLUMNS, ROWS, SIDE, GAP, CAPTION = 10, 10, 96, 4, 14  # the last three in pixels
+COLUMNS, ROWS, SIDE, GAP, CAPTION, HEAD = 10, 10, 96, 4, 14, 30  # from SIDE on in pixels
+INK, RED = "#222222", "#b3261e"
 
 
 def draw(found: Examination, folder: Path) -> list[Path]:
@@ -20,8 +22,6 @@ def draw(found: Examination, folder: Path) -> list[Path]:
     training first, with a red frame, then others taken evenly from all of the class. Sheets drawn
     before are deleted.
     """
-    file = chinese_font()
-    font = ImageFont.truetype(file, 9) if file else ImageFont.load_default(9)
     usable, kept = found.decoded.usable, set(found.diagnosis.kept.tolist())
     labels = np.array([found.listing.pictures[n].label for n in usable], dtype=object)
     folder.mkdir(parents=True, exist_ok=True)
@@ -38,20 +38,11 @@ def draw(found: Examination, folder: Path) -> list[Path]:
         count = min(len(rest), COLUMNS * ROWS - len(out))
         even = np.linspace(0, len(rest) - 1, count).astype(int)
         few = np.concatenate([out, rest[even]])
-        rows = -(-len(few) // COLUMNS)
-        step = SIDE + GAP
-        width = min(len(few), COLUMNS) * step + GAP
-        sheet = Image.new("RGB", (width, rows * (step + CAPTION) + GAP), "white")
-        pen = ImageDraw.Draw(sheet)
-        for n, place in enumerate(few):
-            pixels = found.decoded.images[place]
-            left, top = n % COLUMNS * step + GAP, n // COLUMNS * (step + CAPTION) + GAP
-            if int(usable[place]) not in kept:
-                sheet.paste("#b3261e", (left - 3, top - 3, left + SIDE + 3, top + SIDE + 3))
-            small = Image.fromarray(pixels).resize((SIDE, SIDE), Image.Resampling.BILINEAR)
-            sheet.paste(small, (left, top))
-            stem = PurePosixPath(found.listing.pictures[usable[place]].path).name
-            pen.text((left, top + SIDE + 1), _end(stem, font), "#222222", font)
+        shown = [(int(place), int(usable[place]) not in kept) for place in few]
+        heading = f"{name}: {len(places):,} picture{'s' if len(places) > 1 else ''}"
+        if len(shown) < len(places):
+            heading += f", {len(shown):,} shown"
+        sheet = _sheet(found, shown, heading)
         path = folder / f"{_file_name(name)}.png"
         if path in written:
             path = folder / f"{_file_name(name)} {len(written)}.png"
@@ -59,6 +50,32 @@ def draw(found: Examination, folder: Path) -> list[Path]:
         written.append(path)
     mark.write_text("".join(f"{file.name}\n" for file in written), "utf-8")
     return written
+
+
+def _sheet(found: Examination, shown: Sequence[tuple[int, bool]], heading: str) -> Image.Image:
+    """The pictures at some places of what is decoded, those with True framed, and a heading."""
+    step = SIDE + GAP
+    width = max(4, min(len(shown), COLUMNS)) * step + GAP  # 4: the heading needs room
+    rows = -(-len(shown) // COLUMNS)
+    sheet = Image.new("RGB", (width, HEAD + rows * (step + CAPTION) + GAP), "white")
+    pen, font, small_font = ImageDraw.Draw(sheet), drawn_font(14), drawn_font(9)
+    legend = "framed: left out of training" if any(framed for _, framed in shown) else ""
+    room = width - 3 * GAP - round(small_font.getlength(legend)) - (14 if legend else 0)
+    while font.getlength(heading) > room:
+        heading = heading[:-2] + "…"
+    pen.text((GAP, HEAD / 2), heading, INK, font, anchor="lm")
+    if legend:
+        pen.text((width - GAP, HEAD / 2), legend, RED, small_font, anchor="rm")
+    for n, (place, framed) in enumerate(shown):
+        left, top = n % COLUMNS * step + GAP, HEAD + n // COLUMNS * (step + CAPTION) + GAP
+        if framed:
+            sheet.paste(RED, (left - 3, top - 3, left + SIDE + 3, top + SIDE + 3))
+        pixels = Image.fromarray(found.decoded.images[place])
+        sheet.paste(pixels.resize((SIDE, SIDE), Image.Resampling.BILINEAR), (left, top))
+        path = found.listing.pictures[found.decoded.usable[place]].path
+        stem = _end(PurePosixPath(path).name, small_font)
+        pen.text((left, top + SIDE + 1), stem, INK, small_font)
+    return sheet
 
 
 def _end(name: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> str:

@@ -8,7 +8,8 @@ import shutil
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ from rich.table import Table
 from neocog.errors import NeocogError, UsageError
 from neocog.files import write_atomic
 from neocog.metrics.accuracy import worst_confusions
+from neocog.metrics.calibration import sure
 from neocog.recipes import DEFAULT_FOR_DATA, RECIPES, Recipe
 from neocog.runs import Run
 
@@ -233,6 +235,7 @@ def show_data(console: Console, found: "Examination", sheets: Sequence[Path]) ->
         )
     table.add_row("[bold]all[/bold]", *(f"{sum(n.values()):,}" for n in values["splits"].values()))
     console.print(table)
+    console.print(f"`neocog train` takes {values['plan']}.", highlight=False)
     sizes = " to ".join(
         f"{width:,} x {height:,}"
         for width, height in (values["sizes"][k] for k in ("least", "most"))
@@ -281,7 +284,7 @@ def show_evaluation(console: Console, result: dict[str, Any]) -> None:
         console.print("Worst confusions: " + escape(", ".join(cells)), highlight=False)
     for row in result["mistakes"][:MISTAKES]:
         console.print(
-            f"  {row['path']}: {row['predicted']} {row['probability']:.1%}, is {row['label']}",
+            f"  {row['path']}: {row['predicted']} {sure(row['probability'])}, is {row['label']}",
             highlight=False,
             markup=False,
             soft_wrap=True,
@@ -368,10 +371,10 @@ def show_predictions(console: Console, predictions: Sequence["Prediction"]) -> N
         table.add_column("next")
         for p in good:
             others = ", ".join(
-                f"{label} {share:.1%}" for label, share in p.top[1:] if share >= 5e-4
+                f"{label} {sure(share)}" for label, share in p.top[1:] if share >= 5e-4
             )
             label = f"not sure ({p.label})" if p.rejected else str(p.label)
-            table.add_row(escape(p.path), escape(label), f"{p.probability:.1%}", escape(others))
+            table.add_row(escape(p.path), escape(label), sure(p.probability or 0), escape(others))
         console.print(table)
 
 
@@ -381,16 +384,25 @@ def show_report(console: Console, written: Path) -> None:
     console.print(escape(f"Report: {written} ({size:.1f} MB)"), highlight=False, soft_wrap=True)
 
 
+@contextmanager
+def looking(console: Console) -> Iterator[Callable[[str, int, int], None]]:
+    """On a terminal, which of some pictures is being looked at; gives what is to be told of it."""
+    with console.status("") as status:
+        yield lambda name, number, count: status.update(
+            escape(f"Looking at {name}" + (f" ({number + 1:,} of {count:,})" if count > 1 else ""))
+        )
+
+
 def show_explained(
     console: Console,
     predictions: Sequence["Prediction"],
     layer: str | None,
-    page: Path,
+    page: Path | None,
     files: int,
 ) -> None:
     """What was explained, and where it is to be seen."""
     show_predictions(console, [p for p in predictions if p.error is None])
-    if all(p.error is not None for p in predictions):
+    if page is None:
         return
     if layer is None:
         console.print("The network has no maps: there is no Grad-CAM of it.", highlight=False)

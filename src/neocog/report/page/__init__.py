@@ -9,11 +9,10 @@ import neocog
 from neocog.data import DATASETS, ImageSet
 from neocog.evaluate import Evaluation
 from neocog.files import write_atomic
-from neocog.metrics.calibration import doubt
+from neocog.metrics.calibration import doubt, sure
 from neocog.recipes import Recipe
 from neocog.report import pages
 from neocog.report.page import course, diagram, inside, judged, trained
-from neocog.report.page.charts import sure
 from neocog.report.page.confusions import confusion
 from neocog.report.page.sprites import sprite
 from neocog.report.seen import seen_pictures

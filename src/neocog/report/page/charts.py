@@ -117,13 +117,6 @@ def percent(value: float) -> str:
     return f"{100 * value:.4g}%"
 
 
-def sure(value: float) -> str:
-    """A probability as a percentage; what rounds to nothing or to everything is said to be near."""
-    if 0 < value < 0.0005:
-        return "< 0.1%"
-    return "> 99.9%" if 0.9995 <= value < 1 else f"{value:.1%}"
-
-
 def plain(value: float) -> str:
     """A number with the digits that it needs."""
     return f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from neocog.evaluate import Evaluation
-from neocog.metrics.calibration import BINS, expected_calibration_error
+from neocog.metrics.calibration import BINS, expected_calibration_error, sure
 from neocog.metrics.calibration import reliability as reliability_bins
 from neocog.report.page import charts
 from neocog.report.page.confusions import FEW_CLASSES
@@ -121,7 +121,7 @@ def _rejection(row: dict[str, Any], say: Say) -> str:
         return say("no_rejection", error=error)
     if not row["rejected"]:
         return say("rejects_none", error=error)
-    return say("rejection", error=error, rejected=charts.sure(row["rejected"]))
+    return say("rejection", error=error, rejected=sure(row["rejected"]))
 
 
 def _chosen_by(result: dict[str, Any], run: Run, say: Say, lang: str) -> str:

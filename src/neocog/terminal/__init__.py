@@ -389,7 +389,10 @@ def looking(console: Console) -> Iterator[Callable[[str, int, int], None]]:
     """On a terminal, which of some pictures is being looked at; gives what is to be told of it."""
     with console.status("") as status:
         yield lambda name, number, count: status.update(
-            escape(f"Looking at {name}" + (f" ({number + 1:,} of {count:,})" if count > 1 else ""))
+            escape(
+                f"Looking at {Path(name).name}"
+                + (f" ({number + 1:,} of {count:,})" if count > 1 else "")
+            )
         )
 
 

@@ -107,7 +107,7 @@ def main() -> None:
             seconds["cold"].append(timed(ours, cache)[0])
             took, _, printed = timed(theirs, base)
             seconds["tutorial"].append(took)
-            shutil.rmtree(f"{place}/cache{repeat}/data/features")
+            shutil.rmtree(f"{place}/cache{repeat}/data/features", ignore_errors=True)
             seconds["decoded"].append(timed(ours, cache)[0])
             took, told, _ = timed(ours, cache)
             seconds["warm"].append(took)

@@ -45,6 +45,12 @@ def test_what_train_will_judge_by_is_said(photos, tmp_path, names, plan):
     assert examine(str(tmp_path / "split")).plan == plan
 
 
+def test_a_table_with_nothing_to_train_on_is_told(photos, tmp_path):
+    rows = [f"{p},{p.parent.name},test" for p in sorted(photos.rglob("*.png"))]
+    (tmp_path / "set.csv").write_text("\n".join(["path,label,split", *rows]), "utf-8")
+    assert examine(str(tmp_path / "set.csv")).plan.startswith("none of these: they are test")
+
+
 def test_what_would_make_a_number_wrong_exits_with_3(neocog_command, photos, tmp_path):
     save(photos / "猫" / "too.png", 0)
     code, out, _ = neocog_command("data", photos, "--runs", tmp_path / "runs")

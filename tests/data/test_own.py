@@ -105,6 +105,16 @@ def test_an_empty_class_folder_of_an_archive_is_told(photos, kind):
     assert sorted(beside) == [("empty_folder", "bird"), ("empty_folder", "cow/brown")]
 
 
+def test_a_folder_is_not_empty_for_want_of_entries_between(photos, tmp_path):
+    content = next(photos.rglob("*.png")).read_bytes()
+    with zipfile.ZipFile(tmp_path / "set.zip", "w") as archive:
+        archive.mkdir("photos")
+        for name in ("train/a/1.png", "train/b/2.png", "test/a/3.png", "test/b/4.png"):
+            archive.writestr(f"photos/{name}", content)
+        archive.mkdir("photos/test/c")
+    assert data.list_own(str(tmp_path / "set.zip")).left_out == [("empty_folder", "photos/test/c")]
+
+
 def test_an_archive_cannot_reach_out_of_itself(photos, tmp_path):
     content = io.BytesIO()
     picture(99).save(content, "PNG")

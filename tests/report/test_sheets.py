@@ -20,3 +20,14 @@ def test_a_sheet_a_class_with_red_frames_around_what_is_left_out(tmp_path):
     assert reds == [True, True]
     with Image.open(files[1]) as sheet:
         assert sheet.size == (10 * 100 + 4, 30 + 2 * 114 + 4)
+
+
+def test_any_class_name_fits_the_heading(tmp_path):
+    for n, name in enumerate(("line\nbreak", "long " * 40, "猫" * 60)):
+        save(tmp_path / "photos" / name / "1.png", n)
+    files = sheets.draw(examine(str(tmp_path / "photos")), tmp_path / "sheets")
+    assert len(files) == 3
+    for file in files:
+        heading = np.asarray(Image.open(file).convert("L"))[:30]
+        assert (heading[:, :300] < 128).any()  # letters
+        assert (heading[:, -4:] == 255).all()  # none runs out of the sheet

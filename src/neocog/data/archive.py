@@ -62,8 +62,9 @@ class _Found:
             *(m.name for m in self.members),
             *(name for _, name in self.left_out),
         ]
-        full = {str(PurePosixPath(name).parent) for name in names}
-        return [name for name in self.folders if name not in full and not _points_out(name)]
+        full = {str(folder) for name in names for folder in PurePosixPath(name).parents}
+        empty = (name for name in self.folders if name not in full and not _points_out(name))
+        return list(dict.fromkeys(empty))
 
 
 def _points_out(name: str) -> bool:

@@ -35,14 +35,13 @@ def draw(found: Examination, folder: Path) -> list[Path]:
             continue
         out = places[[int(usable[place]) not in kept for place in places]][: COLUMNS * ROWS // 2]
         rest = np.setdiff1d(places, out)
-        count = min(len(rest), COLUMNS * ROWS - len(out))
-        even = np.linspace(0, len(rest) - 1, count).astype(int)
+        even = np.linspace(0, len(rest) - 1, min(len(rest), COLUMNS * ROWS - len(out))).astype(int)
         few = np.concatenate([out, rest[even]])
         shown = [(int(place), int(usable[place]) not in kept) for place in few]
-        heading = f"{name}: {len(places):,} picture{'s' if len(places) > 1 else ''}"
+        count = f": {len(places):,} picture{'s' if len(places) > 1 else ''}"
         if len(shown) < len(places):
-            heading += f", {len(shown):,} shown"
-        sheet = _sheet(found, shown, heading)
+            count += f", {len(shown):,} shown"
+        sheet = _sheet(found, shown, " ".join(name.split()), count)
         path = folder / f"{_file_name(name)}.png"
         if path in written:
             path = folder / f"{_file_name(name)} {len(written)}.png"
@@ -52,8 +51,13 @@ def draw(found: Examination, folder: Path) -> list[Path]:
     return written
 
 
-def _sheet(found: Examination, shown: Sequence[tuple[int, bool]], heading: str) -> Image.Image:
-    """The pictures at some places of what is decoded, those with True framed, and a heading."""
+def _sheet(
+    found: Examination, shown: Sequence[tuple[int, bool]], name: str, count: str
+) -> Image.Image:
+    """The pictures at some places of what is decoded, those with True framed, under a heading.
+
+    The heading is the name, shortened where it has to be, and the count.
+    """
     step = SIDE + GAP
     width = max(4, min(len(shown), COLUMNS)) * step + GAP  # 4: the heading needs room
     rows = -(-len(shown) // COLUMNS)
@@ -61,9 +65,9 @@ def _sheet(found: Examination, shown: Sequence[tuple[int, bool]], heading: str) 
     pen, font, small_font = ImageDraw.Draw(sheet), drawn_font(14), drawn_font(9)
     legend = "framed: left out of training" if any(framed for _, framed in shown) else ""
     room = width - 3 * GAP - round(small_font.getlength(legend)) - (14 if legend else 0)
-    while font.getlength(heading) > room:
-        heading = heading[:-2] + "…"
-    pen.text((GAP, HEAD / 2), heading, INK, font, anchor="lm")
+    while font.getlength(name + count) > room and len(name) > 1:
+        name = name[:-2] + "…"
+    pen.text((GAP, HEAD / 2), name + count, INK, font, anchor="lm")
     if legend:
         pen.text((width - GAP, HEAD / 2), legend, RED, small_font, anchor="rm")
     for n, (place, framed) in enumerate(shown):

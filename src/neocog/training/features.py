@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from torch import Tensor, nn
 from neocog.classifier import Classifier, batch_of, batch_size_for
 from neocog.data import ImageSet, augment, loader
 from neocog.data.cache import features_folder
+from neocog.data.images import Images, Rows
 from neocog.files import write_atomic
 from neocog.models.folded import folded
 from neocog.models.pretrained import last_layer
@@ -25,6 +27,9 @@ from neocog.recipes import Recipe
 from neocog.training.precision import has_bfloat16
 
 MOST_BYTES = 2**29  # of one data set's features: what takes more is computed anew each time
+COMPUTING = (
+    1  # counted up where the same pixels and weights give other features: kept ones are stale
+)
 DIGEST = 16  # bytes, of a picture's pixels as the network gets them
 
 Part = tuple[ImageSet, int]  # pictures, and how many views of each
@@ -43,7 +48,7 @@ def compute_features(
     """
     network = _Headless(recipe, classifier)
     if any(views > 1 for _, views in parts):
-        return [network.views(part, views, tell) for part, views in parts], 0
+        return [network.views(part.images, views, tell) for part, views in parts], 0
     known, found, kept = _Known.read(network.identity(recipe.data)), [], 0
     for part, _ in parts:
         digests = [_digest(part.images[n]) for n in range(len(part))]
@@ -51,15 +56,27 @@ def compute_features(
         kept += len(part) - len(missing)
         tell(len(part) - len(missing))
         if missing:
-            rows = network.views(part.subset(np.array(missing)), 1, tell)[0]
+            rows = network.views(_unread(part.images, np.array(missing)), 1, tell)[0]
             known = known.with_more([digests[n] for n in missing], rows)
         found.append(digests)
     known.keep([digest for digests in found for digest in digests])
     return [known.rows_of(digests)[None] for digests in found], kept
 
 
+def _unread(images: Images, which: NDArray[np.int64]) -> Images:
+    """Some pictures, without a copy of them all."""
+    return images.take(which) if isinstance(images, Rows) else Rows(images, which)
+
+
 def _digest(picture: NDArray[np.uint8]) -> bytes:
     return hashlib.sha256(np.ascontiguousarray(picture).data).digest()[:DIGEST]
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""
 
 
 class _Headless:
@@ -82,12 +99,12 @@ class _Headless:
         blank = np.zeros((1, *rule.image_size, rule.channels), np.uint8)
         return folded(model, classifier.inputs(blank))
 
-    def views(self, part: ImageSet, views: int, tell: Callable[[int], None]) -> Tensor:
-        """Features of every view of the pictures: views x N x D."""
+    def views(self, images: Images, views: int, tell: Callable[[int], None]) -> Tensor:
+        """Features of every view of the pictures, N x H x W x C: views x N x D."""
         found: list[list[Tensor]] = [[] for _ in range(views)]
-        size = batch_size_for(part.images.shape)
-        for begin in range(0, len(part), size):
-            pictures = batch_of(part.images, begin, size, self.device)
+        size = batch_size_for(images.shape)
+        for begin in range(0, len(images), size):
+            pictures = batch_of(images, begin, size, self.device)
             for view in range(views):
                 generator = loader.seeded(self.seed, begin, view)
                 shown = augment.view(pictures, view, generator)
@@ -95,12 +112,13 @@ class _Headless:
                 with torch.autocast(self.device.type, torch.bfloat16, self.low_precision):
                     found[view].append(self.network(inputs).flatten(1).float().cpu())
                 tell(len(pictures))
-        return torch.stack([torch.cat(rows) for rows in found]) if len(part) else torch.zeros(0)
+        return torch.stack([torch.cat(rows) for rows in found]) if len(images) else torch.zeros(0)
 
     def identity(self, data: str) -> str:
         """Names the file for `data`: a digest of what features depend on beside the pixels."""
         rule = self.classifier.preprocessing.to_json()
-        machine = (torch.__version__, self.device.type, self.low_precision)
+        versions = [_version(name) for name in ("torch", "torchvision", "timm")]
+        machine = (COMPUTING, *versions, self.device.type, self.low_precision)
         facts = (self.classifier.architecture["name"], rule, machine, str(Path(data).resolve()))
         digest = hashlib.sha256(repr(facts).encode(errors="replace"))
         for name, tensor in self.classifier.model.state_dict().items():

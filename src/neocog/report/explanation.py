@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -283,8 +284,8 @@ def _write(one: Explained, folder: Path) -> list[Path]:
         f"layers/{number:03d}-{re.sub(r'[^A-Za-z0-9_.-]', '_', layer.name)}.png": layer.image
         for number, layer in enumerate(one.layers, start=1)
     }
-    for name, image in images.items():
-        _save(image, folder / name)
+    with ThreadPoolExecutor() as pool:  # packing takes longer than the network
+        list(pool.map(_save, images.values(), (folder / name for name in images)))
     return [folder / name for name in images]
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from neocog.reproduce import PUBLISHED
-from neocog.terminal import duration, figure
+from neocog.terminal.tables import duration, figure
 
 ROOT = Path(__file__).resolve().parents[1]
 HEADS = {

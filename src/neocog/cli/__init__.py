@@ -95,14 +95,14 @@ def train(
 ) -> None:
     """Train a network; alone, LeNet-5 on 5,000 real digits in seconds, offline."""
     from neocog import runs as run_folders
-    from neocog import terminal
+    from neocog.terminal import bars, judged, make_console
 
     folder = run_folders.runs_folder(runs)
     given = {"data": data, "model": model, "epochs": epochs, "seed": seed}
     given |= {"weights": weights, "fine_tune": fine_tune, "folds": folds}
     overrides: dict[str, Any] = {k: v for k, v in given.items() if v is not None}
     overrides |= _assignments(set_ or [])
-    console = terminal.make_console(stderr=as_json)
+    console = make_console(stderr=as_json)
     if resume:
         if overrides or recipe or name:
             raise UsageError(
@@ -113,14 +113,14 @@ def train(
         chosen = run.read_recipe()
     else:
         chosen = _recipe(data, recipe, model, overrides, console)
-        terminal.check_data_is_named(chosen)
+        judged.check_data_is_named(chosen)
     from neocog import training  # torch is loaded only when what was typed makes sense
 
-    progress = terminal.TrainingProgress(console, chosen)
+    progress = bars.TrainingProgress(console, chosen)
     try:
         if resume:
             if training.is_finished(run, chosen):
-                terminal.show_nothing_to_train(console)
+                judged.show_nothing_to_train(console)
             training.resume(run, device=device, report=progress, on_data=progress.on_data)
         else:
             run = training.train(
@@ -151,8 +151,9 @@ def _recipe(
     console: "Console",
 ) -> "Recipe":
     """The recipe that was named, or that suits the network and the data."""
-    from neocog import recipes, terminal
+    from neocog import recipes
     from neocog.data import exists, look_at
+    from neocog.terminal import findings
 
     chosen = recipes.choose(data, name, model)
     meant = name or model or {"weights", "fine_tune", "folds"} & set(overrides)
@@ -160,21 +161,21 @@ def _recipe(
         count, side = look_at(data)
         small = recipes.for_small(count, side)
         if small:
-            terminal.show_small(console, count, side)
+            findings.show_small(console, count, side)
             return recipes.get("scratch", {**small, **overrides})
     return recipes.get(chosen, overrides)
 
 
 def _finish(run: "Run", console: "Console", device: str) -> dict[str, Any]:
     """After training: judge, draw, and say what came of it."""
-    from neocog import terminal
     from neocog.evaluate import evaluate
     from neocog.report import page, plots
     from neocog.report.words import language
+    from neocog.terminal import judged
 
     evaluation = evaluate(run.path, device=device)
-    terminal.show_evaluation(console, evaluation.result)
-    terminal.show_trained(console, run, evaluation.result)
+    judged.show_evaluation(console, evaluation.result)
+    judged.show_trained(console, run, evaluation.result)
     plots.draw(run, evaluation)
     page.write(evaluation, language())
     return evaluation.result
@@ -191,12 +192,12 @@ def evaluate(
     as_json: JsonOption = False,
 ) -> None:
     """Judge a run on its test split, or on another data set."""
-    from neocog import terminal
     from neocog.evaluate import evaluate as judge
     from neocog.report import plots
+    from neocog.terminal import judged, make_console
 
     evaluation = judge(run, data, runs_dir=runs, device=device)
-    terminal.show_evaluation(terminal.make_console(stderr=as_json), evaluation.result)
+    judged.show_evaluation(make_console(stderr=as_json), evaluation.result)
     if evaluation.run:
         plots.draw(evaluation.run, evaluation)
     if as_json:
@@ -222,8 +223,8 @@ def predict(
     as_json: JsonOption = False,
 ) -> None:
     """Say what is on pictures."""
-    from neocog import terminal
     from neocog.predict import predict as ask
+    from neocog.terminal import answers, make_console
 
     if as_json and csv == "-":
         raise UsageError(
@@ -231,16 +232,16 @@ def predict(
         )
     outcome = ask(arguments, top=top, device=device, runs_dir=runs)
     if csv and csv != "-":
-        terminal.write_csv(Path(csv), outcome.predictions, top)
-        terminal.show_written(terminal.make_console(stderr=True), Path(csv), outcome.predictions)
+        answers.write_csv(Path(csv), outcome.predictions, top)
+        answers.show_written(make_console(stderr=True), Path(csv), outcome.predictions)
     if as_json:
         print(json.dumps(outcome.to_json(), ensure_ascii=False))
     elif csv == "-":
-        print(terminal.predictions_csv(outcome.predictions, top), end="")
+        print(answers.predictions_csv(outcome.predictions, top), end="")
     elif not csv:
-        terminal.show_predictions(terminal.make_console(stderr=False), outcome.predictions)
+        answers.show_predictions(make_console(stderr=False), outcome.predictions)
     if outcome.failed:
-        terminal.show_failures(terminal.make_console(stderr=True), outcome.predictions)
+        answers.show_failures(make_console(stderr=True), outcome.predictions)
         raise typer.Exit(1)
 
 
@@ -274,9 +275,9 @@ def explain(
     as_json: JsonOption = False,
 ) -> None:
     """Show what the network sees in a picture: its layers, and what speaks for the answer."""
-    from neocog import terminal
+    from neocog.terminal import answers, bars, make_console
 
-    console = terminal.make_console(stderr=as_json)
+    console = make_console(stderr=as_json)
     if maximize:
         if label is not None:
             raise UsageError("--maximize asks for maps and knows no class.", "Leave --label away.")
@@ -289,14 +290,14 @@ def explain(
 
         run = (arguments or ["latest"])[0]
         found = look_through(run, layer, out=out, lang=lang, device=device, runs_dir=runs)
-        terminal.show_maximized(console, found.layer, found.page, found.picture)
+        answers.show_maximized(console, found.layer, found.page, found.picture)
         if as_json:
             print(json.dumps(found.to_json(), ensure_ascii=False))
         return
     from neocog.report.explanation import Wanted
     from neocog.report.explanation import explain as look_into
 
-    with terminal.looking(console) as looking:
+    with bars.looking(console) as looking:
         seen = look_into(
             arguments or [],
             Wanted(layer, label),
@@ -309,9 +310,9 @@ def explain(
     if as_json:
         print(json.dumps(seen.to_json(), ensure_ascii=False))
     predictions = [one.prediction for one in seen.pictures]
-    terminal.show_explained(console, predictions, seen.layer, seen.page, len(seen.files))
+    answers.show_explained(console, predictions, seen.layer, seen.page, len(seen.files))
     if seen.failed:
-        terminal.show_failures(terminal.make_console(stderr=True), predictions)
+        answers.show_failures(make_console(stderr=True), predictions)
         raise typer.Exit(1)
 
 
@@ -324,8 +325,8 @@ def report(
     as_json: JsonOption = False,
 ) -> None:
     """Write report.html: all of a run on one page, its mistakes and what the network sees."""
-    from neocog import terminal
     from neocog.report.words import language
+    from neocog.terminal import judged, make_console
 
     spoken = language(lang)  # before the work
     from neocog.evaluate import evaluate as judge
@@ -338,7 +339,7 @@ def report(
             "Name a run: neocog report latest",
         )
     written = page.write(evaluation, spoken)
-    terminal.show_report(terminal.make_console(stderr=as_json), written)
+    judged.show_report(make_console(stderr=as_json), written)
     if as_json:
         print(json.dumps({"run": str(evaluation.run.path), "report": str(written)}))
 
@@ -363,18 +364,18 @@ def data(
     as_json: JsonOption = False,
 ) -> None:
     """Say what is wrong with your pictures before you believe a number; exits 3 if it matters."""
-    from neocog import terminal
     from neocog.data import decoded
     from neocog.examine import examine
+    from neocog.terminal import bars, findings, make_console
 
-    console = terminal.make_console(stderr=as_json)
+    console = make_console(stderr=as_json)
     if clear_cache:
-        terminal.show_freed(console, decoded.clear())
+        findings.show_freed(console, decoded.clear())
     if data is None:
         if not clear_cache:
             raise UsageError("No pictures are named.", "For example: neocog data photos/")
         return
-    progress = terminal.ReadingProgress(console)
+    progress = bars.ReadingProgress(console)
     try:
         found = examine(data, reading=progress)
     finally:
@@ -388,7 +389,7 @@ def data(
         print(
             json.dumps({**found.to_json(), "sheets": [str(p) for p in drawn]}, ensure_ascii=False)
         )
-    terminal.show_data(console, found, drawn)
+    findings.show_data(console, found, drawn)
     if not found.sound:
         raise typer.Exit(3)
 
@@ -411,19 +412,19 @@ def models(
     [fc128 relu]*1 fc". Its words: conv3-32 (s2 strides, p0 pads by nothing), pool2, avgpool2, gap,
     bn, relu, tanh, sigmoid, gelu, drop0.5, fc128, and fc, which ends it.
     """
-    from neocog import terminal
     from neocog.models import summary
+    from neocog.terminal import make_console, tables
 
     if name:
         found = summary.details(name, size)
         if as_json:
             print(json.dumps(found))
         else:
-            terminal.show_layers(terminal.make_console(stderr=False), found)
+            tables.show_layers(make_console(stderr=False), found)
     elif as_json:
         print(json.dumps({"models": summary.rows()}))
     else:
-        terminal.show_models(terminal.make_console(stderr=False), summary.rows())
+        tables.show_models(make_console(stderr=False), summary.rows())
 
 
 @app.command()
@@ -433,14 +434,14 @@ def recipes(
 ) -> None:
     """List the recipes, or show one."""
     from neocog import recipes as all_recipes
-    from neocog import terminal
+    from neocog.terminal import make_console, tables
 
     if name:
         print(json.dumps(all_recipes.get(name).to_json(), indent=None if as_json else 2))
     elif as_json:
         print(json.dumps({"recipes": [r.to_json() for r in all_recipes.RECIPES.values()]}))
     else:
-        terminal.show_recipes(terminal.make_console(stderr=False))
+        tables.show_recipes(make_console(stderr=False))
 
 
 @app.command()
@@ -467,15 +468,15 @@ def reproduce(
     as_json: JsonOption = False,
 ) -> None:
     """Train what was published, and set the printed figures beside the measured ones."""
-    from neocog import terminal
     from neocog import training as training_room
     from neocog.reproduce import reproduce as run_all
+    from neocog.terminal import bars, make_console, tables
 
-    console = terminal.make_console(stderr=as_json)
+    console = make_console(stderr=as_json)
     kept = Path("benchmarks", "results")
     if results is None and not quick and kept.is_dir():
         results = kept
-    progress = terminal.ReproductionProgress(console)
+    progress = bars.ReproductionProgress(console)
     rows: list[dict[str, Any]] = []
     try:
         rows.extend(
@@ -496,7 +497,7 @@ def reproduce(
     finally:
         progress.close()
         if rows:  # also those that were known before an error
-            terminal.show_reproduction(console, rows)
+            tables.show_reproduction(console, rows)
     if as_json:
         print(json.dumps({"rows": rows}, ensure_ascii=False))
     if any(row["error"] for row in rows):

@@ -90,10 +90,10 @@ def convolution(
             "A trained layer needs a picture.",
             f"For example: neocog demo convolution --run {run or 'latest'} --image photo.jpg",
         )
-    from neocog import terminal
     from neocog.explain.convolution import Dimensions
     from neocog.report import animation
     from neocog.terminal import demos as shown
+    from neocog.terminal import make_console
 
     if trained:
         assert image is not None
@@ -107,7 +107,7 @@ def convolution(
     if as_json:
         print(json.dumps({**found, "files": [str(path) for path in written]}, ensure_ascii=False))
         return
-    console = terminal.make_console(stderr=False)
+    console = make_console(stderr=False)
     again = shlex.join(["neocog", *sys.argv[1:], "--html", "convolution.html"])
     shown.show_convolution(console, found, "" if html else again)
     shown.show_files(console, written)
@@ -124,15 +124,15 @@ def pooling(
     as_json: JsonOption = False,
 ) -> None:
     """Pooling by maximum and by mean: 224 x 224 x 64 to 112 x 112 x 64, and 8 x 8 to 2 x 2."""
-    from neocog import terminal
     from neocog.explain import pooling as explained
     from neocog.terminal import demos as shown
+    from neocog.terminal import make_console
 
     published, found = explained.published(), explained.example(size, window, stride, seed)
     if as_json:
         print(json.dumps({"published": published, "example": found}))
     else:
-        shown.show_pooling(terminal.make_console(stderr=False), published, found)
+        shown.show_pooling(make_console(stderr=False), published, found)
 
 
 @demos.command(context_settings={"ignore_unknown_options": True})
@@ -144,15 +144,15 @@ def softmax(
     as_json: JsonOption = False,
 ) -> None:
     """Softmax, log-softmax, cross-entropy and nll on the same logits, and the wrong pairings."""
-    from neocog import terminal
     from neocog.explain import softmax as explained
     from neocog.terminal import demos as shown
+    from neocog.terminal import make_console
 
     found = explained.compare(logits or (2.0, 1.0, 0.1), label)
     if as_json:
         print(json.dumps(found))
     else:
-        shown.show_softmax(terminal.make_console(stderr=False), found)
+        shown.show_softmax(make_console(stderr=False), found)
 
 
 @demos.command()
@@ -162,15 +162,15 @@ def padding(
     as_json: JsonOption = False,
 ) -> None:
     """What a border of zeros does: valid, same and full, and how often the border is seen."""
-    from neocog import terminal
     from neocog.explain import padding as explained
     from neocog.terminal import demos as shown
+    from neocog.terminal import make_console
 
     found = explained.compare(size, kernel)
     if as_json:
         print(json.dumps(found))
     else:
-        shown.show_padding(terminal.make_console(stderr=False), found)
+        shown.show_padding(make_console(stderr=False), found)
 
 
 @demos.command()
@@ -199,15 +199,15 @@ def sharing(
     """
     from dataclasses import asdict
 
-    from neocog import terminal
     from neocog.models.sharing import sharing as count
     from neocog.terminal import demos as shown
+    from neocog.terminal import make_console
 
     name, rows = count(model, layer, size)
     if as_json:
         print(json.dumps({"model": name, "layers": [asdict(row) for row in rows]}))
     else:
-        shown.show_sharing(terminal.make_console(stderr=False), name, rows)
+        shown.show_sharing(make_console(stderr=False), name, rows)
 
 
 @demos.command(context_settings={"ignore_unknown_options": True})
@@ -216,12 +216,12 @@ def normalization(
     as_json: JsonOption = False,
 ) -> None:
     """Bring numbers to mean 0 and standard deviation 1: 16 48 27 238 12."""
-    from neocog import terminal
     from neocog.metrics.normalization import standardise
     from neocog.terminal import demos as shown
+    from neocog.terminal import make_console
 
     found = standardise(numbers)
     if as_json:
         print(json.dumps(found))
     else:
-        shown.show_normalization(terminal.make_console(stderr=False), found)
+        shown.show_normalization(make_console(stderr=False), found)

@@ -1,0 +1,91 @@
+"""A person's own pictures: what is there, and what is wrong with it."""
+
+from collections.abc import Sequence
+from itertools import zip_longest
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+if TYPE_CHECKING:  # it imports torch
+    from neocog.examine import Examination
+
+# Findings whose paths are names of classes, which the message has already.
+ABOUT_CLASSES = ("class_missing", "few_pictures", "imbalance", "one_class")
+FINDING_PATHS, MOST_ROWS = 3, 40  # lines of a list that a terminal shows
+
+
+def show_small(console: Console, count: int, side: int) -> None:
+    """Why a network is trained from nothing."""
+    console.print(
+        f"{count:,} pictures of about {side} pixels, small and many: a small network learns them "
+        "from nothing (recipe scratch). To fit one that knows photos: --recipe photos",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def show_freed(console: Console, count: int) -> None:
+    """How much room the decoded pictures and the features took."""
+    console.print(
+        f"{count / 1e6:,.1f} MB of decoded pictures and features deleted.", highlight=False
+    )
+
+
+def show_findings(console: Console, findings: Sequence[dict[str, Any]]) -> None:
+    """What is wrong with a data set: a line each, with the first of the pictures."""
+    colours = {"error": "red", "warning": "yellow", "note": "dim"}
+    for finding in findings:
+        severity = finding["severity"]
+        console.print(
+            f"[{colours[severity]}]{severity}[/] {escape(finding['message'])}",
+            highlight=False,
+            soft_wrap=True,
+        )
+        hidden = severity == "note" and finding["kind"] != "other_file"
+        hidden |= finding["kind"] in ABOUT_CLASSES
+        shown = finding["paths"][: 0 if hidden else FINDING_PATHS]
+        more = finding["count"] - len(shown)
+        for path, twin in zip_longest(shown, finding["same_as"][: len(shown)], fillvalue=""):
+            text = f"    {path} = {twin}" if twin else f"    {path}"
+            console.print(text, highlight=False, markup=False, soft_wrap=True)
+        if shown and more > 0:
+            console.print(f"    and {more:,} more", highlight=False)
+
+
+def show_data(console: Console, found: "Examination", sheets: Sequence[Path]) -> None:
+    """A data set's pictures by class and split, what they are like, and what is wrong."""
+    values = found.to_json()
+    title = f"{found.data}: {values['used']:,} of {values['n']:,} pictures are fit for use"
+    console.print(escape(title), style="bold", highlight=False, soft_wrap=True)
+    table = Table()
+    table.add_column("class")
+    for split in values["splits"]:
+        table.add_column(split, justify="right")
+    for name in values["classes"][:MOST_ROWS]:
+        table.add_row(escape(name), *(f"{n[name]:,}" for n in values["splits"].values()))
+    if len(values["classes"]) > MOST_ROWS:
+        table.add_row(
+            f"and {len(values['classes']) - MOST_ROWS:,} more", *[""] * len(values["splits"])
+        )
+    table.add_row("[bold]all[/bold]", *(f"{sum(n.values()):,}" for n in values["splits"].values()))
+    console.print(table)
+    console.print(f"`neocog train` takes {values['plan']}.", highlight=False)
+    sizes = " to ".join(
+        f"{width:,} x {height:,}"
+        for width, height in (values["sizes"][k] for k in ("least", "most"))
+    )
+    kinds = ", ".join(f"{n:,} {kind}" for kind, n in values["formats"].items())
+    modes = ", ".join(f"{n:,} {mode}" for mode, n in values["modes"].items())
+    console.print(f"{sizes} pixels; {kinds}; {modes}", highlight=False)
+    show_findings(console, values["findings"])
+    if sheets:
+        console.print(f"Contact sheets: {sheets[0].parent}", highlight=False, soft_wrap=True)
+    if not found.sound:
+        out = [
+            f for f in values["findings"] if f["severity"] == "error" and "left out" in f["message"]
+        ]
+        then = "; `neocog train` leaves those pictures out" if out else ""
+        console.print(f"What is red would make a number wrong{then}.", highlight=False)

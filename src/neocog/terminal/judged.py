@@ -1,0 +1,147 @@
+"""A trained network: its accuracy, its mistakes, and what to type next."""
+
+import shlex
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from neocog.errors import UsageError
+from neocog.metrics.accuracy import worst_confusions
+from neocog.metrics.calibration import sure
+from neocog.recipes import DEFAULT_FOR_DATA, Recipe
+from neocog.runs import Run
+
+MISTAKES = 5  # that a terminal lists
+
+
+def check_data_is_named(recipe: Recipe) -> None:
+    """Raise UsageError where a recipe for a person's own pictures is given none."""
+    if recipe.data == "PHOTOS":
+        raise UsageError(
+            f"The recipe {recipe.name} is for your own pictures, and none are named.",
+            f"For example: neocog train photos/ --recipe {recipe.name}",
+        )
+
+
+def show_nothing_to_train(console: Console) -> None:
+    """The line about a run that is resumed and was finished."""
+    console.print("The run was finished: nothing is trained, it is judged again.")
+
+
+def show_evaluation(console: Console, result: dict[str, Any]) -> None:
+    """The accuracy with its interval, the table of classes, and the worst confusions."""
+    low, high = result["interval"]
+    split = "" if result["split"] == "all" else f"{result['split']} "
+    title = f"{result['model']} on {result['data']}: {result['n']:,} {split}pictures"
+    console.print(escape(title), style="bold", highlight=False, soft_wrap=True)
+    table = Table()
+    for name in ("class", "precision", "recall", "F1", "pictures"):
+        table.add_column(name, justify="left" if name == "class" else "right")
+    for row in result["per_class"]:
+        table.add_row(
+            escape(row["class"]),
+            *(f"{row[key]:.2%}" for key in ("precision", "recall", "f1")),
+            f"{row['n']:,}",
+        )
+    console.print(table)
+    console.print(
+        f"[bold]Accuracy {result['accuracy']:.2%}[/bold] (95% interval {low:.2%} to {high:.2%}, "
+        f"n = {result['n']:,})",
+        highlight=False,
+    )
+    if result["accuracy"] < 1 and result["n"] >= 100:
+        _show_rejection(console, result["rejection"])
+    names = [row["class"] for row in result["per_class"]]
+    worst = worst_confusions(np.array(result["confusion"], dtype=np.int64))
+    if worst:
+        cells = [f"{names[i]} taken for {names[j]} ({count}x)" for i, j, count in worst]
+        console.print("Worst confusions: " + escape(", ".join(cells)), highlight=False)
+    for row in result["mistakes"][:MISTAKES]:
+        console.print(
+            f"  {row['path']}: {row['predicted']} {sure(row['probability'])}, is {row['label']}",
+            highlight=False,
+            markup=False,
+            soft_wrap=True,
+        )
+    if result["mistakes"]:
+        where = "; more in the run's plots and predictions.csv" if "epochs" in result else ""
+        console.print(f"The most confident mistakes{where}.", highlight=False)
+    if "folds" in result:
+        folds = result["folds"]
+        console.print(
+            f"Over {folds['n']} folds of the {folds['pictures']:,} pictures of train and "
+            f"validation: {folds['mean']:.2%} ± {folds['std']:.2%} (mean and standard deviation)",
+            highlight=False,
+        )
+    for note in result["notes"]:
+        console.print(f"[bold]Note:[/bold] {escape(note)}", highlight=False)
+
+
+def _show_rejection(console: Console, rejection: Sequence[dict[str, Any]]) -> None:
+    """What would have to be refused for fewer wrong answers."""
+    shares = [
+        f"{row['error']:.1%} wrong answers by refusing the {row['rejected']:.1%} least sure"
+        for row in rejection
+        if 0 < row["rejected"] < 1
+    ]
+    if shares:
+        console.print("At most " + ", ".join(shares), highlight=False)
+
+
+def show_trained(console: Console, run: Run, result: dict[str, Any]) -> None:
+    """Where the run is, what was kept and how long it took, and the commands to type next."""
+    seconds = result["time_seconds"]
+    kept = f"Kept epoch {result['selected_epoch']} of {result['epochs']}, selected by "
+    kept += f"{result['selected_by']}. {result['parameters']:,} parameters, trained in "
+    if not result["epochs"]:
+        kept = "Trained the last layer alone in "
+    elif not result["selected_epoch"]:
+        kept = "Training the whole network gained nothing: its last layer's fit was kept. "
+        kept += f"{result['selected_by']} decided; it took "
+    console.print(
+        f"{kept}{seconds['training']:.1f} s ({seconds['total']:.1f} s in all).", highlight=False
+    )
+    console.print(
+        f"Run folder: {run.path} (all of it on one page: {run.report_file})",
+        highlight=False,
+        markup=False,
+        soft_wrap=True,
+    )
+    path = shlex.quote(str(run.path))
+    # In a virtual environment that is not active, `neocog` alone is no command.
+    neocog = "neocog" if shutil.which("neocog") else shlex.quote(sys.argv[0])
+    commands = [
+        (f"{neocog} predict {path} PICTURE", "what is on your picture"),
+        (f"{neocog} train mnist", "train on the full MNIST"),
+        (f"{neocog} train FOLDER", "train on your own pictures, one folder a class"),
+    ]
+    if result["data"] not in DEFAULT_FOR_DATA:
+        data = shlex.quote(result["data"])
+        commands[0] = (f"{neocog} predict {path} FOLDER --csv out.csv", "what is on your pictures")
+        commands[1] = (f"{neocog} data {data}", "what is wrong with the data")
+        commands[2] = (f"{neocog} train {data} --fine-tune", "train the whole network, not its end")
+        if result["epochs"] and result["recipe"] == "photos":
+            commands[2] = (f"{neocog} train {data} --folds 5", "how much depends on the pictures")
+        if result["recipe"] != "photos":
+            commands[2] = (f"{neocog} train {data} --recipe photos", "a network that knows photos")
+    console.print("\nNext:")
+    for command, meaning in commands:
+        console.print(
+            f"  {command:<{max(len(c) for c, _ in commands)}}  # {meaning}",
+            highlight=False,
+            markup=False,
+            soft_wrap=True,
+        )
+
+
+def show_report(console: Console, written: Path) -> None:
+    """Where the report is, and how large."""
+    size = written.stat().st_size / 1e6
+    console.print(escape(f"Report: {written} ({size:.1f} MB)"), highlight=False, soft_wrap=True)

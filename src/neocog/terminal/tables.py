@@ -1,0 +1,160 @@
+"""Networks, recipes and printed figures, in tables."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from neocog.recipes import RECIPES
+
+
+def show_recipes(console: Console) -> None:
+    """The recipes: what each trains, and the figure its source printed."""
+    table = Table(title="Recipes: neocog train --recipe NAME")
+    for name in ("name", "network", "data", "epochs", "printed", "source"):
+        table.add_column(name, justify="right" if name in ("epochs", "printed") else "left")
+    for recipe in RECIPES.values():
+        printed = recipe.printed_test_accuracy
+        table.add_row(
+            recipe.name,
+            recipe.model,
+            recipe.data,
+            "" if recipe.feature_views and not recipe.fine_tune else str(recipe.epochs),
+            f"{printed:.5g}" if printed else "",
+            recipe.source,
+        )
+    console.print(table)
+
+
+def show_models(console: Console, rows: Sequence[dict[str, Any]]) -> None:
+    """The networks with input, parameters, FLOPs, year and paper."""
+    table = Table(title="Networks: neocog train --model NAME; their layers: neocog models NAME")
+    for name in ("name", "input", "parameters", "FLOPs", "year", "paper"):
+        left = name in ("name", "input", "paper")
+        table.add_column(name, justify="left" if left else "right", no_wrap=name != "paper")
+    for row in rows:
+        parameters, flops = f"{row['parameters']:,}", short_number(row["flops"])
+        table.add_row(row["name"], row["input"], parameters, flops, str(row["year"]), row["paper"])
+    console.print(table)
+    console.print(
+        "With 10 classes, or 1,000 for the networks made for ImageNet (3 x 224 x 224 and larger). "
+        "A multiplication and an addition count as two FLOPs.",
+        highlight=False,
+    )
+
+
+def show_layers(console: Console, found: dict[str, Any]) -> None:
+    """The layers of a network, and what full connection would have cost its convolutions."""
+    title = f"{found['name']} ({found['year']}), input {found['input']}"
+    table = Table(title=escape(title))
+    heads = (
+        "layer",
+        "kind",
+        "kernel",
+        "output",
+        "parameters",
+        "FLOPs",
+        "sees",
+        "if fully connected",
+    )
+    for name in heads:
+        table.add_column(name, justify="left" if name in heads[:4] else "right")
+    for layer in found["layers"]:
+        full = layer["fully_connected_parameters"]
+        table.add_row(
+            layer["name"],
+            layer["kind"],
+            layer["kernel"],
+            " x ".join(map(str, layer["output"])),
+            f"{layer['parameters']:,}" if layer["parameters"] else "",
+            short_number(layer["flops"]) if layer["flops"] else "",
+            str(layer["receptive_field"]),
+            short_number(full) if full else "",
+        )
+    console.print(table)
+    total = f"{found['parameters']:,} parameters, {short_number(found['flops'])} FLOPs a picture."
+    console.print(f"[bold]{total}[/bold]", highlight=False)
+    _explain_sharing(console, found["layers"])
+
+
+def _explain_sharing(console: Console, layers: Sequence[dict[str, Any]]) -> None:
+    """The tutorials' arithmetic of shared weights, on the first convolution."""
+    console.print(
+        "'sees' is the side of the window of the input that a unit sees; 'if fully connected' the "
+        "parameters that the layer would have if each output saw each input.",
+        highlight=False,
+    )
+    convolutions = [c for c in layers if c["fully_connected_parameters"] and c["parameters"]]
+    if not convolutions:
+        return
+    first = convolutions[0]
+    full, local = first["fully_connected_parameters"], first["locally_connected_parameters"]
+    console.print(
+        f"{first['name']}: every output to every input {full:,} parameters; only its window "
+        f"{local:,}; the window's weights shared by all places {first['parameters']:,}.",
+        highlight=False,
+    )
+
+
+def short_number(value: int) -> str:
+    """A count in three or four digits: 832K, 57.5M, 3.63G, 1.3T."""
+    for size, unit in ((10**12, "T"), (10**9, "G"), (10**6, "M"), (10**3, "K")):
+        if value >= 0.9995 * size:  # 999,950 is 1M, not 1e+03K
+            return f"{value / size:.3g}{unit}"
+    return str(value)
+
+
+def show_reproduction(console: Console, rows: Sequence[dict[str, Any]]) -> None:
+    """Printed figures beside measured ones."""
+    table = Table(title="Printed against measured: accuracy on the official test pictures")
+    heads = (
+        "recipe",
+        "source",
+        "printed",
+        "measured (seeds)",
+        "95% interval",
+        "honest",
+        "time",
+        "",
+    )
+    for name in heads:
+        table.add_column(name, justify="left" if name in heads[:2] else "right")
+    for row in rows:
+        if row["error"]:
+            continue
+        low, high = row["interval"]
+        verdict = {"PASS": "[green]PASS[/green]", "FAIL": "[red]FAIL[/red]", None: "-"}
+        table.add_row(
+            row["recipe"],
+            escape(row["source"]),
+            f"{100 * row['printed']:.5g}%" if row["printed"] else "none",
+            figure(row) + (", as published" if row["as_published"] else ""),
+            f"{low:.2%} to {high:.2%}",
+            figure(row["honest"]) if row["honest"] else "",
+            duration(row["time_seconds"]),
+            verdict[row["verdict"]],
+        )
+    console.print(table)
+    for row in rows:
+        if row["error"]:
+            console.print(f"{row['recipe']} was not run: {row['error']}", markup=False)
+    notes = "FAIL: the whole interval lies below the printed figure."
+    if any(row["honest"] for row in rows):
+        notes += (
+            " honest: 5,000 training pictures held back, and the epoch chosen by them; 'as "
+            "published' is made as its source made it."
+        )
+    console.print(notes, highlight=False)
+
+
+def figure(measured: dict[str, Any]) -> str:
+    """Mean and standard deviation over n seeds: 98.85% ± 0.05 (3)."""
+    spread = f" ± {100 * measured['std']:.2f}" if measured["std"] is not None else ""
+    return f"{measured['mean']:.2%}{spread} ({measured['n']})"
+
+
+def duration(seconds: float) -> str:
+    """Seconds below two minutes, else minutes."""
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"

@@ -33,8 +33,8 @@ def test_a_sound_set_is_told_as_json(neocog_command, photos, tmp_path):
 @pytest.mark.parametrize(
     ("names", "plan"),
     [
-        (("train", "val"), "what is called validation as test, and validation out of train"),
-        (("training", "eval"), "what is called test as test, and validation out of train"),
+        (("train", "val"), "what is called validation as test, and a part of train as validation"),
+        (("training", "eval"), "what is called test as test, and a part of train as validation"),
         (("train", "valid", "test"), "the splits as they are given"),
     ],
 )

@@ -49,7 +49,7 @@ class Examination:
         if len(given) == 3:
             return "the splits as they are given"
         if len(given) == 2:
-            return f"what is called {given[1]} as test, and validation out of train"
+            return f"what is called {given[1]} as test, and a part of train as validation"
         return "validation and test, 15% each, by the pictures' content"
 
     @property

@@ -285,12 +285,7 @@ def _other_test(classifier: Classifier, name: str) -> tuple[ImageSet, str, tuple
     rest = np.setdiff1d(np.arange(len(found)), failed)
     kept = found.subset(rest)
     test = replace(kept, images=fitted, labels=place[kept.labels], classes=classifier.classes)
-    seen = _trained_on(classifier, test)
-    if seen:
-        notes.insert(
-            0, f"{seen:,} of these {len(test):,} pictures were trained on: the accuracy is too high"
-        )
-    return test, split, tuple(notes)
+    return test, split, (*_about_training(classifier, test), *notes)
 
 
 def _fitted(classifier: Classifier, images: Images) -> tuple[Images, NDArray[np.int64]]:
@@ -308,16 +303,25 @@ def _fitted(classifier: Classifier, images: Images) -> tuple[Images, NDArray[np.
     return np.stack(fitted), np.array(failed, dtype=np.int64)
 
 
-def _trained_on(classifier: Classifier, test: ImageSet) -> int:
-    """How many of the pictures are, to the bit, among those that the classifier was trained on."""
-    if "recipe" not in classifier.facts:
-        return 0
-    recipe = Recipe.from_json(classifier.facts["recipe"])
+def _about_training(classifier: Classifier, test: ImageSet) -> list[str]:
+    """What is to be said where pictures were trained on, to the bit, or where nobody knows."""
+    facts = classifier.facts
+    name = facts.get("data", {}).get("name", "the training data")
+    unknown = "whether any of these pictures were trained on"
     try:
-        train = data.load_for(recipe).train
-    except NeocogError:
-        return 0  # the training pictures are not on this machine
+        train = data.load_for(Recipe.from_json(facts["recipe"])).train
+    except (KeyError, NeocogError):
+        return [f"{unknown} cannot be checked: {name} is not here"]
     if train.digests and test.digests:
-        return len(set(train.digests) & set(test.digests))
-    known = {train.images[n].tobytes() for n in range(len(train))}
-    return sum(test.images[n].tobytes() in known for n in range(len(test)))
+        seen = len(set(train.digests) & set(test.digests))
+    else:
+        known = {train.images[n].tobytes() for n in range(len(train))}
+        seen = sum(test.images[n].tobytes() in known for n in range(len(test)))
+    notes = []
+    if seen:
+        notes += [
+            f"{seen:,} of these {len(test):,} pictures were trained on: the accuracy is too high"
+        ]
+    if train.fingerprint() != facts.get("data", {}).get("fingerprints", {}).get("train"):
+        notes += [f"{unknown} cannot be checked wholly: {name} has changed since"]
+    return notes

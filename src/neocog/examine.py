@@ -44,6 +44,8 @@ class Examination:
     def plan(self) -> str:
         """What `neocog train` takes to choose and to judge by, in words."""
         given = self.listing.splits
+        if len(self.listing.classes) < 2:
+            return "nothing of one class: there is nothing to tell apart"
         if given and "train" not in given:
             return f"none of these: they are {' and '.join(given)}, with nothing to train on"
         if len(given) == 3:

@@ -115,6 +115,17 @@ def test_a_folder_is_not_empty_for_want_of_entries_between(photos, tmp_path):
     assert data.list_own(str(tmp_path / "set.zip")).left_out == [("empty_folder", "photos/test/c")]
 
 
+def test_a_cache_that_cannot_be_written_is_told(neocog_command, photos, monkeypatch):
+    from neocog.data import decoded
+
+    monkeypatch.setenv("NEOCOG_CACHE", str(next(photos.rglob("*.png")) / "below"))
+    try:
+        _, out, _ = neocog_command("data", photos)
+        assert "they cannot be kept in" in out and "NEOCOG_CACHE=FOLDER" in out
+    finally:
+        decoded._passing_folder.cache_clear()
+
+
 def test_an_archive_cannot_reach_out_of_itself(photos, tmp_path):
     content = io.BytesIO()
     picture(99).save(content, "PNG")

@@ -25,7 +25,7 @@ def test_a_run_gets_its_four_pictures(digits_run):
 def test_chinese_class_names_have_glyphs(digits_run, count):
     """matplotlib warns of every missing glyph, and warnings are errors here."""
     found = evaluate(digits_run.path)
-    names = tuple(f"蚂蚁与蜜蜂{k} ants" for k in range(max(count, 10)))
+    names = tuple(f"蚂蚁与蜜蜂{k} 🐝\x1b\nants" for k in range(max(count, 10)))
     labels = np.arange(len(found.test)) % len(names)
     images = found.test.images
     test = ImageSet(images, labels.astype(np.int64), names)

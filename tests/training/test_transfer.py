@@ -203,4 +203,14 @@ def test_evaluating_on_what_was_trained_on_is_told(photos, tmp_path):
         shutil.copy(photos / "a" / f"{3 * n}.png", tmp_path / "copy" / "b" / f"wrong{n}.png")
     worse = evaluate(run.path, str(tmp_path / "copy")).result
     assert worse["n"] == result["n"] - 8
+    assert not any("cannot be checked" in note for note in result["notes"])
+    (photos / "a" / "0.png").rename(tmp_path / "0.png")
+    changed = evaluate(run.path, str(tmp_path / "copy")).result["notes"]
+    assert any("were trained on: the accuracy" in note for note in changed)
+    assert any("cannot be checked wholly" in note for note in changed)
+    photos.rename(tmp_path / "away")
+    gone = evaluate(run.path, str(tmp_path / "copy")).result["notes"]
+    assert any("cannot be checked: " in note and "is not here" in note for note in gone)
+    (tmp_path / "away").rename(photos)
+    (tmp_path / "0.png").rename(photos / "a" / "0.png")
     assert any("different labels" in note for note in worse["notes"])

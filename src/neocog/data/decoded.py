@@ -74,6 +74,11 @@ def packs_folder() -> Path:
     return cache_folder() / "photos"
 
 
+def can_keep() -> bool:
+    """Whether what was decoded lasts longer than this process."""
+    return not _passing_folder.cache_info().currsize
+
+
 def clear() -> int:
     """Delete decoded pictures and features that are kept, and say how many bytes that were."""
     freed = 0

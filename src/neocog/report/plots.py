@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -210,8 +211,15 @@ def _mosaic(
 
 
 def _short(name: str) -> str:
-    """A class's name where there is room for about twenty letters."""
+    """A class's name where there is room for about twenty letters, each of which can be drawn."""
+    name = "".join(c if _has_glyph(c) else "□" for c in " ".join(name.split()))
     return name if len(name) <= 18 else name[:17] + "…"
+
+
+@cache
+def _has_glyph(letter: str) -> bool:
+    files = (font_manager.findfont(font) for font in _fonts())
+    return any(font_manager.get_font(file).get_char_index(ord(letter)) for file in files)
 
 
 def _spread(labels: NDArray[np.int64], count: int) -> NDArray[np.int64]:

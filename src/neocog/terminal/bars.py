@@ -53,11 +53,20 @@ class ReadingProgress:
             self.bar.stop()
             self.bar = None
         if self.done:
+            from neocog.data import decoded
+
             seconds = time.perf_counter() - self.begin
+            kept = (
+                "they are kept for the next time."
+                if decoded.can_keep()
+                else f"they cannot be kept in {decoded.packs_folder()}. Name another place: "
+                "NEOCOG_CACHE=FOLDER"
+            )
             self.console.print(
-                f"Decoded {self.done:,} pictures, {self.done / seconds:,.0f} a second; they are "
-                "kept for the next time.",
+                f"Decoded {self.done:,} pictures, {self.done / seconds:,.0f} a second; {kept}",
                 highlight=False,
+                markup=False,
+                soft_wrap=True,
             )
             self.done = 0
 
@@ -136,10 +145,10 @@ def _epoch_line(line: dict[str, Any], epochs: int) -> str:
 
 
 def _head_line(line: dict[str, Any]) -> str:
-    kept = f", {line['head/kept']:,} kept from before" if line.get("head/kept") else ""
+    kept = f" ({line['head/kept']:,} kept from before)" if line.get("head/kept") else ""
     text = (
-        f"Last layer fitted to the network's features in {line['head_seconds']:.1f} s (features "
-        f"{line['features_seconds']:.1f} s{kept}): train {line['train/accuracy']:.2%}"
+        f"Last layer fitted in {line['head_seconds']:.1f} s to the network's features, computed in "
+        f"{line['features_seconds']:.1f} s{kept}: train {line['train/accuracy']:.2%}"
     )
     if "validation/accuracy" in line:
         text += f", validation {line['validation/accuracy']:.2%}"

@@ -96,7 +96,7 @@ def check_folds(recipe: Recipe, splits: Splits) -> None:
         raise UsageError(
             f"{recipe.folds} folds need as many pictures of every class, near-duplicates and "
             f"groups counting once, and {least} has {min(inside)}.",
-            "Say: --folds 2, or add pictures.",
+            f"Say: --folds {max(2, min(10, *inside))}, or add pictures.",
         )
 
 
@@ -199,7 +199,7 @@ def fit(seen: Tensor, known: Known, held: Tensor, truth: NDArray[np.int64]) -> F
         losses = _held_out_losses(parts)
         chosen_by = f"{FOLDS}-fold cross-validation on {n:,} training pictures"
         if not parts:
-            chosen_by = "nothing: there are too few pictures to hold any out"
+            chosen_by = "a guess, since there are too few pictures to hold any out"
     penalty = PENALTIES[int(np.argmin(losses))] if losses else PENALTIES[len(PENALTIES) // 2]
     weight, bias = whole.solve(penalty)
     return Fit(weight, bias, penalty, losses, chosen_by)

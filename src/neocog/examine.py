@@ -10,6 +10,7 @@ from neocog.data.decode import Facts
 from neocog.data.decoded import Decoded, Reading
 from neocog.data.doctor import Diagnosis
 from neocog.data.listing import Listing
+from neocog.data.own import TEST_SHARE
 from neocog.errors import UsageError
 
 # As the recipe `photos` holds its pictures, so that what is decoded is decoded for both; many small
@@ -52,7 +53,7 @@ class Examination:
             return "the splits as they are given"
         if len(given) == 2:
             return f"what is called {given[1]} as test, and a part of train as validation"
-        return "validation and test, 15% each, by the pictures' content"
+        return f"validation and test, {TEST_SHARE:.0%} each, by the pictures' content"
 
     @property
     def sizes(self) -> dict[str, Any]:

@@ -63,6 +63,12 @@ def test_only_new_pictures_are_computed_and_old_ones_forgotten(network):
     assert computed(network, pictures(1), pictures(2))[1] == 2
 
 
+def test_pictures_that_come_last_are_kept_too(network):
+    computed(network, pictures(1, 2))
+    assert computed(network, pictures(1, 2), pictures(3))[1] == 2
+    assert computed(network, pictures(1, 2), pictures(3))[1] == 3
+
+
 def test_what_a_feature_depends_on_makes_it_anew(network):
     computed(network, pictures(1, 2))
     changes = {

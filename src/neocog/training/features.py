@@ -49,7 +49,8 @@ def compute_features(
     network = _Headless(recipe, classifier)
     if any(views > 1 for _, views in parts):
         return [network.views(part.images, views, tell) for part, views in parts], 0
-    known, found, kept = _Known.read(network.identity(recipe.data)), [], 0
+    before = known = _Known.read(network.identity(recipe.data))
+    found, kept = [], 0
     for part, _ in parts:
         digests = [_digest(part.images[n]) for n in range(len(part))]
         missing = [n for n, digest in enumerate(digests) if digest not in known.row_of]
@@ -59,7 +60,9 @@ def compute_features(
             rows = network.views(_unread(part.images, np.array(missing)), 1, tell)[0]
             known = known.with_more([digests[n] for n in missing], rows)
         found.append(digests)
-    known.keep([digest for digests in found for digest in digests])
+    wanted = list(dict.fromkeys(digest for digests in found for digest in digests))
+    if wanted != list(before.row_of):
+        known.keep(wanted)
     return [known.rows_of(digests)[None] for digests in found], kept
 
 
@@ -159,11 +162,10 @@ class _Known:
 
     def keep(self, digests: Sequence[bytes]) -> None:
         """Write those of these pictures and no others; a disk without room costs time only."""
-        some = list(dict.fromkeys(digests))
-        rows = self.rows_of(some)
-        if rows.nbytes > MOST_BYTES or (self.file.exists() and some == list(self.row_of)):
+        rows = self.rows_of(digests)
+        if rows.nbytes > MOST_BYTES:
             return
-        names = torch.tensor(np.frombuffer(b"".join(some), np.uint8).reshape(-1, DIGEST).copy())
+        names = torch.tensor(np.frombuffer(b"".join(digests), np.uint8).reshape(-1, DIGEST).copy())
         with suppress(OSError):
             self.file.parent.mkdir(parents=True, exist_ok=True)
             write_atomic(self.file, save({"digests": names, "features": rows}))

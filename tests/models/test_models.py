@@ -10,6 +10,7 @@ from neocog.classifier import Classifier, fit_weights, load
 from neocog.data import Preprocessing
 from neocog.errors import NeocogError, UsageError
 from neocog.models import MODELS
+from neocog.models.pretrained import last_layer
 
 MNIST = {"num_classes": 10, "in_channels": 1, "image_size": (28, 28)}
 THREE_WAYS = Path(__file__).parents[2] / "docs" / "tutorials" / "lenet5-three-ways.md"
@@ -48,6 +49,9 @@ def built(request):
     torch.manual_seed(0)
     channels, height, width = shape_of(request.param)
     model = models.build(request.param, 10, channels, (height, width))
+    head = model.get_submodule(last_layer(model))
+    if not head.weight.any():  # torchvision starts ViT's head at zero, which passes no gradient on
+        nn.init.normal_(head.weight, std=0.02)
     return request.param, model, torch.randn(4, channels, height, width)
 
 

@@ -1,6 +1,7 @@
 """A classifier against a test split: the one place where test pictures are used."""
 
 import time
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,7 @@ class Evaluation:
     `classifier` gave.
     `notes` are sentences that the reader of the number must know. `run` is the run folder where
     this is the run's own test split, else None; `train` are then the pictures that it was made of.
+    `recorded` says whether the run folder holds the result, too: it may not be writable.
     """
 
     result: dict[str, Any]
@@ -43,6 +45,7 @@ class Evaluation:
     classifier: Classifier
     run: Run | None
     train: ImageSet | None = None
+    recorded: bool = False
 
 
 def evaluate(
@@ -61,13 +64,14 @@ def evaluate(
     """
     path = model_path(str(run), runs_folder(runs_dir))
     classifier = load(path, device=device)
+    classifier, known = _with_place(classifier, path), classifier
     trained_on = str(classifier.facts.get("data", {}).get("name", ""))
     begin = time.perf_counter()
-    own = data_name is None or _same_data(data_name, trained_on)
     train = None
     notes: tuple[str, ...] = ()
-    if own:
-        splits = own_splits(classifier, trained_on)
+    splits = _own(classifier, data_name, trained_on, lone=of_model_file(path) is None)
+    own = splits is not None
+    if splits:
         test, train, split = splits.test, splits.train, "test"
     else:
         test, split, notes = _other_test(classifier, str(data_name))
@@ -90,17 +94,42 @@ def evaluate(
         "mistakes": _worst_mistakes(test, probabilities),
         "time_seconds": {**seconds, "training": 0.0, "total": sum(seconds.values())},
     }
-    own_run = owner if own else None
-    if own_run:
-        result |= _training_facts(own_run, classifier, seconds)
-        own_run.write_evaluation(result)
+    evaluation = Evaluation(
+        result, test, probabilities, notes, known, owner if own else None, train
+    )
+    if evaluation.run:
+        result |= _training_facts(evaluation.run, known, seconds)
+        evaluation = _record(evaluation, evaluation.run)
+    return evaluation
+
+
+def _record(evaluation: Evaluation, run: Run) -> Evaluation:
+    """Keep a result in the run folder and in the model file; with a note where that cannot be."""
+    result, test, classifier = evaluation.result, evaluation.test, evaluation.classifier
+    try:
+        run.write_evaluation(result)
         if test.paths:
-            own_run.write_predictions(test.classes, test.paths, test.labels.tolist(), probabilities)
+            labels = test.labels.tolist()
+            run.write_predictions(test.classes, test.paths, labels, evaluation.probabilities)
         measured = {key: result[key] for key in ("split", "n", "accuracy", "interval")}
         if classifier.facts.get("measured") != measured:
             classifier.facts["measured"] = measured
-            classifier.save(path)
-    return Evaluation(result, test, probabilities, notes, classifier, own_run, train)
+            classifier.save(run.model_file)
+    except OSError as error:
+        note = f"the result could not be recorded in {run.path} ({error.strerror or error})"
+        result["notes"].append(note)
+        return replace(evaluation, notes=(*evaluation.notes, note))
+    return replace(evaluation, recorded=True)
+
+
+def _with_place(classifier: Classifier, path: Path) -> Classifier:
+    """The classifier of a run with the place of its data, which the model file does not say."""
+    owner, facts = of_model_file(path), classifier.facts
+    if owner is None or not {"recipe", "data"} <= set(facts):
+        return classifier
+    place = owner.read_recipe().data
+    recipe, about = {**facts["recipe"], "data": place}, {**facts["data"], "name": place}
+    return replace(classifier, facts={**facts, "recipe": recipe, "data": about})
 
 
 def _about_size(test: ImageSet) -> list[str]:
@@ -118,7 +147,7 @@ def _about_size(test: ImageSet) -> list[str]:
 
 def _training_facts(run: Run, classifier: Classifier, seconds: dict[str, float]) -> dict[str, Any]:
     """How the run was trained: what `neocog train --json` adds to an evaluation."""
-    metrics = run.read_metrics()
+    metrics = run.read_epochs()
     head = next((line for line in metrics if line["epoch"] == 0), None)
     spent = {
         "data": run.read_environment()["read_seconds"],
@@ -218,6 +247,26 @@ def _same_data(one: str, other: str) -> bool:
     return Path(one).resolve() == Path(other).resolve()
 
 
+def _own(classifier: Classifier, asked: str | None, trained_on: str, lone: bool) -> Splits | None:
+    """A classifier's own splits, where these are `asked` for; None where other data are.
+
+    A `lone` model file knows the name of its data and not their place: what is asked for is its own
+    where the name and the test pictures are the same.
+    """
+    if asked is None or _same_data(asked, trained_on):
+        return own_splits(classifier, trained_on)
+    if lone and trained_on and data.bare_name(asked) == trained_on:
+        with suppress(NeocogError):
+            return own_splits(classifier, asked)
+    return None
+
+
+def splits_of(classifier: Classifier, path: Path) -> Splits:
+    """The splits that the classifier in a model file was made of. Raises as `own_splits` does."""
+    placed = _with_place(classifier, path)
+    return own_splits(placed, str(placed.facts.get("data", {}).get("name", "")))
+
+
 def own_splits(classifier: Classifier, name: str) -> Splits:
     """The splits of the data set `name` that a classifier was made of.
 
@@ -231,9 +280,9 @@ def own_splits(classifier: Classifier, name: str) -> Splits:
     recipe = Recipe.from_json(classifier.facts["recipe"])
     if name not in data.DATASETS and not data.exists(name):
         raise NeocogError(
-            f"The classifier was trained on {name}, which is not there; its own test pictures are "
+            f"The classifier was trained on {name}, which is not there; its own test images are "
             "needed.",
-            "Put it back, or judge it on other pictures: neocog evaluate RUN DATA",
+            "Put it back, or say where it is, or name other images: neocog evaluate RUN DATA",
         )
     splits = data.load_for(replace(recipe, data=name))
     if splits.test.fingerprint() != classifier.facts["data"]["fingerprints"]["test"]:

@@ -232,7 +232,7 @@ class _Bench:
 def _facts(run: Run, recipe: Recipe, result: dict[str, Any]) -> dict[str, Any]:
     """What is kept of a finished run."""
     environment = run.read_environment()
-    chosen = run.read_metrics()[result["selected_epoch"] - 1]
+    chosen = next((ln for ln in run.read_metrics() if ln["epoch"] == result["selected_epoch"]), {})
     return {
         "seed": recipe.seed,
         "accuracy": result["accuracy"],

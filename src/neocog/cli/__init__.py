@@ -5,8 +5,12 @@ import gc
 import io
 import json
 import os
+import signal
 import sys
+import threading
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -84,7 +88,13 @@ def train(
     folds: Annotated[
         int | None, typer.Option(help="Photos: the spread of the accuracy over so many fits.")
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="The same seed gives the same bits.")] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(
+            help="The same seed gives the same bits with the same number of threads "
+            "(OMP_NUM_THREADS), on one kind of CPU."
+        ),
+    ] = None,
     device: DeviceOption = "auto",
     name: Annotated[str | None, typer.Option(help="Name of the run folder.")] = None,
     runs: RunsOption = None,
@@ -176,8 +186,9 @@ def _finish(run: "Run", console: "Console", device: str) -> dict[str, Any]:
     evaluation = evaluate(run.path, device=device)
     judged.show_evaluation(console, evaluation.result)
     judged.show_trained(console, run, evaluation.result)
-    plots.draw(run, evaluation)
-    page.write(evaluation, language())
+    if evaluation.recorded:
+        plots.draw(run, evaluation)
+        page.write(evaluation, language())
     return evaluation.result
 
 
@@ -198,7 +209,7 @@ def evaluate(
 
     evaluation = judge(run, data, runs_dir=runs, device=device)
     judged.show_evaluation(make_console(stderr=as_json), evaluation.result)
-    if evaluation.run:
+    if evaluation.run and evaluation.recorded:
         plots.draw(evaluation.run, evaluation)
     if as_json:
         print(json.dumps(evaluation.result, ensure_ascii=False))
@@ -557,7 +568,8 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:
-        code = app(_spelled_out(arguments), standalone_mode=False)
+        with _ending_in_order():
+            code = app(_spelled_out(arguments), standalone_mode=False)
         sys.stdout.flush()
         if code == 130:  # typer's word for Ctrl-C
             _fail("Stopped.", "", as_json, 130)
@@ -565,8 +577,8 @@ def main() -> None:
         if debug:
             traceback.print_exc()
         code = _fail(error.message, error.hint, as_json, 2 if isinstance(error, UsageError) else 1)
-    except KeyboardInterrupt:
-        code = _fail("Stopped.", "", as_json, 130)
+    except (KeyboardInterrupt, _Terminated) as stopped:
+        code = _fail("Stopped.", "", as_json, getattr(stopped, "code", 130))
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 1
@@ -575,6 +587,27 @@ def main() -> None:
             traceback.print_exc()
         code = _unforeseen(error, as_json)
     sys.exit(code or 0)
+
+
+class _Terminated(SystemExit):
+    """SIGTERM: what is temporary is deleted on the way out, as it is after Ctrl-C."""
+
+
+@contextmanager
+def _ending_in_order() -> Iterator[None]:
+    """Make SIGTERM an exception, as Ctrl-C is; training takes its own way meanwhile."""
+
+    def terminate(_number: int, _frame: object) -> None:
+        raise _Terminated(143)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _end_fast() -> None:
@@ -596,6 +629,9 @@ def _unforeseen(error: Exception, as_json: bool) -> int:
         context = getattr(error, "ctx", None)
         command = context.command_path if context else "neocog"
         return _fail(error.format_message(), f"See: {command} --help", as_json, 2)
+    if isinstance(error, OSError) and error.filename is not None:
+        place = error.filename2 or error.filename
+        return _fail(f"{place}: {error.strerror}.", "Add --debug to see where.", as_json, 1)
     return _fail(f"{type(error).__name__}: {error}", "Add --debug to see where.", as_json, 1)
 
 

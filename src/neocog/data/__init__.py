@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
@@ -124,6 +125,11 @@ def load_for(recipe: Recipe, reading: Reading | None = None) -> Splits:
     return load(recipe.data, form_of(recipe), reading)
 
 
+def bare_name(name: str) -> str:
+    """A data set's name, or that of a person's own folder or file without its place."""
+    return name if name in DATASETS else Path(name).name
+
+
 def form_of(recipe: Recipe) -> Form:
     """What a recipe says of the form of its pictures."""
     return Form(
@@ -146,6 +152,7 @@ __all__ = [
     "Preprocessing",
     "Splits",
     "as_set",
+    "bare_name",
     "examine_own",
     "exists",
     "form_of",

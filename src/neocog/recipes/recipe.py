@@ -226,7 +226,10 @@ class Recipe:
 
     @staticmethod
     def from_json(values: Mapping[str, Any]) -> "Recipe":
-        """The recipe that `to_json` wrote. Raises UsageError for an unknown or missing field."""
+        """The recipe that `to_json` wrote.
+
+        Raises UsageError for an unknown or missing field, or a value of another type.
+        """
         known = {field.name for field in dataclasses.fields(Recipe)}
         for name in values:
             if name not in known:
@@ -234,10 +237,26 @@ class Recipe:
         lists: dict[str, Any] = {
             k: tuple(v) if isinstance(v, list) else v for k, v in values.items()
         }
+        hints = typing.get_type_hints(Recipe)
+        for name, value in lists.items():
+            if not _is_of(value, hints[name]):
+                raise UsageError(f"The recipe's {name} cannot be {value!r:.60}.")
         try:
             return Recipe(**lists)
         except TypeError as error:
             raise UsageError(f"The recipe is incomplete: {error}.") from None
+
+
+def _is_of(value: Any, kind: Any) -> bool:
+    """Whether a value has the type of a field; a whole number will do for a float."""
+    if isinstance(kind, types.UnionType):
+        return any(_is_of(value, one) for one in typing.get_args(kind))
+    if typing.get_origin(kind) is tuple:
+        inner = typing.get_args(kind)[0]
+        return isinstance(value, tuple) and all(_is_of(one, inner) for one in value)
+    if kind is float:
+        return type(value) in (int, float)
+    return type(value) is kind
 
 
 _LOWEST: dict[str, float] = {

@@ -14,7 +14,7 @@ from torch import Tensor
 from neocog.classifier import Classifier, batch_of, batch_size_for, load, model_path
 from neocog.data import ImageSet
 from neocog.errors import UsageError
-from neocog.evaluate import own_splits
+from neocog.evaluate import splits_of
 from neocog.explain.activations import layer_called
 from neocog.explain.receptive_field import Window, windows
 from neocog.explain.strongest import Strongest, strongest
@@ -75,7 +75,7 @@ def maximize(
     model = model_path(run, runs_folder(runs_dir))
     classifier = load(model, device=device)
     layer_called(classifier.model, layer)
-    test = own_splits(classifier, str(classifier.facts.get("data", {}).get("name", ""))).test
+    test = splits_of(classifier, model).test
     size = (classifier.preprocessing.channels, *test.images.shape[1:3])
     seen = windows(classifier.model, size)
     if layer not in seen:

@@ -1,5 +1,6 @@
 """Pictures of a run: curves, the confusion matrix, predictions, mistakes."""
 
+import io
 import logging
 from collections.abc import Sequence
 from functools import cache
@@ -15,6 +16,7 @@ from PIL import Image, ImageDraw
 
 from neocog.data import ImageSet
 from neocog.evaluate import Evaluation
+from neocog.files import make_folder, write_atomic
 from neocog.metrics.calibration import doubt, sure
 from neocog.recipes import Recipe
 from neocog.report.fonts import chinese_font, drawn_font
@@ -35,7 +37,7 @@ def draw(run: Run, evaluation: Evaluation) -> list[Path]:
     layer alone. What does not belong to the run any more is deleted.
     """
     folder = run.plots_folder
-    folder.mkdir(exist_ok=True)
+    make_folder(folder)
     recipe = run.read_recipe()
     result, test, probabilities = evaluation.result, evaluation.test, evaluation.probabilities
     predicted = probabilities.argmax(axis=1)
@@ -65,10 +67,12 @@ def draw(run: Run, evaluation: Evaluation) -> list[Path]:
         (folder / name).unlink(missing_ok=True)
     with mpl.rc_context(_style()):
         for name, figure in figures.items():
+            drawn = io.BytesIO()
             if isinstance(figure, Image.Image):
-                figure.save(folder / name, compress_level=1)
+                figure.save(drawn, "PNG", compress_level=1)
             else:
-                figure.savefig(folder / name, dpi=130, pil_kwargs={"compress_level": 2})
+                figure.savefig(drawn, format="png", dpi=130, pil_kwargs={"compress_level": 2})
+            write_atomic(folder / name, drawn.getvalue())
     return [folder / name for name in figures]
 
 

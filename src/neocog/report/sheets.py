@@ -1,5 +1,6 @@
 """Contact sheets: many pictures of one class on one page, so that a person sees what is wrong."""
 
+import io
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
@@ -8,6 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from neocog.data.folder import SHEETS_MARK
 from neocog.examine import Examination
+from neocog.files import make_folder, sweep, write_atomic
 from neocog.report.fonts import drawn_font
 
 MOST_CLASSES = 100
@@ -24,7 +26,8 @@ def draw(found: Examination, folder: Path) -> list[Path]:
     """
     usable, kept = found.decoded.usable, set(found.diagnosis.kept.tolist())
     labels = np.array([found.listing.pictures[n].label for n in usable], dtype=object)
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
+    sweep(folder)
     mark = folder / SHEETS_MARK
     for old in mark.read_text("utf-8").splitlines() if mark.exists() else ():
         (folder / old).unlink(missing_ok=True)
@@ -45,9 +48,11 @@ def draw(found: Examination, folder: Path) -> list[Path]:
         path = folder / f"{_file_name(name)}.png"
         if path in written:
             path = folder / f"{_file_name(name)} {len(written)}.png"
-        sheet.save(path)
+        drawn = io.BytesIO()
+        sheet.save(drawn, "PNG")
+        write_atomic(path, drawn.getvalue())
         written.append(path)
-    mark.write_text("".join(f"{file.name}\n" for file in written), "utf-8")
+    write_atomic(mark, "".join(f"{file.name}\n" for file in written))
     return written
 
 

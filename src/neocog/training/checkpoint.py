@@ -1,6 +1,7 @@
 """The checkpoint: everything that a run needs to go on, bit for bit."""
 
 import io
+import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,8 @@ class Progress:
 
     `losses` (one a batch of the epoch) and `correct` (a count) are on the device, so that nothing
     waits for them within the epoch. `best_weights` are those of `best_epoch`, chosen by
-    `best_value`. `seconds` is the time spent training, over all sittings.
+    `best_value`. `seconds` is the time spent training, over all sittings. `lines` are the epochs'
+    lines in metrics.jsonl, which can so be restored.
     """
 
     losses: Tensor
@@ -31,6 +33,11 @@ class Progress:
     best_epoch: int = 0
     best_value: float | None = None
     best_weights: dict[str, Tensor] = field(default_factory=dict)
+    lines: list[dict[str, Any]] = field(default_factory=list)
+
+    def line_of(self, epoch: int) -> dict[str, Any]:
+        """The line of an epoch; its number alone where the line is lost."""
+        return next((line for line in self.lines if line["epoch"] == epoch), {"epoch": epoch})
 
 
 def save(
@@ -57,6 +64,10 @@ def load(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> Prog
     """
     device = next(model.parameters()).device
     try:
+        with zipfile.ZipFile(path) as archive:  # torch.load does not look at the checksums
+            damaged = archive.testzip()
+        if damaged:
+            raise ValueError(f"the checksum of {damaged} is wrong")
         content: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
         model.load_state_dict(content["model"])
         optimizer.load_state_dict(content["optimizer"])

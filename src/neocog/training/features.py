@@ -3,7 +3,6 @@
 import copy
 import hashlib
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
@@ -12,15 +11,12 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from neocog.classifier import Classifier, batch_of, batch_size_for
 from neocog.data import ImageSet, augment, loader
-from neocog.data.cache import features_folder
+from neocog.data.cache import features_folder, keep_arrays, read_arrays
 from neocog.data.images import Images, Rows
-from neocog.files import write_atomic
 from neocog.models.folded import folded
 from neocog.models.pretrained import last_layer
 from neocog.recipes import Recipe
@@ -143,11 +139,12 @@ class _Known:
     def read(identity: str) -> "_Known":
         """What was kept; nothing where that is missing or damaged."""
         file = features_folder() / f"{identity}.safetensors"
-        with suppress(OSError, SafetensorError, KeyError):
-            kept = load_file(file)
-            digests = [row.tobytes() for row in kept["digests"].numpy()]
+        kept = read_arrays(file)
+        if kept and {"digests", "features"} == set(kept):
+            digests = [row.tobytes() for row in kept["digests"]]
             if len(digests) == len(kept["features"]):
-                return _Known(file, {d: n for n, d in enumerate(digests)}, kept["features"])
+                rows = torch.from_numpy(kept["features"])
+                return _Known(file, {d: n for n, d in enumerate(digests)}, rows)
         return _Known(file, {}, torch.zeros(0))
 
     def with_more(self, digests: Sequence[bytes], rows: Tensor) -> "_Known":
@@ -165,7 +162,5 @@ class _Known:
         rows = self.rows_of(digests)
         if rows.nbytes > MOST_BYTES:
             return
-        names = torch.tensor(np.frombuffer(b"".join(digests), np.uint8).reshape(-1, DIGEST).copy())
-        with suppress(OSError):
-            self.file.parent.mkdir(parents=True, exist_ok=True)
-            write_atomic(self.file, save({"digests": names, "features": rows}))
+        names = np.frombuffer(b"".join(digests), np.uint8).reshape(-1, DIGEST)
+        keep_arrays(self.file, {"digests": names, "features": rows.numpy()})

@@ -1,7 +1,9 @@
 """The one training loop."""
 
+import logging
 import os
 import platform
+import shutil
 import signal
 import subprocess
 import threading
@@ -22,6 +24,7 @@ from neocog.classifier import Classifier, logits, pick_device
 from neocog.data import Splits, augment, loader
 from neocog.data.images import Rows
 from neocog.errors import NeocogError, UsageError
+from neocog.files import sweep
 from neocog.models import pretrained
 from neocog.recipes import Recipe
 from neocog.runs import Run
@@ -32,6 +35,9 @@ from neocog.training.optimizer import learning_rate, make_optimizer
 from neocog.training.precision import has_bfloat16
 from neocog.training.transfer import check_folds, fit_last_layer
 
+log = logging.getLogger(__name__)
+
+MOST_THREADS = 1024  # a number above it was not written by a training
 CHECKPOINT_SECONDS = 60.0  # within an epoch; one is written at the end of every epoch, too
 
 # Told (steps done, steps in all, None) after every step and the epoch's line at its end.
@@ -66,6 +72,8 @@ def train(
     SIGTERM; the run folder is kept in all of these once training has begun.
     """
     chosen = pick_device(device)
+    if name:
+        runs.check_name(name)
     recipe = _resolved(recipe)
     begin = time.perf_counter()
     splits = _load(recipe, on_data)
@@ -74,14 +82,17 @@ def train(
     check_folds(recipe, splits)
     model, architecture = _build(recipe, splits, chosen)
     folder = runs.runs_folder(runs_dir)
+    runs.sweep_left_overs(folder)
     base = f"{recipe.name}-{Path(recipe.data).name.partition('.')[0]}"
     run = runs.claim(name, folder) if name else runs.create(base, folder)
-    run.write_environment(_environment(recipe, chosen, splits, seconds))
-    if splits.train.paths:
-        run.write_split({name: part.paths for name, part in splits.parts.items()})
-    run.write_recipe(recipe, command)  # last: it is what makes the folder a run
-    classifier = Classifier(model, architecture, splits.preprocessing, splits.classes)
-    _train(run, recipe, splits, classifier, report)
+    with run.held():
+        with _telling_of_a_full_disk(run):
+            run.write_environment(_environment(recipe, chosen, splits, seconds))
+            if splits.train.paths:
+                run.write_split({name: part.paths for name, part in splits.parts.items()})
+            run.write_recipe(recipe, command)  # last: it is what makes the folder a run
+        classifier = Classifier(model, architecture, splits.preprocessing, splits.classes)
+        _train(run, recipe, splits, classifier, report)
     return run
 
 
@@ -91,20 +102,64 @@ def resume(
     """Go on with a run from its checkpoint; from the start where it has none yet.
 
     `device` auto is the kind it began on. On the CPU the result has the same bits as if the run
-    had never stopped. Raises as `train` does, and NeocogError where the data have changed.
+    had never stopped: it gets the run's number of threads, and a warning is logged where something
+    else differs. Raises as `train` does, and NeocogError where the data have changed or another
+    process is training the run.
     """
     recipe, environment = run.read_recipe(), run.read_environment()
     chosen = pick_device(environment["device"] if device == "auto" else device)
+    with run.held(), _threads_of(environment):
+        sweep(run.path)
+        _go_on(run, recipe, environment, chosen, (report, on_data))
+    return run
+
+
+def _go_on(
+    run: Run,
+    recipe: Recipe,
+    environment: dict[str, Any],
+    device: torch.device,
+    told: tuple[Report | None, OnData | None],
+) -> None:
+    report, on_data = told
     splits = _load(recipe, on_data)
     if environment["data"]["fingerprints"] != splits.describe()["fingerprints"]:
         raise NeocogError(
             f"The data set {recipe.data} has changed since {run.path} began.",
             f"Train anew: neocog train {recipe.data} --recipe {recipe.name}",
         )
-    model, architecture = _build(recipe, splits, chosen)
+    model, architecture = _build(recipe, splits, device)
     classifier = Classifier(model, architecture, splits.preprocessing, splits.classes)
     _train(run, recipe, splits, classifier, report)
-    return run
+
+
+@contextmanager
+def _threads_of(environment: dict[str, Any]) -> Iterator[None]:
+    """The number of threads that a run began with: another gives sums that differ in the last bits.
+
+    A warning is logged for what differs all the same.
+    """
+    before, wanted = torch.get_num_threads(), environment.get("threads")
+    if type(wanted) is int and 1 <= wanted <= MOST_THREADS:
+        torch.set_num_threads(wanted)
+    now = {
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "processor": torch.backends.cpu.get_cpu_capability(),
+    }
+    other = [
+        f"{k} was {environment.get(k)}, is {v}" for k, v in now.items() if environment.get(k) != v
+    ]
+    if other:
+        log.warning(
+            "The run began in another environment (%s): its result may differ in the last bits "
+            "from one that was never stopped.",
+            "; ".join(other),
+        )
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _resolved(recipe: Recipe) -> Recipe:
@@ -133,7 +188,10 @@ def _load(recipe: Recipe, on_data: OnData | None) -> Splits:
 
 def is_finished(run: Run, recipe: Recipe) -> bool:
     """Whether a run has come to the end of its recipe, so that there is nothing to go on with."""
-    lines = run.read_metrics()
+    try:
+        lines = run.read_metrics()
+    except NeocogError:
+        return False  # the checkpoint knows
     if not lines or not run.model_file.exists():
         return False
     if recipe.feature_views and not recipe.fine_tune:
@@ -147,7 +205,9 @@ def _train(
     """Fit the last layer where the recipe says so; then the loop, unless that was all."""
     keep_freed_memory()
     head = None
-    if recipe.feature_views and not run.checkpoint_file.exists() and not is_finished(run, recipe):
+    if is_finished(run, recipe) and not run.checkpoint_file.exists():
+        return
+    if recipe.feature_views and not run.checkpoint_file.exists():
 
         def step(done: int, total: int) -> None:
             if report:
@@ -158,6 +218,8 @@ def _train(
                 head = fit_last_layer(recipe, splits, classifier, step)
             except KeyboardInterrupt:
                 raise Interrupted(run, signal.SIGINT) from None
+            except SystemExit:  # what the command line makes of SIGTERM
+                raise Interrupted(run, signal.SIGTERM) from None
             classifier.facts = _facts(recipe, splits, head)
             run.write_metrics([head])
             classifier.save(run.model_file)
@@ -190,11 +252,11 @@ def _fit(  # noqa: C901 - the loop is read from top to bottom
         torch.zeros(batches, device=device), torch.zeros((), dtype=torch.long, device=device)
     )
     if head:
-        state.best_value = _merit(recipe, head, 0)
+        state.best_value, state.lines = _merit(recipe, head, 0), [head]
         state.best_weights = {k: v.clone() for k, v in model.state_dict().items()}
     if run.checkpoint_file.exists():
         state = checkpoint.load(run.checkpoint_file, model, optimizer)
-    run.write_metrics([line for line in run.read_metrics() if line["epoch"] <= state.epoch])
+        state.lines = state.lines or _lines_until(run, state.epoch)
     low_precision = torch.autocast(
         device.type, torch.bfloat16, enabled=has_bfloat16(recipe.precision, device, model)
     )
@@ -202,6 +264,7 @@ def _fit(  # noqa: C901 - the loop is read from top to bottom
     saved = time.perf_counter()
 
     with _noting_signals() as stop, _telling_of_a_full_disk(run):
+        run.write_metrics(state.lines)
         while state.epoch < recipe.epochs:
             epoch = state.epoch
             if state.batch == 0:
@@ -261,8 +324,9 @@ def _fit(  # noqa: C901 - the loop is read from top to bottom
                     state.best_weights = {k: v.clone() for k, v in model.state_dict().items()}
                     classifier.facts = _facts(recipe, splits, line)
             state.seconds = line["time_seconds"] = time.perf_counter() - began
-            run.append_metrics(line)  # first: a resumed run drops lines that its checkpoint lacks
+            state.lines.append(line)
             checkpoint.save(run.checkpoint_file, model, optimizer, state)
+            run.append_metrics(line)  # last: a resumed run restores lines from its checkpoint
             saved = time.perf_counter()
             if state.best_epoch == state.epoch:
                 classifier.save(run.model_file)
@@ -271,9 +335,18 @@ def _fit(  # noqa: C901 - the loop is read from top to bottom
             if stop:
                 raise Interrupted(run, stop[0])
         model.load_state_dict(state.best_weights)
-        best = next(ln for ln in run.read_metrics() if ln["epoch"] == state.best_epoch)
-        classifier.facts = _facts(recipe, splits, best)
+        classifier.facts = _facts(recipe, splits, state.line_of(state.best_epoch))
         classifier.save(run.model_file)
+
+
+def _lines_until(run: Run, epoch: int) -> list[dict[str, Any]]:
+    """The lines of metrics.jsonl, for a checkpoint of an earlier version, which has none."""
+    try:
+        lines = run.read_metrics()
+    except NeocogError as error:
+        log.warning("%s The curves of the run begin anew.", error.message)
+        return []
+    return [line for line in lines if line["epoch"] <= epoch]
 
 
 def _begin_training(model: nn.Module) -> None:
@@ -336,11 +409,15 @@ def _telling_of_a_full_disk(run: Run) -> Iterator[None]:
     except BrokenPipeError:
         raise  # nobody reads what is printed: not the disk's fault
     except OSError as error:
-        raise NeocogError(
-            f"{run.path} cannot be written ({error.strerror or error}); its last good checkpoint "
-            "is kept.",
-            f"Make room, then go on: neocog train --resume {run.path}",
-        ) from None
+        kept = "no epoch was finished"
+        hint = f"Make room, then begin it again: neocog train --resume {run.path}"
+        if run.checkpoint_file.exists():
+            kept, hint = "its last good checkpoint is kept", hint.replace("begin it again", "go on")
+        elif not run.recipe_file.exists():
+            kept, hint = "training has not begun", "Make room, then train again."
+            shutil.rmtree(run.path, ignore_errors=True)
+        message = f"{run.path} cannot be written ({error.strerror or error}); {kept}."
+        raise NeocogError(message, hint) from None
 
 
 @contextmanager
@@ -470,13 +547,20 @@ def _git_commit() -> str | None:
 
 
 def _facts(recipe: Recipe, splits: Splits, line: dict[str, Any]) -> dict[str, Any]:
-    """What the model file says of itself beyond what is needed to use it."""
+    """What the model file says of itself beyond what is needed to use it.
+
+    Two equal trainings give equal files: no place, date or time is in it. The run's recipe.json has
+    the places.
+    """
+    by = recipe.select if recipe.fine_tune else line.get("head/chosen_by", recipe.select)
+    varies = ("time_seconds", "features_seconds", "head_seconds", "head/kept")
+    metrics = {name: value for name, value in line.items() if name not in varies}
+    weights = recipe.weights
+    if weights not in ("random", "imagenet"):
+        weights = Path(weights).name
+    name = data.bare_name(recipe.data)
     return {
-        "recipe": recipe.to_json(),
-        "data": splits.describe(),
-        "selected": {
-            "epoch": line["epoch"],
-            "by": recipe.select if recipe.fine_tune else line.get("head/chosen_by", recipe.select),
-            "metrics": line,
-        },
+        "recipe": replace(recipe, data=name, weights=weights).to_json(),
+        "data": {**splits.describe(), "name": name},
+        "selected": {"epoch": line["epoch"], "by": by, "metrics": metrics},
     }

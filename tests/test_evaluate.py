@@ -5,11 +5,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from neocog import classifier, data
+from neocog import classifier, data, runs
 from neocog.data import cache
 from neocog.errors import NeocogError, UsageError
 from neocog.evaluate import evaluate
 from neocog.metrics.accuracy import wilson_interval
+
+from .faults import Disk
 
 
 def test_the_result_is_what_the_classifier_says_of_the_test_split(digits_run):
@@ -144,3 +146,30 @@ def test_no_share_to_refuse_is_told_of_too_few_answers(digits_run):
     for row in found.result["rejection"]:
         answered = (1 - row["rejected"]) * len(found.test)
         assert row["threshold"] is None or answered * row["error"] >= 1
+
+
+def test_a_run_that_cannot_be_written_is_judged_all_the_same(digits_run, neocog_command, tmp_path):
+    run = runs.claim("one", tmp_path)
+    for file in digits_run.path.iterdir():
+        if file.is_file():
+            (run.path / file.name).write_bytes(file.read_bytes())
+    with Disk(tmp_path, 1, "full"):
+        code, out, _ = neocog_command("evaluate", run.path)
+        assert code == 0 and "Accuracy" in out and f"could not be recorded in {run.path}" in out
+        code, _, err = neocog_command("report", run.path)
+        assert code == 1 and err.startswith(f"Error: {run.report_file}: No space left")
+    assert not run.plots_folder.exists() and not run.report_file.exists()
+
+
+@pytest.mark.parametrize("name", ["recipe.json", "metrics.jsonl", "environment.json"])
+@pytest.mark.parametrize("content", ["", "{", "{}", "[]\n", "null\n"])
+def test_damaged_files_of_a_run_end_in_one_clear_error(
+    digits_run, neocog_command, tmp_path, name, content
+):
+    run = runs.claim("one", tmp_path)
+    for file in digits_run.path.iterdir():
+        if file.is_file():
+            (run.path / file.name).write_bytes(file.read_bytes())
+    (run.path / name).write_text(content)
+    code, _, err = neocog_command("evaluate", run.path)
+    assert code == 1 and name in err and "damaged" in err and "--debug" not in err

@@ -1,7 +1,16 @@
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+
 import pytest
 
 from neocog import recipes, runs
+from neocog.data import decoded
 from neocog.errors import NeocogError, UsageError
+from neocog.training import resume
 
 
 def make(folder, name):
@@ -66,3 +75,204 @@ def test_the_environment_says_where_runs_are(monkeypatch, tmp_path):
     monkeypatch.setenv("NEOCOG_RUNS", str(tmp_path))
     assert runs.runs_folder() == tmp_path
     assert runs.runs_folder(tmp_path / "named") == tmp_path / "named"
+
+
+@pytest.mark.parametrize("name", ["latest", "x.safetensors", "..", " "])
+def test_a_name_that_commands_take_for_something_else_is_refused(tmp_path, name):
+    with pytest.raises(UsageError, match="cannot be named"):
+        runs.claim(name, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_name_that_no_folder_can_have_is_refused(tmp_path):
+    with pytest.raises(UsageError, match=r"No folder can be named 'n+\.\.\.n+'") as caught:
+        runs.claim("n" * 256, tmp_path)
+    assert len(caught.value.message) < 150 and "shorter --name" in caught.value.hint
+    with pytest.raises(UsageError, match=r"no run 'n+\.\.\.n+'"):
+        runs.find("n" * 256, tmp_path)
+
+
+def test_a_named_run_in_a_place_that_cannot_be_written_is_a_failure(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(NeocogError, match="cannot be made") as caught:
+        runs.claim("x", tmp_path / "file")
+    assert type(caught.value) is NeocogError and "--runs" in caught.value.hint
+
+
+def test_a_folder_that_was_killed_before_it_was_a_run_leads_to_no_dead_end(tmp_path):
+    run = runs.claim("early", tmp_path)
+    run.write_environment({"device": "cpu"})
+    with pytest.raises(NeocogError, match="stopped before training began") as caught:
+        runs.find("early", tmp_path)
+    assert "--resume" not in str(caught.value)
+    with pytest.raises(UsageError, match="holds no run that could go on") as caught:
+        runs.claim("early", tmp_path)
+    assert "--resume" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda values: values.pop("recipe"),
+        lambda values: values.update(recipe=[]),
+        lambda values: values["recipe"].update(epochs="three"),
+        lambda values: values["recipe"].update(epochs=True),
+        lambda values: values["recipe"].update(mean=["a"]),
+        lambda values: values["recipe"].update(learning_rate=None),
+        lambda values: values["recipe"].update(batch_size=-1),
+        lambda values: values["recipe"].update(loss="none"),
+        lambda values: values["recipe"].update(nonsense=1),
+        lambda values: values["recipe"].pop("model"),
+    ],
+)
+def test_an_edited_recipe_is_a_damaged_file_not_a_wrong_command(tmp_path, change):
+    run = make(tmp_path, "a")
+    values = json.loads(run.recipe_file.read_text())
+    change(values)
+    run.recipe_file.write_text(json.dumps(values))
+    with pytest.raises(NeocogError, match=r"recipe.json is damaged: ") as caught:
+        run.read_recipe()
+    assert type(caught.value) is NeocogError and caught.value.hint
+
+
+def test_every_recipe_is_read_as_it_was_written(tmp_path):
+    for name, recipe in recipes.RECIPES.items():
+        run = runs.claim(name, tmp_path)
+        run.write_recipe(recipe, "")
+        assert run.read_recipe() == recipe
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        ("device",),
+        ("read_seconds",),
+        ("data",),
+        ("data", "sizes"),
+        ("data", "sizes", "train"),
+        ("data", "fingerprints", "test"),
+    ],
+)
+@pytest.mark.parametrize("value", ["missing", None, []])
+def test_an_edited_environment_is_named(digits_run, tmp_path, key, value):
+    values = digits_run.read_environment()
+    run = make(tmp_path, "a")
+    run.write_environment(values)
+    assert run.read_environment() == values
+    inner = values
+    for name in key[:-1]:
+        inner = inner[name]
+    if value == "missing":
+        del inner[key[-1]]
+    else:
+        inner[key[-1]] = value
+    run.write_environment(values)
+    with pytest.raises(NeocogError, match=rf"environment.json is damaged: .*'{key[-1]}'"):
+        run.read_environment()
+
+
+@pytest.mark.parametrize("line", ["{", "null", "[]", "{}", '{"epoch": "1"}', '{"epoch": true}', ""])
+def test_a_damaged_line_of_metrics_is_named(tmp_path, line):
+    run = make(tmp_path, "a")
+    run.metrics_file.write_text(f'{{"epoch": 1}}\n{line}\n{{"epoch": 3}}\n')
+    with pytest.raises(NeocogError, match=r"metrics.jsonl is damaged: line 2 ") as caught:
+        run.read_metrics()
+    assert f"neocog train --resume {run.path}" in caught.value.hint
+    run.metrics_file.write_bytes(b"\xff\n")
+    with pytest.raises(NeocogError, match=r"metrics.jsonl is damaged"):
+        run.read_metrics()
+
+
+def test_a_run_without_epochs_is_named_where_they_are_needed(tmp_path):
+    run = make(tmp_path, "a")
+    with pytest.raises(NeocogError, match="it holds no epoch"):
+        run.read_epochs()
+
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from neocog.runs import Run
+with Run(Path(sys.argv[1])).held():
+    print("held", flush=True)
+    time.sleep(300)
+"""
+
+
+def test_a_run_that_is_trained_is_held_until_its_process_dies(digits_run, tmp_path):
+    run = make(tmp_path, "a")
+    run.write_environment(digits_run.read_environment())
+    with run.held(), pytest.raises(NeocogError, match=f"process {os.getpid()} on "), run.held():
+        pass
+    child = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(run.path)], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert child.stdout.readline() == "held\n"
+        with pytest.raises(NeocogError, match=f"being trained by process {child.pid} on "):
+            resume(run)
+    finally:
+        child.kill()
+        child.communicate()
+    with run.held():
+        pass
+
+
+OLD = time.time() - 2 * 24 * 3600
+
+
+def left(folder, name, when=OLD):
+    path = folder / name
+    path.write_text("x")
+    os.utime(path, (when, when))
+    return path
+
+
+def ended():
+    """The number of a process that has ended."""
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    child.wait()
+    return child.pid
+
+
+def test_what_killed_processes_left_is_swept_at_the_next_start(tmp_path):
+    run = make(tmp_path, "a")
+    run.write_environment({})
+    gone = ended()
+    swept = [
+        left(run.path, f".neocog-{gone}-0123abcd.tmp"),
+        left(run.path, ".metrics.jsonl.ab12_xyz"),  # as they were called before
+    ]
+    kept = [
+        left(run.path, f".neocog-{gone}-1123abcd.tmp", when=time.time()),
+        left(run.path, f".neocog-{os.getpid()}-2123abcd.tmp"),
+        left(run.path, ".mine.txt"),
+        left(run.path, "notes.json"),
+        left(tmp_path, f".neocog-{gone}-0123abcd.tmp"),  # not in a run
+    ]
+    runs.sweep_left_overs(tmp_path)
+    assert not any(path.exists() for path in swept)
+    assert all(path.exists() for path in (*kept, run.recipe_file))
+
+
+def test_left_over_packs_and_temporary_folders_are_swept(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
+    gone = ended()
+    pack = tmp_path / "cache" / "photos" / "key"
+    pack.mkdir(parents=True)
+    named = left(pack, f"{gone}-00000000.pixels")
+    decoded.keep_json(pack / "index.json", {"pixels": named.name})
+    swept = [left(pack, f"{gone}-11111111.pixels"), left(pack, f"{gone}-11111111.thumbs")]
+    kept = [named, left(pack, f"{os.getpid()}-11111111.pixels"),
+            left(pack, f"{gone}-22222222.pixels", when=time.time())]  # fmt: skip
+    for process, there in ((gone, swept), (os.getpid(), kept)):
+        folder = tmp_path / "tmp" / f"neocog-{process}-abcd_123"
+        (folder / "key").mkdir(parents=True)
+        os.utime(folder, (OLD, OLD))
+        there.append(folder)
+    link = tmp_path / "tmp" / f"neocog-{gone}-linklink"
+    link.symlink_to(tmp_path / "cache")
+    os.utime(link, (OLD, OLD), follow_symlinks=False)
+    decoded.sweep_left_overs(tmp_path / "cache")
+    assert not any(path.exists() for path in swept)
+    assert all(path.exists() for path in (*kept, pack / "index.json"))

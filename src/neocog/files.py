@@ -7,6 +7,7 @@ import shutil
 import stat
 import time
 from collections.abc import Container
+from contextlib import suppress
 from pathlib import Path
 
 LEFT_OVER_SECONDS = 24 * 3600.0  # what is younger may still be written, on another machine too
@@ -35,6 +36,10 @@ def write_atomic(path: Path, content: bytes | str) -> None:
         finally:
             os.close(handle)
         temporary.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            temporary.unlink()
+        raise _about(path, error) from None
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
@@ -153,6 +158,11 @@ def sweep(folder: Path, names: re.Pattern[str] = TEMPORARY, keep: Container[str]
                 Path(entry.path).unlink()
         except OSError:
             continue
+
+
+def _about(path: Path, error: OSError) -> OSError:
+    """The error with the name of the file that was to be written, not of a temporary one."""
+    return OSError(error.errno, error.strerror, str(path))
 
 
 _BINARY = getattr(os, "O_BINARY", 0)  # Windows changes line ends without it

@@ -11,10 +11,13 @@ from safetensors.torch import load_file
 
 from neocog import data, models, recipes, runs
 from neocog.errors import NeocogError, UsageError
+from neocog.evaluate import evaluate
 from neocog.models import MODELS, Network
 from neocog.runs import Run
 from neocog.training import Interrupted, resume, train
 from neocog.training import train as train_function
+
+from ..data.test_own import save
 
 loop = sys.modules["neocog.training.train"]
 
@@ -187,6 +190,124 @@ def test_a_full_disk_leaves_the_last_good_checkpoint(recipe, whole, tmp_path, mo
     assert f"--resume {run.path}" in caught.value.hint
     assert torch.load(run.checkpoint_file, weights_only=True)["progress"]["epoch"] == 2
     assert outcome(resume(run, device="cpu")) == outcome(whole)
+
+
+def test_a_full_disk_before_the_first_checkpoint_does_not_speak_of_one(
+    recipe, whole, tmp_path, monkeypatch
+):
+    def failing(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(loop.checkpoint, "save", failing)
+    with pytest.raises(NeocogError, match=r"No space left on device.*no epoch was fin") as caught:
+        train(recipe, runs_dir=tmp_path, device="cpu")
+    assert "checkpoint" not in str(caught.value)
+    monkeypatch.undo()
+    assert outcome(resume(runs.find("latest", tmp_path), device="cpu")) == outcome(whole)
+
+
+def test_a_disk_that_is_full_from_the_start_leaves_no_folder(recipe, tmp_path):
+    from tests.faults import Disk
+
+    place = tmp_path / "runs"
+    place.mkdir()
+    with Disk(place, 4, "full"), pytest.raises(NeocogError, match=r"training has not begun"):
+        train(recipe, runs_dir=place, device="cpu")
+    assert not list(place.iterdir())
+
+
+def copied(run: Run, folder) -> Run:
+    twin = runs.claim("twin", folder)
+    for file in run.path.iterdir():
+        (twin.path / file.name).write_bytes(file.read_bytes())
+    return twin
+
+
+@pytest.mark.parametrize("lost", ["one line", "all", "a word", "zeros"])
+def test_metrics_that_fall_short_of_the_checkpoint_are_restored_from_it(whole, tmp_path, lost):
+    """A power loss took what was appended and not what was synced: resume failed for ever."""
+    run = copied(whole, tmp_path)
+    content = run.metrics_file.read_bytes()
+    short = {
+        "one line": b"".join(content.splitlines(keepends=True)[:-1]),
+        "all": b"",
+        "a word": content.replace(b'"epoch": 2', b'"epo'),
+        "zeros": bytes(len(content)),
+    }
+    run.metrics_file.write_bytes(short[lost])
+    resume(run, device="cpu")
+    assert outcome(run) == outcome(whole)
+    assert run.metrics_file.read_bytes() == content
+
+
+def test_a_checkpoint_of_an_earlier_version_goes_on_without_its_lost_lines(whole, tmp_path):
+    """Those had no lines in them; the best epoch's was the one that got lost."""
+    run = copied(whole, tmp_path)
+    content = torch.load(run.checkpoint_file, weights_only=True)
+    del content["progress"]["lines"]
+    torch.save(content, run.checkpoint_file)
+    best = content["progress"]["best_epoch"]
+    lines = [line for line in run.read_metrics() if line["epoch"] != best]
+    run.write_metrics(lines)
+    resume(run, device="cpu")
+    assert outcome(run)[0] == outcome(whole)[0]
+    assert run.read_metrics() == lines
+    assert evaluate(run.path).result["selected_epoch"] == best
+
+
+def test_a_flipped_bit_in_a_checkpoint_is_noticed(whole, tmp_path):
+    run = copied(whole, tmp_path)
+    content = bytearray(run.checkpoint_file.read_bytes())
+    weights = torch.load(run.checkpoint_file, weights_only=True)["model"]
+    some = next(iter(weights.values())).numpy().tobytes()
+    content[content.index(some)] ^= 1
+    run.checkpoint_file.write_bytes(content)
+    with pytest.raises(NeocogError, match=r"checkpoint.pt is damaged .*checksum"):
+        resume(run, device="cpu")
+
+
+def test_equal_trainings_give_equal_files_wherever_they_run(tmp_path, monkeypatch):
+    """Another runs folder, another working folder, another way to write the data's path."""
+    photos = tmp_path / "some" / "photos"
+    for n in range(40):
+        save(photos / "ab"[n % 2] / f"{n}.png", n)
+    values = {"epochs": 2, "batch_size": 8, "image_size_pixels": 8, "model": "convnet"}
+    found = []
+    for place, name in (("some", "photos"), ("some/photos/a", ".."), (".", str(photos))):
+        monkeypatch.chdir(tmp_path / place)
+        recipe = recipes.get("scratch", {**values, "data": name})
+        run = train(recipe, runs_dir=tmp_path / f"runs{len(found)}", device="cpu")
+        evaluate(run.path)
+        found.append(run.model_file.read_bytes())
+    assert found[0] == found[1] == found[2]
+    assert str(tmp_path).encode() not in found[0] and b"_seconds" not in found[0]
+
+
+def test_a_resumed_run_gets_the_threads_that_it_began_with(recipe, tmp_path, caplog):
+    recipe = replace(recipe, epochs=2, batch_size=400, model="[conv3-4 relu pool2]*1 fc")
+    before = torch.get_num_threads()
+    torch.set_num_threads(before + 1)
+    try:
+        whole = train(recipe, runs_dir=tmp_path, device="cpu")
+        with pytest.raises(Interrupted) as stopped:
+            train(recipe, runs_dir=tmp_path, device="cpu", report=StopAt(5, signal.SIGINT))
+    finally:
+        torch.set_num_threads(before)
+    run = stopped.value.run
+    assert run.read_environment()["threads"] == before + 1
+    seen = set()
+    resume(run, device="cpu", report=lambda *_: seen.add(torch.get_num_threads()))
+    assert seen == {before + 1} and torch.get_num_threads() == before
+    assert outcome(run) == outcome(whole)
+    assert not caplog.text
+
+
+def test_a_run_that_cannot_have_its_environment_again_says_so(whole, tmp_path, caplog):
+    run = copied(whole, tmp_path)
+    environment = run.read_environment()
+    run.write_environment({**environment, "threads": "many", "torch": "1.0"})
+    resume(run, device="cpu")
+    assert "threads was many" in caplog.text and "torch was 1.0" in caplog.text
 
 
 @pytest.mark.parametrize("damage", [b"", b"not a checkpoint", None])

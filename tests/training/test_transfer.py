@@ -104,6 +104,45 @@ def test_the_same_seed_gives_the_same_bits(photos, tmp_path):
     assert all(torch.equal(a, b) for a, b in zip(*(s.values() for s in states), strict=True))
 
 
+@pytest.mark.parametrize("kept", [False, True], ids=["computed anew", "features kept"])
+def test_equal_fits_give_equal_files_wherever_they_run(photos, tmp_path, monkeypatch, kept):
+    found = []
+    for place in ("one", "two"):
+        monkeypatch.setenv("NEOCOG_CACHE", str(tmp_path / ("cache" if kept else place)))
+        (tmp_path / place).mkdir()
+        monkeypatch.chdir(photos if found else photos.parent)
+        data = "." if found else photos.name
+        recipe = replace(PHOTOS, data=data, image_size_pixels=32)
+        run = train(recipe, runs_dir=tmp_path / place, device="cpu")
+        found.append(run.model_file.read_bytes())
+    assert found[0] == found[1]
+    assert str(photos.parent).encode() not in found[0] and b"_seconds" not in found[0]
+
+
+def test_a_lone_model_file_knows_its_data_by_name(photos, tmp_path):
+    recipe = replace(PHOTOS, data=str(photos), image_size_pixels=32)
+    run = train(recipe, runs_dir=tmp_path, device="cpu")
+    expected = evaluate(run.path).result
+    assert expected["data"] == str(photos)
+    lone = tmp_path / "lone.safetensors"
+    lone.write_bytes(run.model_file.read_bytes())
+    with pytest.raises(NeocogError, match=f"trained on {photos.name}, which is not there"):
+        evaluate(lone)
+    named = evaluate(lone, str(photos))
+    assert named.result["split"] == "test" and named.run is None
+    assert named.result["confusion"] == expected["confusion"]
+
+
+def test_a_model_file_of_an_earlier_version_has_the_place_in_it(photos, tmp_path):
+    recipe = replace(PHOTOS, data=str(photos), image_size_pixels=32)
+    run = train(recipe, runs_dir=tmp_path, device="cpu")
+    known = classifier.load(run.path)
+    for part in ("recipe", "data"):
+        known.facts[part]["data" if part == "recipe" else "name"] = str(photos)
+    known.save(tmp_path / "old.safetensors")
+    assert evaluate(tmp_path / "old.safetensors").result["split"] == "test"
+
+
 def test_fine_tuning_goes_on_from_the_fit_and_keeps_the_better(photos, tmp_path):
     recipe = replace(
         PHOTOS, data=str(photos), fine_tune=True, epochs=2, image_size_pixels=32, batch_size=16,

@@ -1,5 +1,6 @@
 """Data sets: from a name to uint8 pictures and labels, split honestly."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -127,7 +128,7 @@ def load_for(recipe: Recipe, reading: Reading | None = None) -> Splits:
 
 def bare_name(name: str) -> str:
     """A data set's name, or that of a person's own folder or file without its place."""
-    return name if name in DATASETS else Path(name).name
+    return name if name in DATASETS else Path(os.path.abspath(name)).name  # noqa: PTH100 - ".."
 
 
 def form_of(recipe: Recipe) -> Form:

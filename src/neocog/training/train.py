@@ -165,7 +165,9 @@ def _threads_of(environment: dict[str, Any]) -> Iterator[None]:
 def _resolved(recipe: Recipe) -> Recipe:
     """The recipe with paths that hold from anywhere, and with what it leaves to its weights."""
     if recipe.data not in data.DATASETS and data.exists(recipe.data):
-        recipe = replace(recipe, data=str(Path(recipe.data).absolute()))
+        place = Path(recipe.data)
+        place = place.resolve() if ".." in place.parts else place.absolute()
+        recipe = replace(recipe, data=str(place))
     if recipe.weights not in ("random", "imagenet"):
         recipe = replace(recipe, weights=str(Path(recipe.weights).absolute()))
     models.describe(recipe.model)  # what cannot be is said before the work

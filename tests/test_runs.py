@@ -238,10 +238,12 @@ def ended():
 def test_what_killed_processes_left_is_swept_at_the_next_start(tmp_path):
     run = make(tmp_path, "a")
     run.write_environment({})
+    run.plots_folder.mkdir()
     gone = ended()
     swept = [
         left(run.path, f".neocog-{gone}-0123abcd.tmp"),
         left(run.path, ".metrics.jsonl.ab12_xyz"),  # as they were called before
+        left(run.plots_folder, f".neocog-{gone}-0123abcd.tmp"),
     ]
     kept = [
         left(run.path, f".neocog-{gone}-1123abcd.tmp", when=time.time()),

@@ -314,9 +314,10 @@ def check_name(name: str) -> None:
 
 def sweep_left_overs(folder: Path) -> None:
     """Delete the temporary files that killed processes left in the runs below `folder`."""
-    for path in folder.glob("*"):
-        if Run(path).environment_file.is_file():
-            sweep(path)
+    for run in map(Run, folder.glob("*")):
+        if run.environment_file.is_file():
+            for below in (run.path, run.plots_folder, run.explanations_folder):
+                sweep(below)
 
 
 def shortened(name: str, length: int = 60) -> str:

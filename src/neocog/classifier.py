@@ -20,11 +20,10 @@ from neocog.data.preprocess import Preprocessing
 from neocog.errors import NeocogError, UsageError
 from neocog.files import write_atomic
 from neocog.json_fields import short
-from neocog.model_card import Architecture, ModelCard, read_card
+from neocog.model_card import Architecture, ModelCard, card_in, undescribed
 from neocog.models.folded import folded
 from neocog.models.meta_device import build_on_meta
 
-UNDESCRIBED_HINT = "Give a run folder or a model.safetensors that `neocog train` wrote."
 # What safetensors calls the types that weights and counters have.
 DTYPES = {
     torch.float32: "F32",
@@ -173,7 +172,7 @@ def load(run: str | Path, runs_dir: Path | None = None, device: str = "auto") ->
     path = model_path(str(run), runs.runs_folder(runs_dir))
     try:
         with safe_open(path, framework="pt", device="cpu") as file:
-            card = _card(path, file.metadata() or {})
+            card = card_in(path, file.metadata())
             _check_shapes(path, card, {name: file.get_slice(name) for name in file.keys()})  # noqa: SIM118
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except FileNotFoundError:
@@ -201,26 +200,6 @@ def load(run: str | Path, runs_dir: Path | None = None, device: str = "auto") ->
     )
 
 
-def _card(path: Path, metadata: dict[str, str]) -> ModelCard:
-    """The card in a model file's metadata. Raises NeocogError naming the file."""
-    if "neocog" not in metadata:
-        raise NeocogError(
-            f"{path} is not a Neocog model: it does not say what network it holds.",
-            UNDESCRIBED_HINT,
-        )
-    try:
-        return read_card(metadata["neocog"])
-    except NeocogError as error:
-        if error.message.startswith("has format"):
-            raise NeocogError(f"{path} {error.message}", error.hint) from None
-        raise NeocogError(_undescribed(path, error), UNDESCRIBED_HINT) from None
-
-
-def _undescribed(path: Path, error: NeocogError) -> str:
-    first = error.message.partition("\n")[0].rstrip(".:")
-    return f"{path} does not describe its network: {first}."
-
-
 def _check_shapes(path: Path, card: ModelCard, found: Mapping[str, Any]) -> None:
     """Compare the file's header with the network, which is built without memory.
 
@@ -230,7 +209,7 @@ def _check_shapes(path: Path, card: ModelCard, found: Mapping[str, Any]) -> None
     try:
         network = build_on_meta(**vars(card.architecture))
     except UsageError as error:  # an unknown name, a wrong pattern, a size that does not fit
-        raise NeocogError(_undescribed(path, error), UNDESCRIBED_HINT) from None
+        raise undescribed(path, error) from None
     own = network.state_dict()
     _check_fit(
         {name: tensor.shape for name, tensor in own.items()},

@@ -8,7 +8,10 @@ import json
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
+
+from safetensors import SafetensorError, safe_open
 
 from neocog.data.preprocess import Preprocessing
 from neocog.errors import NeocogError
@@ -19,6 +22,7 @@ MOST_CHARACTERS = 8 * 2**20  # of the JSON; 100,000 class names of 40 letters, t
 MOST_CLASSES = 100_000  # ImageNet-21k has 21,841
 TEMPERATURES = (1e-3, 1e3)
 DEFINING = ("architecture", "preprocessing", "classes", "temperature", "threshold")
+_HINT = "Give a run folder or a model.safetensors that `neocog train` wrote."
 FACTS = ("recipe", "data", "selected", "measured")  # what `train` and `evaluate` add
 
 
@@ -142,6 +146,38 @@ def read_card(text: str) -> ModelCard:
         raise NeocogError(str(error)) from None
 
 
+def card_in(path: Path, metadata: Mapping[str, str] | None) -> ModelCard:
+    """The card in the metadata of a model file. Raises NeocogError that names the file."""
+    if not metadata or "neocog" not in metadata:
+        raise NeocogError(
+            f"{path} is not a Neocog model: it does not say what network it holds.", _HINT
+        )
+    try:
+        return read_card(metadata["neocog"])
+    except NeocogError as error:
+        if error.message.startswith("has format"):
+            raise NeocogError(f"{path} {error.message}", error.hint) from None
+        raise undescribed(path, error) from None
+
+
+def find_card(path: Path) -> ModelCard | None:
+    """The card of a Neocog model file; None for any other file. Raises as `card_in` does."""
+    if path.suffix != ".safetensors":
+        return None
+    try:
+        with safe_open(path, framework="np") as file:
+            metadata = file.metadata()
+    except (OSError, SafetensorError):
+        return None
+    return card_in(path, metadata) if metadata and "neocog" in metadata else None
+
+
+def undescribed(path: Path, error: NeocogError) -> NeocogError:
+    """The error for a file whose card is wrong, on one line."""
+    first = error.message.partition("\n")[0].rstrip(".:")
+    return NeocogError(f"{path} does not describe its network: {first}.", _HINT)
+
+
 def _read_architecture(values: Any) -> Architecture:
     if not isinstance(values, Mapping):
         raise FieldError("architecture", values, "a JSON object")
@@ -190,4 +226,12 @@ def _check_facts(facts: Mapping[str, Any]) -> None:
         raise NeocogError(f"`data.name` cannot be {short(data['name'])}")
 
 
-__all__ = ["FORMAT_VERSION", "Architecture", "ModelCard", "read_card"]
+__all__ = [
+    "FORMAT_VERSION",
+    "Architecture",
+    "ModelCard",
+    "card_in",
+    "find_card",
+    "read_card",
+    "undescribed",
+]

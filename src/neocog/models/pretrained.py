@@ -67,9 +67,11 @@ def completed(recipe: Recipe) -> Recipe:
     if complete and (recipe.resize_pixels or recipe.fit != "crop"):
         return recipe
     half = (0.5, 0.5, 0.5)
-    if recipe.weights == "random" and recipe.mean and recipe.fit != "crop":
+    if recipe.weights != "imagenet" and recipe.mean and recipe.fit != "crop":
         return recipe
-    if recipe.weights == "random" and not has_weights(recipe.model):
+    in_file = recipe.weights not in ("imagenet", "random")
+    theirs = has_weights(recipe.model) or (in_file and recipe.model.startswith("timm/"))
+    if recipe.weights != "imagenet" and not theirs:
         found = Origin("", half, half, 64, 73)
     else:
         found = origin(recipe.model)
@@ -88,13 +90,16 @@ def has_weights(name: str) -> bool:
     return name == DEFAULT or (name in MODELS and MODELS[name].torchvision)
 
 
-def put_weights(model: nn.Module, name: str, weights: str, but: str = "") -> None:
+def put_weights(
+    model: nn.Module, name: str, weights: str, but: str = "", with_head: bool = True
+) -> None:
     """Put ImageNet weights into a network `name`, or those of a file, all but the last layer.
 
     `weights` is imagenet, or a safetensors or .pth file; no code from it is run. The last layer is
-    taken, too, where its shape is the same. Layers whose names begin with `but` stay as they are,
-    and need not be in the file. Raises NeocogError where the file is not here and
-    cannot be fetched, is damaged, or does not fit (the first layer that differs is named).
+    taken, too, where its shape is the same, unless `with_head` is False. Layers whose names begin
+    with `but` stay as they are, and need not be in the file. Raises NeocogError where the file is
+    not here and cannot be fetched, is damaged, or does not fit (the first layer that differs is
+    named).
     """
     if weights == "imagenet" and name.startswith("timm/"):
         state = _timm_state(name)
@@ -106,7 +111,8 @@ def put_weights(model: nn.Module, name: str, weights: str, but: str = "") -> Non
     last = last_layer(model)
     for key in own:
         other_shape = key in state and state[key].shape != own[key].shape
-        if (but and key.startswith(but)) or (key.startswith(f"{last}.") and other_shape):
+        of_head = key.startswith(f"{last}.") and (other_shape or not with_head)
+        if (but and key.startswith(but)) or of_head:
             state[key] = own[key]
     missing = [
         key
@@ -127,6 +133,9 @@ def put_weights(model: nn.Module, name: str, weights: str, but: str = "") -> Non
             f"{tuple(own[wrong[0]].shape)} in the network.",
             "Name the network: --model NAME",
         )
+    broken = [key for key in own if key in state and not torch.isfinite(state[key]).all()]
+    if broken:
+        raise NeocogError(f"{where} are damaged: {broken[0]!r} holds what is no finite number.")
     model.load_state_dict({key: state.get(key, own[key]) for key in own})
 
 

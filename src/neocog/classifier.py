@@ -33,6 +33,7 @@ DTYPES = {
     torch.int64: "I64",
 }
 BATCH_SIZE = 500
+BATCH_VALUES = 2**28  # that a layer gives, 1 GB of them
 BATCH_PIXELS = 1600 * 1024  # large pictures go in fewer at a time, 32 of 224 x 224: memory
 MANY = 32  # large pictures, from which on it pays to fold a network before it sees them
 READ_AT_ONCE = 128  # files that are decoded before the network sees them
@@ -264,9 +265,14 @@ def _check_fit(
             )
 
 
-def batch_size_for(shape: Sequence[int]) -> int:
-    """How many pictures of N x H x W x C go through a network at a time where none is trained."""
-    return max(1, min(BATCH_SIZE, BATCH_PIXELS // (shape[1] * shape[2])))
+def batch_size_for(shape: Sequence[int], model: nn.Module) -> int:
+    """How many pictures of N x H x W x C go through a network at a time where none is trained.
+
+    A layer pattern of many maps takes fewer: a model file may hold any pattern.
+    """
+    fit = min(BATCH_SIZE, BATCH_PIXELS // (shape[1] * shape[2]))
+    wide = BATCH_VALUES // max(1, int(getattr(model, "values_per_image", 0)))
+    return max(1, min(fit, wide))
 
 
 def batch_of(images: Images | Tensor, begin: int, size: int, device: torch.device) -> Tensor:
@@ -289,7 +295,7 @@ def logits(
     was_training = model.training
     model.eval()
     device = next(model.parameters()).device
-    size = batch_size_for(images.shape)
+    size = batch_size_for(images.shape, model)
     if len(images) > MANY and size < BATCH_SIZE:
         fast = folded(model, preprocessing.normalize(batch_of(images, 0, 1, device)))
     else:

@@ -71,8 +71,10 @@ class Word:
 class PatternNet(nn.Sequential):
     """The layers of a pattern, named by what they are and counted: conv1, relu1, pool1 ... output.
 
-    A sequence: N x C x H x W to N x K logits.
+    A sequence: N x C x H x W to N x K logits. `values_per_image` is what its largest layer gives.
     """
+
+    values_per_image: int = 0
 
 
 @dataclass
@@ -86,10 +88,12 @@ class _Builder:
     counts: Counter[str] = field(default_factory=Counter)
     last: Word | None = None
     parameters: int = 0
+    values_per_image: int = 0
 
     def allow(self, word: Word, parameters: int, shape: tuple[int, ...]) -> None:
         """Raise UsageError where a layer, not yet made, would be larger than a pattern may be."""
         self.parameters += parameters
+        self.values_per_image = max(self.values_per_image, math.prod(shape))
         if self.parameters > MOST_PARAMETERS:
             raise _wrong(
                 self.pattern,
@@ -145,7 +149,9 @@ def build(
             f"For example: {f'{pattern} fc'.strip()}",
         )
     draw_as_he(list(builder.layers.values())[:-1])  # torch's own weights hardly start deep ones
-    return PatternNet(OrderedDict(builder.layers))
+    made = PatternNet(OrderedDict(builder.layers))
+    made.values_per_image = builder.values_per_image
+    return made
 
 
 def _expand(pattern: str) -> list[Word]:

@@ -1,5 +1,6 @@
 import json
 import pickle
+import shutil
 import struct
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from neocog import classifier, data
+from neocog import classifier, data, evaluate, models
 from neocog.errors import NeocogError, UsageError
 
 
@@ -124,3 +125,24 @@ def test_a_missing_file_and_a_missing_run_are_told_apart(tmp_path):
         classifier.load("nonesuch")
     with pytest.raises(UsageError, match="no run in runs yet"):
         classifier.load("latest")
+
+
+def test_a_pattern_of_many_maps_is_asked_for_few_pictures_at_a_time():
+    def size(pattern, shape):
+        with torch.device("meta"):
+            model = models.build(pattern, 10, 1, shape[1:3])
+        return classifier.batch_size_for(shape, model)
+
+    assert size("conv3-32 relu pool2 fc", (1000, 28, 28, 1)) == 500
+    assert size("conv1-65536 gap fc", (1000, 28, 28, 1)) == 2**28 // (65536 * 28 * 28)
+    assert size("conv3-8 pool2 gap fc", (1000, 224, 224, 1)) == 32
+    assert size("conv3-16 gap fc", (1000, 2048, 2048, 1)) == 1
+
+
+def test_a_run_whose_model_is_not_its_own_says_so(digits_run, tmp_path):
+    run = shutil.copytree(digits_run.path, tmp_path / "run")
+    loaded = classifier.load(run)
+    del loaded.facts["selected"]
+    loaded.save(run / "model.safetensors")
+    with pytest.raises(NeocogError, match="does not say which epoch it holds"):
+        evaluate.evaluate(run)

@@ -1,7 +1,6 @@
 """A classifier: weights, preprocessing, classes, temperature and threshold in one file."""
 
-import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,10 +19,21 @@ from neocog.data.images import Images
 from neocog.data.preprocess import Preprocessing
 from neocog.errors import NeocogError, UsageError
 from neocog.files import write_atomic
+from neocog.json_fields import short
+from neocog.model_card import Architecture, ModelCard, card_in, undescribed
 from neocog.models.folded import folded
+from neocog.models.meta_device import build_on_meta
 
-FORMAT_VERSION = 1
+# What safetensors calls the types that weights and counters have.
+DTYPES = {
+    torch.float32: "F32",
+    torch.float64: "F64",
+    torch.float16: "F16",
+    torch.bfloat16: "BF16",
+    torch.int64: "I64",
+}
 BATCH_SIZE = 500
+BATCH_VALUES = 2**28  # that a layer gives, 1 GB of them
 BATCH_PIXELS = 1600 * 1024  # large pictures go in fewer at a time, 32 of 224 x 224: memory
 MANY = 32  # large pictures, from which on it pays to fold a network before it sees them
 READ_AT_ONCE = 128  # files that are decoded before the network sees them
@@ -70,9 +80,18 @@ class Classifier:
         return self.preprocessing.normalize(torch.tensor(images, device=device))
 
     def scores(self, images: Images) -> Tensor:
-        """Logits, N x K on the CPU, of fitted pictures, uint8, N x H x W x C."""
+        """Logits, N x K on the CPU, of fitted pictures, uint8, N x H x W x C.
+
+        Raises NeocogError where one is not finite: no probability could be made of it.
+        """
         keep_freed_memory()
-        return logits(self.model, self.preprocessing, images).cpu()
+        found = logits(self.model, self.preprocessing, images).cpu()
+        if not torch.isfinite(found).all():
+            raise NeocogError(
+                "The network's logits are not finite: its weights or its preprocessing are wrong.",
+                "Train it again, with a smaller learning rate if it diverged.",
+            )
+        return found
 
     def probabilities(self, images: Images) -> NDArray[np.float32]:
         """Class probabilities, N x K, of fitted pictures, uint8, N x H x W x C."""
@@ -114,18 +133,17 @@ class Classifier:
 
     def save(self, path: Path) -> None:
         """Write one safetensors file that describes itself, whole or not at all."""
-        card = {
-            "format_version": FORMAT_VERSION,
-            "architecture": self.architecture,
-            "preprocessing": self.preprocessing.to_json(),
-            "classes": list(self.classes),
-            "temperature": self.temperature,
-            "threshold": self.threshold,
-            **self.facts,
-        }
+        sizes = {**self.architecture, "image_size": tuple(self.architecture["image_size"])}
+        card = ModelCard(
+            Architecture(**sizes),
+            self.preprocessing,
+            self.classes,
+            self.temperature,
+            self.threshold,
+            self.facts,
+        )
         state = {k: v.detach().cpu().contiguous() for k, v in self.model.state_dict().items()}
-        text = json.dumps(card, ensure_ascii=False)
-        write_atomic(path, save_tensors(state, metadata={"neocog": text}))
+        write_atomic(path, save_tensors(state, metadata={"neocog": card.to_json()}))
 
 
 def pick_device(name: str) -> torch.device:
@@ -147,34 +165,65 @@ def pick_device(name: str) -> torch.device:
 def load(run: str | Path, runs_dir: Path | None = None, device: str = "auto") -> Classifier:
     """The classifier of a run, of `latest`, or in a model file; no code from the file is run.
 
-    Raises UsageError where there is no such run, NeocogError where the file is missing, damaged,
-    not Neocog's, of a newer format, or its weights do not fit its network (the first layer that
-    differs is named).
+    What the file says is checked before anything is made of it, so that its network takes no more
+    memory than its weights take on disk. Raises UsageError where there is no such run, NeocogError
+    where the file is missing, damaged, not Neocog's, of a newer format, or its weights are not
+    finite or do not fit its network (the first layer that differs is named).
     """
     path = model_path(str(run), runs.runs_folder(runs_dir))
     try:
         with safe_open(path, framework="pt", device="cpu") as file:
-            metadata = file.metadata() or {}
+            card = card_in(path, file.metadata())
+            _check_shapes(path, card, {name: file.get_slice(name) for name in file.keys()})  # noqa: SIM118
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except FileNotFoundError:
         raise NeocogError(f"There is no model file {path}.", "Train one: neocog train") from None
     except (OSError, SafetensorError) as error:
-        raise NeocogError(f"{path} is damaged or no model file ({error}).") from None
-    card = _read_card(path, metadata)
-    try:
-        architecture = dict(card.pop("architecture"))
-        preprocessing = Preprocessing.from_json(card.pop("preprocessing"))
-        classes = tuple(card.pop("classes"))
-        options = {**architecture, "image_size": tuple(architecture["image_size"])}
-        model = models.build(**options)
-        temperature, threshold = float(card.pop("temperature")), float(card.pop("threshold"))
-    except (KeyError, TypeError) as error:
-        raise NeocogError(f"{path} does not describe its network ({error}).") from None
+        reason = str(error).strip().partition("\n")[0]
+        raise NeocogError(f"{path} is damaged or no model file ({reason}).") from None
+    for name, tensor in state.items():
+        if not torch.isfinite(tensor).all():
+            raise NeocogError(
+                f"{path} is damaged: {name!r} holds weights that are no finite numbers.",
+                "Train it again, with a smaller learning rate if it diverged.",
+            )
+    model = models.build(**vars(card.architecture))
     fit_weights(model, state, str(path))
     model.to(pick_device(device)).eval()
     return Classifier(
-        model, architecture, preprocessing, classes, temperature, threshold, facts=card
+        model,
+        card.architecture.to_json(),
+        card.preprocessing,
+        card.classes,
+        card.temperature,
+        card.threshold,
+        facts=dict(card.facts),
     )
+
+
+def _check_shapes(path: Path, card: ModelCard, found: Mapping[str, Any]) -> None:
+    """Compare the file's header with the network, which is built without memory.
+
+    `found` are safetensors' slices, which know shape and type and are not read. Raises NeocogError
+    naming the first layer that differs.
+    """
+    try:
+        network = build_on_meta(**vars(card.architecture))
+    except UsageError as error:  # an unknown name, a wrong pattern, a size that does not fit
+        raise undescribed(path, error) from None
+    own = network.state_dict()
+    _check_fit(
+        {name: tensor.shape for name, tensor in own.items()},
+        {name: tuple(part.get_shape()) for name, part in found.items()},
+        str(path),
+    )
+    for name, tensor in own.items():
+        kind = found[name].get_dtype()
+        if kind != DTYPES.get(tensor.dtype):
+            raise NeocogError(
+                f"The weights in {path} do not fit: {name!r} is of type {kind} there and "
+                f"{DTYPES.get(tensor.dtype)} in the network."
+            )
 
 
 def model_path(run: str, folder: Path) -> Path:
@@ -190,45 +239,40 @@ def model_path(run: str, folder: Path) -> Path:
     return found.model_file
 
 
-def _read_card(path: Path, metadata: dict[str, str]) -> dict[str, Any]:
-    try:
-        card = json.loads(metadata["neocog"])
-        version = int(card.pop("format_version"))
-    except (KeyError, ValueError, TypeError, AttributeError):
-        raise NeocogError(
-            f"{path} is not a Neocog model: it does not say what network it holds.",
-            "Give a run folder or a model.safetensors that `neocog train` wrote.",
-        ) from None
-    if version > FORMAT_VERSION:
-        raise NeocogError(
-            f"{path} has format {version}; this Neocog reads up to {FORMAT_VERSION}.",
-            "Install a newer one: pip install --upgrade neocog",
-        )
-    return dict(card)
-
-
 def fit_weights(model: nn.Module, state: dict[str, Tensor], origin: str) -> None:
     """Put `state` into `model`. Raises NeocogError naming the first layer that differs."""
-    own = model.state_dict()
-    for name, tensor in own.items():
-        if name not in state:
-            raise NeocogError(f"The weights in {origin} do not fit: they have no {name!r}.")
-        if state[name].shape != tensor.shape:
-            raise NeocogError(
-                f"The weights in {origin} do not fit: {name!r} is {tuple(state[name].shape)} there "
-                f"and {tuple(tensor.shape)} in the network."
-            )
-    for name in state:
-        if name not in own:
-            raise NeocogError(
-                f"The weights in {origin} do not fit: {name!r} is not in the network."
-            )
+    own = {name: tensor.shape for name, tensor in model.state_dict().items()}
+    _check_fit(own, {name: tensor.shape for name, tensor in state.items()}, origin)
     model.load_state_dict(state)
 
 
-def batch_size_for(shape: Sequence[int]) -> int:
-    """How many pictures of N x H x W x C go through a network at a time where none is trained."""
-    return max(8, min(BATCH_SIZE, BATCH_PIXELS // (shape[1] * shape[2])))
+def _check_fit(
+    own: Mapping[str, Sequence[int]], found: Mapping[str, Sequence[int]], origin: str
+) -> None:
+    """Raise NeocogError naming the first tensor whose shape is not the network's own."""
+    for name, shape in own.items():
+        if name not in found:
+            raise NeocogError(f"The weights in {origin} do not fit: they have no {name!r}.")
+        if tuple(found[name]) != tuple(shape):
+            raise NeocogError(
+                f"The weights in {origin} do not fit: {name!r} is {tuple(found[name])} there "
+                f"and {tuple(shape)} in the network."
+            )
+    for name in found:
+        if name not in own:
+            raise NeocogError(
+                f"The weights in {origin} do not fit: {short(name)} is not in the network."
+            )
+
+
+def batch_size_for(shape: Sequence[int], model: nn.Module) -> int:
+    """How many pictures of N x H x W x C go through a network at a time where none is trained.
+
+    A layer pattern of many maps takes fewer: a model file may hold any pattern.
+    """
+    fit = min(BATCH_SIZE, BATCH_PIXELS // (shape[1] * shape[2]))
+    wide = BATCH_VALUES // max(1, int(getattr(model, "values_per_image", 0)))
+    return max(1, min(fit, wide))
 
 
 def batch_of(images: Images | Tensor, begin: int, size: int, device: torch.device) -> Tensor:
@@ -251,7 +295,7 @@ def logits(
     was_training = model.training
     model.eval()
     device = next(model.parameters()).device
-    size = batch_size_for(images.shape)
+    size = batch_size_for(images.shape, model)
     if len(images) > MANY and size < BATCH_SIZE:
         fast = folded(model, preprocessing.normalize(batch_of(images, 0, 1, device)))
     else:

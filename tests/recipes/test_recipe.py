@@ -1,6 +1,9 @@
+import dataclasses
 import json
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from neocog import recipes
 from neocog.data import DATASETS
@@ -162,3 +165,82 @@ def test_small_and_many_pictures_are_learned_from_nothing():
     changed = recipes.get("scratch", recipes.for_small(70_000, 28))
     assert (changed.image_size_pixels, changed.augment_shift_pixels, changed.epochs) == (28, 3, 10)
     assert recipes.for_small(2000, 64)["epochs"] == 40
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"epochs": "many"}, "epochs cannot be 'many': expected a whole number"),
+        ({"epochs": 2.0}, "epochs cannot be 2.0"),
+        ({"epochs": True}, "epochs cannot be True"),
+        ({"epochs": None}, "epochs cannot be None"),
+        ({"mean": 0.5}, r"mean cannot be 0.5: expected a list of numbers"),
+        ({"mean": ["0.5"]}, r"mean cannot be \['0.5'\]"),
+        ({"std": [float("inf")]}, r"std cannot be \[inf\]"),
+        ({"learning_rate": 10**400}, "learning_rate cannot be so large"),
+        ({"learning_rate": float("nan")}, "learning_rate cannot be nan"),
+        ({"loss": {}}, "loss cannot be {}: expected a text"),
+        ({"nesterov": 1}, "nesterov cannot be 1: expected true or false"),
+        (
+            {"validation_size": "5"},
+            "validation_size cannot be '5': expected a whole number or null",
+        ),
+        ({"image_size_pixels": 40_000}, "image_size_pixels must be at most 2,048, not 40,000"),
+        ({"feature_views": 10**6}, "feature_views must be at most 1,000"),
+        ({"mean": [0.5] * 2, "std": [0.5] * 2}, "1 number .grey. or 3 .RGB., not 2"),
+    ],
+)
+def test_a_recipe_from_a_file_is_checked_field_by_field(change, says):
+    with pytest.raises(UsageError, match=says):
+        Recipe.from_json(recipes.get("quickstart").to_json() | change)
+
+
+@pytest.mark.parametrize("values", [None, [], "quickstart", 3, {}])
+def test_what_is_no_recipe_is_refused(values):
+    with pytest.raises(
+        UsageError, match=r"A recipe is a JSON object|The recipe is incomplete: .*name"
+    ):
+        Recipe.from_json(values)
+
+
+FIELDS = [field.name for field in dataclasses.fields(Recipe)]
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20)
+VALUES = SCALARS | st.lists(SCALARS, max_size=4) | st.dictionaries(st.text(max_size=3), SCALARS)
+CHANGES = st.dictionaries(st.sampled_from(FIELDS) | st.text(max_size=10), VALUES, max_size=4)
+
+
+def refusal_of(action):
+    """The message of a refusal, which is one line; empty where all went well."""
+    try:
+        action()
+    except UsageError as error:
+        assert error.message and "\n" not in error.message and "\n" not in error.hint  # noqa: PT017
+        return error.message
+    return ""
+
+
+@settings(deadline=None, max_examples=300)
+@given(CHANGES, st.sampled_from(sorted(RECIPES)))
+def test_any_json_is_a_recipe_or_is_refused(changes, name):
+    values = RECIPES[name].to_json() | changes
+
+    def read():
+        made = Recipe.from_json(values)
+        assert Recipe.from_json(json.loads(json.dumps(made.to_json(), allow_nan=False))) == made
+
+    refusal_of(read)
+
+
+TEXTS = st.text(max_size=20) | st.sampled_from(
+    ["", "none", "nan", "inf", "1e999", "-1", "0", "9" * 5000, "(0.5,0.5,0.5)", "1,,", "true", "³"]
+)
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.dictionaries(st.sampled_from(FIELDS) | st.text(max_size=10), TEXTS | VALUES, max_size=4))
+def test_any_set_option_changes_the_recipe_or_is_refused(changes):
+    def change():
+        made = recipes.get("quickstart", changes)
+        assert Recipe.from_json(json.loads(json.dumps(made.to_json(), allow_nan=False))) == made
+
+    refusal_of(change)

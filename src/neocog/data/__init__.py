@@ -14,7 +14,7 @@ from neocog.data.own import Form, as_set, examine_own, exists, list_own, load_ow
 from neocog.data.preprocess import Preprocessing
 from neocog.data.split import SPLIT_SEED, stratified
 from neocog.errors import unknown
-from neocog.recipes import Recipe
+from neocog.recipes import DEFAULT_FOR_DATA, RECIPES, Recipe
 
 
 @dataclass(frozen=True)
@@ -86,10 +86,11 @@ def load(name: str, form: Form = Form(), reading: Reading | None = None) -> Spli
 
     The official test half is kept apart; validation is cut from the training half, stratified and
     seeded. A `validation_size` of None is the data set's own number; 0 leaves validation empty. An
-    `image_size` (pixels a side) of None is the data set's own, 64 for own pictures. `fit` is for
-    own pictures; a named data set has its own. `reading` is told of the pictures as they are
-    decoded. Raises UsageError for an unknown name, NeocogError for files that are missing or
-    damaged or a `validation_size` that leaves nothing to train on.
+    `image_size` (pixels a side) of None is the data set's own, 64 for own pictures; an empty `mean`
+    and `std` are the data set's own, too. `fit` is for own pictures; a named data set has its own.
+    `reading` is told of the pictures as they are decoded. Raises UsageError for an unknown name,
+    NeocogError for files that are missing or damaged or a `validation_size` that leaves nothing to
+    train on.
     """
     if name not in DATASETS:
         if not exists(name):
@@ -104,12 +105,13 @@ def load(name: str, form: Form = Form(), reading: Reading | None = None) -> Spli
     else:
         note = f"the official {len(test):,} test pictures, "
     height, width, channels = train.images.shape[1:]
+    usual = RECIPES[DEFAULT_FOR_DATA[name]]  # its normalisation is the data set's own
     rule = Preprocessing(
         image_size=(form.image_size, form.image_size) if form.image_size else (height, width),
         channels=channels,
         fit=entry.fit,
-        mean=form.mean,
-        std=form.std,
+        mean=form.mean or usual.mean,
+        std=form.std or usual.std,
         box=entry.box,
         dark_background=channels == 1 and entry.fit == "square",
         mirrored=form.mirrored,

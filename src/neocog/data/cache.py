@@ -39,15 +39,15 @@ def features_folder() -> Path:
 
 
 def fetch_set(
-    name: str, addresses: Sequence[str], destination: Path, md5: str, by_hand: str
+    name: str, addresses: Sequence[str], destination: Path, md5: str, size: int, by_hand: str
 ) -> Path:
     """Fetch a file of the data set `name`, which is in none of `data_folders()`.
 
-    `by_hand` says how a person can put it there. Raises NeocogError with that hint where none of
-    the addresses gives it.
+    `size` is what it has in bytes, which no mirror may go beyond. `by_hand` says how a person can
+    put it there. Raises NeocogError with that hint where none of the addresses gives it.
     """
     try:
-        return fetch(addresses, destination, md5)
+        return fetch(addresses, destination, md5, most_bytes=size)
     except NeocogError as error:
         raise NeocogError(
             f"The data set {name} is not in {', '.join(map(str, data_folders()))}, and "

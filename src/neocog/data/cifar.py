@@ -21,12 +21,16 @@ from neocog.files import write_atomic
 
 @dataclass(frozen=True)
 class CifarFiles:
-    """Where the files of a CIFAR data set are, their MD5s, and the keys of what is in them."""
+    """Where the files of a CIFAR data set are, their MD5s, and the keys of what is in them.
+
+    `archive_size` is in bytes.
+    """
 
     name: str
     folder: str
     mirrors: tuple[str, ...]
     archive_md5: str
+    archive_size: int
     train: Mapping[str, str]
     test: Mapping[str, str]
     meta: Mapping[str, str]
@@ -40,6 +44,7 @@ CIFAR10 = CifarFiles(
     folder="cifar-10-batches-py",
     mirrors=("https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",),
     archive_md5="c58f30108f718f92721af3b95e74349a",
+    archive_size=170_498_071,
     train={
         "data_batch_1": "c99cafc152244af753f735de768cd75f",
         "data_batch_2": "d4bba439e000b95fd0a9bffe97cbabec",
@@ -59,6 +64,7 @@ CIFAR100 = CifarFiles(
     folder="cifar-100-python",
     mirrors=("https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz",),
     archive_md5="eb9058c3a382ffc7106e4002c42a8d85",
+    archive_size=169_001_437,
     train={"train": "16019d7e3df5f24257cddd939b257f8d"},
     test={"test": "f0ef6b0ae62326f3e7ffdfab6717acfc"},
     meta={"meta": "7973b15100ade9c7d40fb424638fde48"},
@@ -125,7 +131,7 @@ def _download(files: CifarFiles) -> Path:
     archive = cache_folder() / address.rpartition("/")[2]
     folder = cache_folder() / files.folder
     by_hand = f"Unpack {archive.name} into {cache_folder()} (or any folder named by NEOCOG_DATA)."
-    fetch_set(files.name, files.mirrors, archive, files.archive_md5, by_hand)
+    fetch_set(files.name, files.mirrors, archive, files.archive_md5, files.archive_size, by_hand)
     wanted = {*files.train, *files.test, *files.meta}
     with tarfile.open(archive) as tar:
         for member in tar:

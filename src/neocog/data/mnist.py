@@ -21,14 +21,15 @@ from neocog.errors import NeocogError
 class IdxFiles:
     """Where the four files of an IDX data set are: torchvision's folder, mirrors and MD5s.
 
-    `gz_md5` are the mirrors' packed files; `raw_md5`, where known, the unpacked ones, which hold
-    for a file that was packed anew, too.
+    `gz_md5` and `gz_sizes`, in bytes, are of the mirrors' packed files; `raw_md5`, where known, of
+    the unpacked ones, which hold for a file that was packed anew, too.
     """
 
     name: str
     folder: str
     mirrors: tuple[str, ...]
     gz_md5: Mapping[str, str]
+    gz_sizes: Mapping[str, int]
     raw_md5: Mapping[str, str]
     classes: tuple[str, ...]
 
@@ -49,6 +50,12 @@ MNIST = IdxFiles(
         TEST_IMAGES: "9fb629c4189551a2d022fa330f9573f3",
         TEST_LABELS: "ec29112dd5afa0611ce80d1b7f02629c",
     },
+    gz_sizes={
+        TRAIN_IMAGES: 9_912_422,
+        TRAIN_LABELS: 28_881,
+        TEST_IMAGES: 1_648_877,
+        TEST_LABELS: 4_542,
+    },
     raw_md5={
         TRAIN_IMAGES: "6bbc9ace898e44ae57da46a324031adb",
         TRAIN_LABELS: "a25bea736e30d166cdddb491f175f624",
@@ -67,6 +74,12 @@ FASHION_MNIST = IdxFiles(
         TRAIN_LABELS: "25c81989df183df01b3e8a0aad5dffbe",
         TEST_IMAGES: "bef4ecab320f06d8554ea6380940ec79",
         TEST_LABELS: "bb300cfdad3c16e7a12a480ee83cd310",
+    },
+    gz_sizes={
+        TRAIN_IMAGES: 26_421_880,
+        TRAIN_LABELS: 29_515,
+        TEST_IMAGES: 4_422_102,
+        TEST_LABELS: 5_148,
     },
     raw_md5={},
     classes=(
@@ -120,7 +133,8 @@ def _download(files: IdxFiles, name: str) -> Path:
         f"Put its four *-ubyte.gz files into {destination.parent} (or {files.folder} below "
         "a folder named by NEOCOG_DATA)."
     )
-    return fetch_set(files.name, addresses, destination, files.gz_md5[name], by_hand)
+    md5, size = files.gz_md5[name], files.gz_sizes[name]
+    return fetch_set(files.name, addresses, destination, md5, size, by_hand)
 
 
 def _read_idx(path: Path, md5: str | None) -> NDArray[np.uint8]:

@@ -29,12 +29,14 @@ OWN_IMAGE_SIZE = 64  # pixels a side, where the recipe names none
 class Form:
     """What pictures are brought to, and what is kept back: a recipe's part that concerns the data.
 
-    The fields are those of `Recipe`. `train_resize` is the short side, in pixels, that the pictures
-    to train on are brought to before they are cut, where it is another than the others' `resize`.
+    The fields are those of `Recipe`. Without `mean` and `std` a named data set has those of its own
+    recipe, and a person's own pictures are made grey, with 0.5 for both. `train_resize` is the
+    short side, in pixels, that the pictures to train on are brought to before they are cut, where
+    it is another than the others' `resize`.
     """
 
-    mean: tuple[float, ...] = (0.5,)
-    std: tuple[float, ...] = (0.5,)
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
     validation_size: int | None = None
     fit: str = "square"
     image_size: int | None = None
@@ -47,10 +49,10 @@ class Form:
         side = self.image_size or OWN_IMAGE_SIZE
         return Preprocessing(
             image_size=(side, side),
-            channels=len(self.mean),
+            channels=len(self.mean) or 1,
             fit=self.fit,
-            mean=self.mean,
-            std=self.std,
+            mean=self.mean or (0.5,),
+            std=self.std or (0.5,),
             box=round(side * 20 / 28),  # MNIST's own proportion
             mirrored=self.mirrored,
             resize=self.resize,

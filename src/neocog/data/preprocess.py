@@ -1,6 +1,8 @@
 """The one path from a picture to a network's input, for training, prediction and export."""
 
 import dataclasses
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +11,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from neocog.errors import NeocogError
+from neocog.json_fields import FieldError, read_fields, short
+from neocog.recipes.recipe import MOST_PIXELS_A_SIDE
 
 if TYPE_CHECKING:
     import torch
@@ -40,7 +44,7 @@ class Preprocessing:
     pictures on a light ground into negatives; `crop` brings the short side to `resize` pixels and
     takes the middle, as networks for photos are used. `mean` and `std` are of pictures scaled to
     0..1. With `mirrored` the answer to a picture is the mean of those to it and to its mirror
-    image.
+    image. Raises NeocogError where a value is outside its range or two contradict each other.
     """
 
     image_size: tuple[int, int]
@@ -55,7 +59,10 @@ class Preprocessing:
 
     def __post_init__(self) -> None:
         if self.fit not in FITS:
-            raise NeocogError(f"Preprocessing has no rule {self.fit!r}, only {', '.join(FITS)}.")
+            raise NeocogError(
+                f"Preprocessing has no rule {short(self.fit)}, only {', '.join(FITS)}."
+            )
+        self._check_sizes()
         if self.fit == "digit" and min(self.image_size) < self.box:
             raise NeocogError(
                 f"Digits in a box of {self.box} x {self.box} do not fit into pictures of "
@@ -64,8 +71,31 @@ class Preprocessing:
             )
         if not len(self.mean) == len(self.std) == self.channels:
             raise NeocogError(
-                f"mean {self.mean} and std {self.std} must have one number for each of "
-                f"{self.channels} channel(s)."
+                f"mean {short(self.mean)} and std {short(self.std)} must have one number for "
+                f"each channel, and images have {'1' if self.channels == 1 else 'RGB, 3'}."
+            )
+        if not all(map(math.isfinite, (*self.mean, *self.std))) or not min(self.std) > 0:
+            raise NeocogError(
+                f"mean {short(self.mean)} and std {short(self.std)} must be finite, and std above "
+                "0."
+            )
+
+    def _check_sizes(self) -> None:
+        most = MOST_PIXELS_A_SIDE
+        if len(self.image_size) != 2 or not all(1 <= side <= most for side in self.image_size):
+            raise NeocogError(
+                f"A network's images have 1 to {most:,} pixels a side, not "
+                f"{' x '.join(map(short, self.image_size))}."
+            )
+        if self.channels not in (1, 3):
+            raise NeocogError(
+                f"Images have 1 channel (grey) or 3 (RGB), not {short(self.channels)}."
+            )
+        least_box = 1 if self.fit == "digit" else 0
+        if not least_box <= self.box <= most or not 0 <= self.resize <= 4 * most:
+            raise NeocogError(
+                f"`box` lies between {least_box} and {most:,} pixels and `resize` between 0 and "
+                f"{4 * most:,}, not at {short(self.box)} and {short(self.resize)}."
             )
 
     @property
@@ -176,15 +206,22 @@ class Preprocessing:
         return dataclasses.asdict(self)
 
     @staticmethod
-    def from_json(values: dict[str, Any]) -> "Preprocessing":
+    def from_json(values: Any) -> "Preprocessing":
         """The preprocessing that `to_json` wrote. Raises NeocogError where it is not one."""
-        fields: dict[str, Any] = {
-            k: tuple(v) if isinstance(v, list) else v for k, v in values.items()
-        }
+        if not isinstance(values, Mapping):
+            raise NeocogError(f"{short(values)} is not a preprocessing, which is a JSON object.")
+        fields = dataclasses.fields(Preprocessing)
+        missing = [f.name for f in fields if f.default is dataclasses.MISSING]
+        missing = [name for name in missing if name not in values]
+        if missing:
+            raise NeocogError(f"This is not a preprocessing: it has no `{missing[0]}`.")
         try:
-            return Preprocessing(**fields)
-        except TypeError as error:
+            return Preprocessing(**read_fields(Preprocessing, values))
+        except FieldError as error:
             raise NeocogError(f"This is not a preprocessing: {error}.") from None
+        except KeyError as error:
+            name = short(error.args[0])
+            raise NeocogError(f"This is not a preprocessing: it has {name}.") from None
 
 
 def _grey(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:

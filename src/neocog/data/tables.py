@@ -2,7 +2,6 @@
 
 import csv
 import io
-import json
 import os
 import zlib
 from dataclasses import dataclass, replace
@@ -18,9 +17,11 @@ from neocog.data.images import ImageSet
 from neocog.data.listing import SPLIT_NAMES, SPLIT_OF, Listing, Picture
 from neocog.data.preprocess import Preprocessing
 from neocog.errors import NeocogError
+from neocog.json_fields import parse, short
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    import pyarrow.parquet as pq
 
 
 # What the columns of a CSV file may be called, in lower case.
@@ -30,6 +31,10 @@ COLUMNS = {
     "split": ("split", "set", "subset"),
     "group": ("group",),
 }
+ROWS_AT_ONCE = 64  # of a Parquet file
+# A Parquet file may unpack to so many times its size, or to so many bytes, whichever is more.
+MOST_RATIO, LEAST_LIMIT = 100, 256 * 2**20
+MOST_CLASSES = 100_000
 DECODING = 1  # counted up where the same files and rule give other pixels: what was kept is stale
 
 
@@ -168,6 +173,12 @@ def read_parquet(path: Path) -> dict[str, Table]:
     if len(named) > 1:
         raise NeocogError(f"{path}: its tables do not name the same classes.")
     most = max(int(table.labels.max(initial=0)) for table in tables.values())
+    rows = sum(len(table.labels) for table in tables.values())
+    if not named and most >= rows:
+        raise NeocogError(
+            f"{path} has a label {most:,} and {rows:,} rows: labels count the classes, from 0.",
+            "Name the classes in the file's notes, or number them anew.",
+        )
     classes = named.pop() if named else tuple(str(k) for k in range(most + 1))
     if most >= len(classes):
         raise NeocogError(f"{path} has a label {most}, and there are {len(classes)} classes.")
@@ -204,58 +215,135 @@ def decode(table: Table, rule: Preprocessing) -> tuple[ImageSet, list[str]]:
 
 
 def _read(files: tuple[Path, ...]) -> Table:
+    parts = [_read_file(file) for file in files]
+    names = {part.classes for part in parts}
+    if len(names) > 1:
+        raise NeocogError(f"{files[0]} and its neighbours do not name the same classes.")
+    pictures = [content for part in parts for content in part.pictures]
+    if not pictures:
+        raise NeocogError(f"{files[0]} has no rows.")
+    return Table(files, pictures, np.concatenate([part.labels for part in parts]), *names)
+
+
+def _read_file(file: Path) -> Table:
+    """The rows of one file; what it says of its size is checked before any is read."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    limit = 0
     try:
-        parts = [pq.read_table(file) for file in files]
-    except (OSError, pa.ArrowException) as error:
-        raise NeocogError(f"{files[0]} is damaged or no Parquet file ({error}).") from None
-    try:
-        table = pa.concat_tables(parts, promote_options="permissive")
-    except pa.ArrowException as error:
-        raise NeocogError(f"{files[0]} and its neighbours differ in columns ({error}).") from None
-    features = _features(table)
-    picture = _column(table, features, "Image", files[0])
-    label = _column(table, features, "ClassLabel", files[0])
-    pictures = [b for chunk in table[picture].chunks for b in chunk.field("bytes").to_pylist()]
+        with pq.ParquetFile(file) as opened:
+            schema = opened.schema_arrow
+            features = _features(schema)
+            picture = _column(schema, features, "Image", file)
+            label = _column(schema, features, "ClassLabel", file)
+            limit = _check_sizes(opened.metadata, file)
+            rows = _rows(opened, picture, label, limit)
+    except (OSError, pa.ArrowException, KeyError, UnicodeDecodeError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise NeocogError(f"{file} is damaged or no Parquet file ({reason}).") from None
+    except OverflowError:
+        raise NeocogError(
+            f"{file} unpacks to more than {limit:,} bytes, hundreds of times its own size.",
+            "Expected pictures as they are encoded: PNG, JPEG.",
+        ) from None
+    pictures, labels = rows
     if any(content is None for content in pictures):
         raise NeocogError(
-            f"{files[0]}: the column {picture!r} names files instead of holding the pictures.",
+            f"{file}: the column {picture!r} names files instead of holding the pictures.",
             "Write the table anew with the pictures' bytes in it.",
         )
-    if table[label].null_count or not pictures:
-        raise NeocogError(f"{files[0]} has rows without a label, or no rows.")
-    labels = np.asarray(table[label].to_numpy(), dtype=np.int64)
-    if labels.min() < 0:
-        raise NeocogError(f"{files[0]} has a label {labels.min()}; they count from 0.")
-    return Table(files, pictures, labels, tuple(features.get(label, {}).get("names") or ()))
+    if any(number is None for number in labels):
+        raise NeocogError(f"{file} has rows without a label.")
+    low, high = min(labels, default=0), max(labels, default=0)
+    if low < 0:
+        raise NeocogError(f"{file} has a label {low}; they count from 0.")
+    if high >= 2**31:
+        raise NeocogError(f"{file} has a label {high:,}; they count the classes, from 0.")
+    names = _class_names(features.get(label), file)
+    return Table((file,), pictures, np.array(labels, dtype=np.int64), names)
 
 
-def _features(table: "pa.Table") -> dict[str, Any]:
+def _check_sizes(metadata: "pq.FileMetaData", file: Path) -> int:
+    """Raise NeocogError for more rows or bytes than a file of its size holds; the bytes allowed."""
+    size = file.stat().st_size
+    limit = max(LEAST_LIMIT, size * MOST_RATIO)
+    groups = [metadata.row_group(k) for k in range(metadata.num_row_groups)]
+    promised = sum(group.total_byte_size for group in groups)
+    if metadata.num_rows > size or promised > limit:
+        raise NeocogError(
+            f"{file} has {size:,} bytes and promises {metadata.num_rows:,} rows of {promised:,} "
+            "bytes: no file of pictures does.",
+            "Expected pictures as they are encoded: PNG, JPEG.",
+        )
+    return limit
+
+
+def _rows(
+    opened: "pq.ParquetFile", picture: str, label: str, limit: int
+) -> tuple[list[bytes], list[int]]:
+    """The pictures and labels of all rows. Raises OverflowError above `limit` bytes."""
+    pictures: list[bytes] = []
+    labels: list[int] = []
+    held = 0
+    columns = [f"{picture}.bytes", label]
+    for batch in opened.iter_batches(batch_size=ROWS_AT_ONCE, columns=columns):
+        held += batch.nbytes
+        if held > limit:
+            raise OverflowError
+        pictures += batch.column(picture).field("bytes").to_pylist()
+        labels += batch.column(label).to_pylist()
+    return pictures, labels
+
+
+def _features(schema: "pa.Schema") -> dict[str, Any]:
     """What the Hugging Face library notes of the columns; empty where another wrote the file."""
     try:
-        noted = json.loads((table.schema.metadata or {})[b"huggingface"])
+        noted = parse((schema.metadata or {})[b"huggingface"])
         return dict(noted["info"]["features"])
     except (KeyError, ValueError, TypeError):
         return {}
 
 
-def _column(table: "pa.Table", features: dict[str, Any], kind: str, file: Path) -> str:
+def _class_names(feature: Any, file: Path) -> tuple[str, ...]:
+    """The names that the notes have for the labels; none where they have none."""
+    names = feature.get("names") if isinstance(feature, dict) else None
+    if not names:
+        return ()
+    is_list = isinstance(names, list) and all(isinstance(name, str) for name in names)
+    if not is_list or len(set(names)) < len(names) or len(names) > MOST_CLASSES:
+        raise NeocogError(
+            f"{file}: its notes do not name the classes by a list of different texts, but by "
+            f"{short(names)}."
+        )
+    return tuple(names)
+
+
+def _column(schema: "pa.Schema", features: dict[str, Any], kind: str, file: Path) -> str:
     """The name of the first column of a kind: by the notes, else by its type."""
     import pyarrow as pa
 
-    for name, feature in features.items():
-        if isinstance(feature, dict) and feature.get("_type") == kind:
-            return name
-    for field in sorted(table.schema, key=lambda field: field.name != "label"):
-        is_picture = pa.types.is_struct(field.type) and field.type.get_field_index("bytes") >= 0
-        if (kind == "Image" and is_picture) or (
-            kind == "ClassLabel" and pa.types.is_integer(field.type)
-        ):
-            return str(field.name)
+    def fits(field: "pa.Field") -> bool:
+        if kind == "ClassLabel":
+            return bool(pa.types.is_integer(field.type))
+        if not pa.types.is_struct(field.type):
+            return False
+        place = field.type.get_field_index("bytes")
+        inner = field.type.field(place).type if place >= 0 else pa.null()
+        return bool(pa.types.is_binary(inner) or pa.types.is_large_binary(inner))
+
+    fitting = [str(field.name) for field in schema if fits(field)]
+    fitting.sort(key=lambda name: name != "label")
+    noted = [
+        name
+        for name, feature in features.items()
+        if isinstance(feature, dict) and feature.get("_type") == kind and name in fitting
+    ]
+    if noted or fitting:
+        return [*noted, *fitting][0]
     wanted = {"Image": "pictures (a struct with `bytes`)", "ClassLabel": "integer labels"}[kind]
+    names = ", ".join(short(name)[1:-1] for name in schema.names[:20])
     raise NeocogError(
-        f"{file} has no column of {wanted}; its columns are {', '.join(table.column_names)}.",
+        f"{file} has no column of {wanted}; its columns are {names}.",
         "Expected the layout of Hugging Face image data sets.",
     )

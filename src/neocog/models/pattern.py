@@ -16,10 +16,12 @@ The pattern of the tutorials (CS231n, "Convolutional neural networks"),
     [...]*3      what is in brackets three times; brackets may stand in brackets
     ->  INPUT    arrows, and INPUT at the beginning, may be written and change nothing
 
-Shapes are inferred. A convolution keeps its bias before `bn`, too. Weights are drawn as He et al.
-(2015) do, so that deep patterns learn from the first step.
+A pattern has at most 2,000 layers and 250 million parameters, and no layer gives more than 100
+million values for an image. Shapes are inferred. A convolution keeps its bias before `bn`, too.
+Weights are drawn as He et al. (2015) do, so that deep patterns learn from the first step.
 """
 
+import math
 import re
 from collections import Counter, OrderedDict
 from collections.abc import Callable
@@ -33,6 +35,9 @@ from neocog.models.weights import draw_as_he
 
 MOST_LAYERS = 2000
 MOST_UNITS = 65536
+MOST_PARAMETERS = 250_000_000  # 1 GB of them; VGG-19 has 144 million
+MOST_VALUES = 100_000_000  # that a layer gives for an image; VGG-19 has 3 million at 224 x 224
+MOST_CHARACTERS = 20_000
 _POINTWISE: dict[str, Callable[[], nn.Module]] = {
     "relu": nn.ReLU,
     "tanh": nn.Tanh,
@@ -41,11 +46,13 @@ _POINTWISE: dict[str, Callable[[], nn.Module]] = {
 }
 _WORDS = {
     "conv": re.compile(
-        r"conv(?P<kernel>\d+)-(?P<width>\d+)(s(?P<stride>\d+))?(p(?P<padding>\d+))?"
+        r"conv(?P<kernel>\d{1,9})-(?P<width>\d{1,9})(s(?P<stride>\d{1,9}))?(p(?P<padding>\d{1,9}))?"
     ),
-    "pool": re.compile(r"(max|avg)?pool(?P<kernel>\d+)(s(?P<stride>\d+))?(p(?P<padding>\d+))?"),
-    "drop": re.compile(r"drop(?P<share>0?\.\d+|0|1)"),
-    "fc": re.compile(r"fc(?P<width>\d*)"),
+    "pool": re.compile(
+        r"(max|avg)?pool(?P<kernel>\d{1,9})(s(?P<stride>\d{1,9}))?(p(?P<padding>\d{1,9}))?"
+    ),
+    "drop": re.compile(r"drop(?P<share>0?\.\d{1,9}|0|1)"),
+    "fc": re.compile(r"fc(?P<width>\d{0,9})"),
     "bn": re.compile(r"bn"),
     "gap": re.compile(r"gap"),
     **{word: re.compile(word) for word in _POINTWISE},
@@ -64,8 +71,10 @@ class Word:
 class PatternNet(nn.Sequential):
     """The layers of a pattern, named by what they are and counted: conv1, relu1, pool1 ... output.
 
-    A sequence: N x C x H x W to N x K logits.
+    A sequence: N x C x H x W to N x K logits. `values_per_image` is what its largest layer gives.
     """
+
+    values_per_image: int = 0
 
 
 @dataclass
@@ -78,6 +87,29 @@ class _Builder:
     layers: dict[str, nn.Module] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
     last: Word | None = None
+    parameters: int = 0
+    values_per_image: int = 0
+
+    def allow(self, word: Word, parameters: int, shape: tuple[int, ...]) -> None:
+        """Raise UsageError where a layer, not yet made, would be larger than a pattern may be."""
+        self.parameters += parameters
+        self.values_per_image = max(self.values_per_image, math.prod(shape))
+        if self.parameters > MOST_PARAMETERS:
+            raise _wrong(
+                self.pattern,
+                word,
+                f"with this layer the network has {self.parameters:,} parameters, and a pattern "
+                f"may have {MOST_PARAMETERS:,}",
+                "Give it fewer units or maps, or pool more before it.",
+            )
+        if math.prod(shape) > MOST_VALUES:
+            raise _wrong(
+                self.pattern,
+                word,
+                f"this layer gives {math.prod(shape):,} values for an image, and may give "
+                f"{MOST_VALUES:,}",
+                "Give it fewer maps, stride more or pad less.",
+            )
 
     def add(self, kind: str, layer: nn.Module, shape: tuple[int, ...]) -> None:
         self.counts[kind] += 1
@@ -92,6 +124,12 @@ def build(
 
     Raises UsageError that points at the word which is wrong or does not fit, and says what would.
     """
+    pattern = " ".join(pattern.split())  # an error shows it on one line
+    if len(pattern) > MOST_CHARACTERS:
+        raise UsageError(
+            f"The layer pattern has {len(pattern):,} characters, and may have {MOST_CHARACTERS:,}.",
+            "Write what is repeated once: [...]*8",
+        )
     words = _expand(pattern)
     builder = _Builder(pattern, num_classes, (in_channels, *image_size))
     for place, word in enumerate(words):
@@ -111,14 +149,17 @@ def build(
             f"For example: {f'{pattern} fc'.strip()}",
         )
     draw_as_he(list(builder.layers.values())[:-1])  # torch's own weights hardly start deep ones
-    return PatternNet(OrderedDict(builder.layers))
+    made = PatternNet(OrderedDict(builder.layers))
+    made.values_per_image = builder.values_per_image
+    return made
 
 
 def _expand(pattern: str) -> list[Word]:
     """The words in order, brackets multiplied out."""
     stack: list[list[Word]] = [[]]
     opened: list[int] = []
-    for match in re.finditer(r"\[|\](?:\s*\*\s*(\d+))?|[^\s\[\]]+", pattern):
+    held = 0  # words on the stack
+    for match in re.finditer(r"\[|\](?:\s*\*\s*(\d{1,9}))?|[^\s\[\]]+", pattern):
         text, begin = match.group(), match.start()
         if text == "->" or (text.lower() == "input" and not stack[0]):
             continue
@@ -130,12 +171,14 @@ def _expand(pattern: str) -> list[Word]:
                 raise _wrong(pattern, Word("]", begin), "this bracket closes none", "Remove it.")
             opened.pop()
             times, inner = int(match.group(1) or 1), stack.pop()
-            if times * len(inner) > MOST_LAYERS:
+            held += len(inner) * (times - 1)
+            if held > MOST_LAYERS:
                 raise _too_many(pattern, Word(text, begin))
             stack[-1] += inner * times
         else:
             stack[-1].append(Word(text, begin))
-        if sum(map(len, stack)) > MOST_LAYERS:
+            held += 1
+        if held > MOST_LAYERS:
             raise _too_many(pattern, Word(text, begin))
     if opened:
         raise _wrong(
@@ -225,6 +268,8 @@ def _add_conv(builder: _Builder, word: Word, values: dict[str, str | None]) -> N
         raise _wrong(
             builder.pattern, word, f"a convolution has 1 to {MOST_UNITS:,} maps", "Say: conv3-32"
         )
+    weights = maps * (builder.shape[0] * kernel * kernel + 1)
+    builder.allow(word, weights, (maps, height, width))
     layer = nn.Conv2d(builder.shape[0], maps, *window)
     builder.add("conv", layer, (maps, height, width))
 
@@ -237,6 +282,7 @@ def _add_pool(builder: _Builder, word: Word, values: dict[str, str | None]) -> N
             builder.pattern, word, "a pool is padded by at most half its window",
             f"Say: p{window[0] // 2} or less.",
         )  # fmt: skip
+    builder.allow(word, 0, (builder.shape[0], height, width))
     kind = nn.AvgPool2d if word.text.lower().startswith("avg") else nn.MaxPool2d
     builder.add("pool", kind(*window), (builder.shape[0], height, width))
 
@@ -246,7 +292,8 @@ def _add_gap(builder: _Builder, word: Word, _values: dict[str, str | None]) -> N
     builder.add("gap", nn.AdaptiveAvgPool2d(1), (maps, 1, 1))
 
 
-def _add_bn(builder: _Builder, _word: Word, _values: dict[str, str | None]) -> None:
+def _add_bn(builder: _Builder, word: Word, _values: dict[str, str | None]) -> None:
+    builder.allow(word, 2 * builder.shape[0], builder.shape)
     norm = nn.BatchNorm2d if len(builder.shape) == 3 else nn.BatchNorm1d
     builder.add("bn", norm(builder.shape[0]), builder.shape)
 
@@ -267,11 +314,13 @@ def _add_fc(builder: _Builder, word: Word, values: dict[str, str | None]) -> Non
         builder.shape = (maps * height * width,)
     (inputs,) = builder.shape
     if values["width"] == "":
+        builder.allow(word, (inputs + 1) * builder.num_classes, (builder.num_classes,))
         builder.layers["output"] = nn.Linear(inputs, builder.num_classes)
         return
     units = int(values["width"] or 0)
     if not 1 <= units <= MOST_UNITS:
         raise _wrong(builder.pattern, word, f"a layer has 1 to {MOST_UNITS:,} units", "Say: fc128")
+    builder.allow(word, (inputs + 1) * units, (units,))
     builder.add("fc", nn.Linear(inputs, units), (units,))
 
 

@@ -1,10 +1,12 @@
 """Networks that torchvision or timm has: built there, with their names for the weights."""
 
+import re
 from collections.abc import Callable
 
 from torch import nn
 
 from neocog.errors import UsageError
+from neocog.json_fields import short
 from neocog.models.shapes import require
 
 
@@ -48,11 +50,17 @@ def from_timm(name: str) -> Callable[[int, int, tuple[int, int]], nn.Module]:
             raise UsageError(
                 f"timm/{name} needs the package timm.", "Install it: pip install 'neocog[timm]'"
             ) from None
+        if not re.fullmatch(r"[\w.]{1,100}", name):  # timm would fetch hf-hub:ANYBODY/ANYTHING
+            raise UsageError(
+                f"timm/{short(name)} is no name of timm's own networks.",
+                "For example: timm/resnet10t; see timm.list_models()",
+            )
         options = {"num_classes": num_classes, "in_chans": in_channels}
         try:
             model: nn.Module = timm.create_model(name, **options)
         except Exception as error:  # it says what it does not know in several ways
-            raise UsageError(f"timm cannot build {name} ({error}).") from None
+            reason = str(error).strip().partition("\n")[0]
+            raise UsageError(f"timm cannot build {name} ({reason}).") from None
         del image_size  # timm's networks are made for one size, or take any
         return model
 

@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from neocog.errors import UsageError, unknown
+from neocog.json_fields import MOST, FieldError, read_fields, read_value, short
+
+MOST_PIXELS_A_SIDE = 2048  # of what a network gets: `Preprocessing` refuses more
 
 CHOICES: dict[str, tuple[str, ...]] = {
     "loss": ("cross_entropy", "nll", "map", "squared_error"),
@@ -132,10 +135,7 @@ class Recipe:
         for field, choices in CHOICES.items():
             if getattr(self, field) not in choices:
                 raise unknown(f"value of {field}:", str(getattr(self, field)), choices)
-        for field, low in _LOWEST.items():
-            value = getattr(self, field)
-            if value is not None and not value >= low:
-                raise UsageError(f"{field} must be at least {low}, not {value}.")
+        self._check_ranges()
         # Without numbers they are those of the weights.
         if not self.learning_rate > 0 or not min(self.std, default=1) > 0:
             raise UsageError(
@@ -149,10 +149,26 @@ class Recipe:
             raise UsageError("Every number of a recipe must be finite, and seed below 2**63.")
         self._check_together()
 
+    def _check_ranges(self) -> None:
+        for field, low in _LOWEST.items():
+            value = getattr(self, field)
+            if value is not None and not value >= low:
+                raise UsageError(f"{field} must be at least {low}, not {value}.")
+        for field, high in _HIGHEST.items():
+            value = getattr(self, field)
+            if value is not None and value > high:
+                raise UsageError(f"{field} must be at most {high:,}, not {value:,}.")
+
     def _check_together(self) -> None:
         if len(self.mean) != len(self.std):
             raise UsageError(
-                f"mean and std want one number a channel each, not {self.mean} and {self.std}."
+                f"mean and std want one number a channel each, not {short(self.mean)} and "
+                f"{short(self.std)}."
+            )
+        if len(self.mean) not in (0, 1, 3):
+            raise UsageError(
+                f"mean and std want 1 number (grey) or 3 (RGB), not {len(self.mean)}.",
+                "For example: --set mean=0.5,0.5,0.5 std=0.5,0.5,0.5",
             )
         self._check_transfer()
         if self.nesterov and not self.momentum > 0:
@@ -225,38 +241,34 @@ class Recipe:
         return dataclasses.asdict(self)
 
     @staticmethod
-    def from_json(values: Mapping[str, Any]) -> "Recipe":
+    def from_json(values: Any) -> "Recipe":
         """The recipe that `to_json` wrote.
 
-        Raises UsageError for an unknown or missing field, or a value of another type.
+        Raises UsageError for what is no JSON object, an unknown or missing field, or a value of
+        another type or out of its range.
         """
-        known = {field.name for field in dataclasses.fields(Recipe)}
+        if not isinstance(values, Mapping):
+            raise UsageError(f"A recipe is a JSON object, not {short(values)}.")
+        fields = dataclasses.fields(Recipe)
+        known = {field.name for field in fields}
         for name in values:
             if name not in known:
                 raise unknown("recipe field", name, known)
-        lists: dict[str, Any] = {
-            k: tuple(v) if isinstance(v, list) else v for k, v in values.items()
-        }
-        hints = typing.get_type_hints(Recipe)
-        for name, value in lists.items():
-            if not _is_of(value, hints[name]):
-                raise UsageError(f"The recipe's {name} cannot be {value!r:.60}.")
         try:
-            return Recipe(**lists)
-        except TypeError as error:
-            raise UsageError(f"The recipe is incomplete: {error}.") from None
+            given = read_fields(Recipe, values)
+        except FieldError as error:
+            raise _cannot_be(error) from None
+        missing = [f.name for f in fields if f.default is dataclasses.MISSING]
+        missing = [name for name in missing if name not in given]
+        if missing:
+            raise UsageError(f"The recipe is incomplete: it has no {', '.join(missing)}.")
+        return Recipe(**given)
 
 
-def _is_of(value: Any, kind: Any) -> bool:
-    """Whether a value has the type of a field; a whole number will do for a float."""
-    if isinstance(kind, types.UnionType):
-        return any(_is_of(value, one) for one in typing.get_args(kind))
-    if typing.get_origin(kind) is tuple:
-        inner = typing.get_args(kind)[0]
-        return isinstance(value, tuple) and all(_is_of(one, inner) for one in value)
-    if kind is float:
-        return type(value) in (int, float)
-    return type(value) is kind
+def _cannot_be(error: FieldError) -> UsageError:
+    return UsageError(
+        f"The recipe's {error.name} cannot be {error.shown}: expected {error.expected}."
+    )
 
 
 _LOWEST: dict[str, float] = {
@@ -288,6 +300,19 @@ _LOWEST: dict[str, float] = {
 }
 
 
+_HIGHEST: dict[str, float] = {
+    "image_size_pixels": MOST_PIXELS_A_SIDE,
+    "resize_pixels": 4 * MOST_PIXELS_A_SIDE,
+    "train_resize_pixels": 4 * MOST_PIXELS_A_SIDE,
+    "augment_grow_pixels": 2 * MOST_PIXELS_A_SIDE,
+    "feature_views": 1000,
+    "folds": 1000,
+    "epochs": 10**7,
+    "batch_size": 10**7,
+    "learning_rate": 1e6,
+}
+
+
 def override(recipe: Recipe, values: Mapping[str, Any]) -> Recipe:
     """The recipe with some fields replaced; text is read as the field's own type.
 
@@ -299,10 +324,13 @@ def override(recipe: Recipe, values: Mapping[str, Any]) -> Recipe:
     for name, value in values.items():
         if name not in hints or name in ("name", "source"):
             raise unknown("recipe field", name, set(hints) - {"name", "source"})
-        plain = isinstance(value, tuple | list) or value is None
-        fixed[name] = tuple(value) if isinstance(value, list) else value
-        if not plain:
+        if not (isinstance(value, tuple | list) or value is None):
             fixed[name] = _read(name, hints[name], str(value))
+            continue
+        try:
+            fixed[name] = read_value(name, hints[name], value)
+        except FieldError as error:
+            raise _cannot_be(error) from None
     return dataclasses.replace(recipe, **fixed)
 
 
@@ -322,12 +350,14 @@ def _read(name: str, kind: Any, text: str) -> Any:
         return text
     else:
         try:
-            return kind(text)
+            number = kind(text)
         except ValueError:
-            pass
+            number = None
+        if number is not None and (kind is float or abs(number) < MOST):
+            return number
     wanted = {int: "a whole number", float: "a number", bool: "true or false"}[kind]
     raise UsageError(
-        f"{name} wants {wanted}, not {text!r}.", f"For example: --set {name}={_example(kind)}"
+        f"{name} wants {wanted}, not {short(text)}.", f"For example: --set {name}={_example(kind)}"
     )
 
 

@@ -104,7 +104,7 @@ def maximize(
 
 def _batches(classifier: Classifier, test: ImageSet) -> Iterator[Tensor]:
     device = next(classifier.model.parameters()).device
-    size = batch_size_for(test.images.shape)
+    size = batch_size_for(test.images.shape, classifier.model)
     for begin in range(0, len(test), size):
         yield classifier.preprocessing.normalize(batch_of(test.images, begin, size, device))
 

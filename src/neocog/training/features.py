@@ -101,7 +101,7 @@ class _Headless:
     def views(self, images: Images, views: int, tell: Callable[[int], None]) -> Tensor:
         """Features of every view of the pictures, N x H x W x C: views x N x D."""
         found: list[list[Tensor]] = [[] for _ in range(views)]
-        size = batch_size_for(images.shape)
+        size = batch_size_for(images.shape, self.classifier.model)
         for begin in range(0, len(images), size):
             pictures = batch_of(images, begin, size, self.device)
             for view in range(views):

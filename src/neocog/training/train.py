@@ -30,6 +30,7 @@ from neocog.recipes import Recipe
 from neocog.runs import Run
 from neocog.training import checkpoint
 from neocog.training.checkpoint import Progress
+from neocog.training.initial_weights import are_for_other_classes, taken_over
 from neocog.training.loss import check_gives_logits, make_loss
 from neocog.training.optimizer import learning_rate, make_optimizer
 from neocog.training.precision import has_bfloat16
@@ -171,7 +172,7 @@ def _resolved(recipe: Recipe) -> Recipe:
     if recipe.weights not in ("random", "imagenet"):
         recipe = replace(recipe, weights=str(Path(recipe.weights).absolute()))
     models.describe(recipe.model)  # what cannot be is said before the work
-    recipe = pretrained.completed(recipe)
+    recipe = pretrained.completed(taken_over(recipe))
     if recipe.weights != "random" and not recipe.model.startswith("timm/"):
         pretrained.locate(recipe.model, recipe.weights)
     return recipe
@@ -457,7 +458,10 @@ def _build(
     torch.manual_seed(recipe.seed)
     model = models.build(**architecture)
     if recipe.weights != "random":
-        pretrained.put_weights(model, recipe.model, recipe.weights, recipe.trained_part)
+        with_head = not are_for_other_classes(recipe, splits.classes)
+        pretrained.put_weights(
+            model, recipe.model, recipe.weights, recipe.trained_part, with_head=with_head
+        )
     _freeze(model, recipe)
     model = model.to(device)
     if recipe.channels_last:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from neocog.errors import NeocogError
+from neocog.wording import counted
 
 if TYPE_CHECKING:
     import torch
@@ -65,7 +66,9 @@ class Preprocessing:
         if not len(self.mean) == len(self.std) == self.channels:
             raise NeocogError(
                 f"mean {self.mean} and std {self.std} must have one number for each of "
-                f"{self.channels} channel(s)."
+                f"{counted(self.channels, 'channel')}.",
+                f"Say: --set mean={','.join(['0.5'] * self.channels)} "
+                f"std={','.join(['0.5'] * self.channels)}",
             )
 
     @property

@@ -210,8 +210,8 @@ def _cut(
             shares[1] = validation_size / max(1, len(everything))
     if sum(shares) >= 1:
         raise NeocogError(
-            f"{validation_size:,} pictures cannot be set apart from {len(rest):,} and leave any to "
-            "train on.",
+            f"{counted(validation_size or 0, 'picture')} cannot be set apart from {len(rest):,} "
+            "and leave any to train on.",
             "Say: --set validation_size=N with a smaller N.",
         )
     cut = by_content(
@@ -224,7 +224,7 @@ def _cut(
     *held, train = [rest[part] for part in cut]
     if len(held) == 2:
         test = held[0]
-        note = f"{len(test):,} pictures set apart as test, "
+        note = f"{counted(len(test), 'picture')} set apart as test, "
     note += f"{len(held[-1]):,} of the rest as validation; by content, the same for every seed"
     return [train, held[-1], test], note
 

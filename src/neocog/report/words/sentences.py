@@ -13,12 +13,12 @@ _CHINESE = tuple(
             r"测试集为官方的 \1 张图片，其余中取 \2 张作验证；分层抽样，与随机种子无关",
         ),
         (
-            r"([\d,]+) pictures set apart as test, ([\d,]+) of the rest as validation; "
+            r"([\d,]+) pictures? set apart as test, ([\d,]+) of the rest as validation; "
             r"stratified, (?:seed \d+|the same for every seed)",
             r"留出 \1 张作测试，其余中取 \2 张作验证；分层抽样，与随机种子无关",
         ),
         (
-            r"([\d,]+) pictures set apart as test, ([\d,]+) of the rest as validation; "
+            r"([\d,]+) pictures? set apart as test, ([\d,]+) of the rest as validation; "
             r"by content, (?:seed \d+|the same for every seed)",
             r"留出 \1 张作测试，其余中取 \2 张作验证；按图片内容划分，与随机种子无关",
         ),

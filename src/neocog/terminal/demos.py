@@ -79,10 +79,12 @@ def _unseen(found: dict[str, Any]) -> list[str]:
     left = found["unseen"]
     if not any(left):
         return []
-    down, across = left
+    places = zip(left, ("row", "column"), strict=True)
+    rest = [noun if n == 1 else counted(n, noun) for n, noun in places if n]
+    are = "is" if sum(left) == 1 else "are"
     return [
-        f"the stride leaves a rest: the last {counted(down, 'row')} and the last "
-        f"{counted(across, 'column')} of the padded input are never seen."
+        f"the stride leaves a rest: the last {' and the last '.join(rest)} of the padded input "
+        f"{are} never seen."
     ]
 
 

@@ -91,7 +91,7 @@ REPORT: Phrases = {
     "count_full": ("fully connected: {n}", "全连接 {n} 个"),
     "count_pool": ("pooling: {n}", "池化 {n} 个"),
     "count_blocks": ("{n:block|blocks}", "{n} 个块"),
-    "all_layers": ("All layers: {n}", "全部 {n} 层"),
+    "all_layers": ("{n:layer|layers} in all", "全部 {n} 层"),
     "layer": ("layer", "层"),
     "layer_kind": ("kind", "类型"),
     "kernel": ("kernel / stride", "卷积核 / 步幅"),

@@ -331,7 +331,7 @@ def _about_training(classifier: Classifier, test: ImageSet) -> list[str]:
     if seen:
         was = "was" if seen == 1 else "were"
         of = counted(len(test), "picture")
-        notes += [f"{seen:,} of {of} {was} trained on: the accuracy is too high"]
+        notes += [f"{seen:,} of these {of} {was} trained on: the accuracy is too high"]
     if train.fingerprint() != facts.get("data", {}).get("fingerprints", {}).get("train"):
         notes += [f"{unknown} cannot be checked wholly: {name} has changed since"]
     return notes

@@ -19,8 +19,8 @@ def test_the_notes_of_an_evaluation_and_a_split_are_told_in_chinese():
     for sentence in (
         "1 picture is too few for a number that means much",
         "12 pictures are too few for a number that means much",
-        "1 of 12 pictures was trained on: the accuracy is too high",
-        "1,000 of 1,200 pictures were trained on: the accuracy is too high",
+        "1 of these 12 pictures was trained on: the accuracy is too high",
+        "1,000 of these 1,200 pictures were trained on: the accuracy is too high",
         "1 picture left out: no ink was found there",
         "3 pictures in shades of grey: the one channel is repeated as red, green and blue",
         "1 picture set apart as test, 2 of the rest as validation; by content, the same for every "

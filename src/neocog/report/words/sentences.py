@@ -58,7 +58,7 @@ _CHINESE = tuple(
             r"剔除 \1 张图片：其中没有找到笔迹",
         ),
         (
-            r"([\d,]+) of ([\d,]+) pictures? (?:was|were) trained on: the accuracy is too high",
+            r"([\d,]+) of these ([\d,]+) pictures? (?:was|were) trained on: the accuracy is too high",
             r"\2 张图片中有 \1 张曾用于训练：准确率偏高",
         ),
         # the doctor's findings

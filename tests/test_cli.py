@@ -1,6 +1,7 @@
 """The command line as a user types it, in one process: arguments in, text and exit code out."""
 
 import csv
+import errno
 import io
 import json
 import signal
@@ -278,3 +279,106 @@ def test_a_finished_run_is_not_trained_again(neocog_command, tmp_path):
     code, out, _ = neocog_command("train", "--resume", tmp_path / "one")
     assert code == 0 and "nothing is trained" in out
     assert (tmp_path / "one" / "metrics.jsonl").read_text() == before
+
+
+class OutOfMemoryError(RuntimeError):  # as torch calls its own
+    pass
+
+
+@pytest.mark.parametrize(
+    ("error", "needed"),
+    [
+        (MemoryError(), "There is not enough memory."),
+        (OSError(errno.ENOMEM, "Cannot allocate memory"), "There is not enough memory."),
+        (MemoryError("Unable to allocate 9.31 GiB for an array with shape (9,)"), "9.31 GiB more"),
+        (
+            RuntimeError(
+                "[enforce fail at alloc_cpu.cpp:124] err == 0. DefaultCPUAllocator: can't allocate "
+                "memory: you tried to allocate 34359738368 bytes. Error code 12"
+            ),
+            "34.4 GB more were needed",
+        ),
+        (
+            RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 8 bytes."),
+            "0.0 MB more",
+        ),
+        (
+            OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0"),
+            "2.00 GiB more",
+        ),
+        (RuntimeError("MPS backend out of memory (MPS allocated: 1 GB)"), "not enough memory."),
+    ],
+)
+@pytest.mark.parametrize("more", [(), ("--json",)])
+def test_a_full_memory_is_said_in_one_line(neocog, monkeypatch, error, needed, more):
+    def full(_name):
+        raise error
+
+    monkeypatch.setattr("neocog.recipes.get", full)
+    code, out, err = neocog("recipes", "lenet5", *more)
+    assert code == 1
+    message = json.loads(out)["error"]["message"] if more else err.splitlines()[0]
+    assert needed in message
+    assert "Error" not in message.removeprefix("Error: ")
+    assert more or len(err.splitlines()) == 2
+
+
+def test_another_runtime_error_is_no_lack_of_memory(neocog, monkeypatch):
+    def fail(_name):
+        raise RuntimeError("shapes do not fit\nError: fake")
+
+    monkeypatch.setattr("neocog.recipes.get", fail)
+    _, _, err = neocog("recipes", "lenet5")
+    assert err.startswith("Error: RuntimeError: shapes do not fit\n  Error: fake\n")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("predict", "latest", "x.png", "--top", 30_000_000), ("reproduce", "--seeds", 10**9)],
+)
+def test_a_number_beyond_all_measure_is_refused(neocog, arguments):
+    code, _, err = neocog(*arguments)
+    assert code == 2
+    assert arguments[-2] in err
+    assert len(err.splitlines()) == 2
+
+
+def test_the_time_in_all_is_that_of_the_command(tmp_path):
+    """From the start of the process: imports, plots and the report are in it."""
+    begin = time.perf_counter()
+    answer = subprocess.run(
+        [sys.executable, "-m", "neocog", "train", "digits", "--epochs", "1", "--json", "--runs",
+         str(tmp_path)],
+        capture_output=True, check=True, text=True,
+    )  # fmt: skip
+    taken = time.perf_counter() - begin
+    spent = json.loads(answer.stdout)["time_seconds"]
+    assert sum(v for k, v in spent.items() if k != "total") < spent["total"] <= taken
+    assert taken - spent["total"] < max(
+        1.0, 0.35 * taken
+    )  # the end of the process, on a busy machine
+    assert f"({spent['total']:.1f} s in all)" in answer.stderr
+    kept = json.loads((tmp_path / "digits-digits-1" / "evaluation.json").read_text())
+    assert kept["time_seconds"] == spent
+
+
+def test_no_color_is_asked_for_by_name(neocog, monkeypatch, tmp_path):
+    for label in "ab":
+        (tmp_path / label).mkdir()
+        for n in range(6):
+            pixels = np.full((20, 20), 20 * n + ord(label) % 2 * 100, np.uint8)
+            pixels[n, :] = 255
+            Image.fromarray(pixels).save(tmp_path / label / f"{n}.png")
+    (tmp_path / "a" / "copy.png").write_bytes((tmp_path / "b" / "0.png").read_bytes())
+    monkeypatch.setenv("NO_COLOR", "1")
+    code, out, _ = neocog("data", tmp_path, "--runs", tmp_path / "runs")
+    assert code == 3
+    assert "red would" not in out
+    assert "The findings marked `error` make a number wrong" in out
+    assert "pictures in shades of grey" in out
+
+
+def test_one_of_a_thing_is_not_said_in_the_plural(neocog, quick_run, pictures, tmp_path):
+    target = tmp_path / "out.csv"
+    _, _, err = neocog("predict", quick_run.path, pictures / "0.png", "--csv", target)
+    assert "1 of 1 picture answered (1 0)" in err

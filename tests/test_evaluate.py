@@ -6,9 +6,9 @@ import pytest
 from PIL import Image
 
 from neocog import classifier, data, runs
-from neocog.data import cache
+from neocog.data import ImageSet, cache
 from neocog.errors import NeocogError, UsageError
-from neocog.evaluate import evaluate
+from neocog.evaluate import _rejection, evaluate
 from neocog.metrics.accuracy import wilson_interval
 
 from .faults import Disk
@@ -146,6 +146,31 @@ def test_no_share_to_refuse_is_told_of_too_few_answers(digits_run):
     for row in found.result["rejection"]:
         answered = (1 - row["rejected"]) * len(found.test)
         assert row["threshold"] is None or answered * row["error"] >= 1
+        assert (row["threshold"] is None) == (row["reason"] is not None)
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong_at_the_top", "reason"),
+    [
+        (60, 0, "too_few_images"),
+        (60, 1, "too_few_images"),
+        (400, 0, None),
+        (400, 9, "no_threshold"),
+    ],
+)
+def test_no_threshold_and_too_few_images_are_told_apart(
+    digits_run, right, wrong_at_the_top, reason
+):
+    """A threshold leaves only right answers among 60: too few to promise 1%, not "none exists"."""
+    order = np.linspace(0.99, 0.6, right + wrong_at_the_top, dtype=np.float32)
+    probabilities = np.stack([order, 1 - order], 1)
+    labels = np.zeros(len(order), dtype=np.int64)
+    labels[:wrong_at_the_top] = 1
+    test = ImageSet(np.zeros((len(order), 1, 1, 1), np.uint8), labels, ("a", "b"))
+    found = _rejection(classifier.load(digits_run.path), test, probabilities, probabilities)
+    assert found[0]["reason"] == reason
+    assert found[0]["needed"] == 100
+    assert (found[0]["threshold"] is None) == (reason is not None)
 
 
 def test_a_run_that_cannot_be_written_is_judged_all_the_same(digits_run, neocog_command, tmp_path):

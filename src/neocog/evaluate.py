@@ -1,5 +1,6 @@
 """A classifier against a test split: the one place where test pictures are used."""
 
+import math
 import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -19,6 +20,7 @@ from neocog.metrics.calibration import doubt
 from neocog.metrics.rejection import rejection_for_error
 from neocog.recipes import Recipe
 from neocog.runs import Run, of_model_file, runs_folder, shown_as
+from neocog.wording import counted
 
 FEW, THIN = 100, 5  # pictures in all, and of a class, below which an accuracy says little
 MISTAKES = 20  # wrong answers that are listed
@@ -136,7 +138,8 @@ def _about_size(test: ImageSet) -> list[str]:
     """Sentences about too few pictures, in all or of a class."""
     notes = []
     if len(test) < FEW:
-        notes.append(f"{len(test)} pictures are too few for a number that means much")
+        are = "is" if len(test) == 1 else "are"
+        notes.append(f"{counted(len(test), 'picture')} {are} too few for a number that means much")
     counts = np.bincount(test.labels, minlength=len(test.classes))
     thin = [f"{c} ({n})" for c, n in zip(test.classes, counts, strict=True) if 0 < n < THIN]
     if thin:
@@ -180,7 +183,9 @@ def _rejection(
 ) -> list[dict[str, Any]]:
     """What share would have to be refused for few of the answers to be wrong, as JSON.
 
-    By the largest probability; for a network whose paper does so, by the largest output.
+    By the largest probability; for a network whose paper does so, by the largest output. Without a
+    threshold `reason` says why: `no_threshold` is enough, or there are `too_few_images` to tell,
+    since fewer answers are left than `needed`: so many that one of them may be wrong.
     """
     by_output = getattr(classifier.model, "rejects_by_output", False)
     outputs = scores if by_output else probabilities
@@ -188,14 +193,19 @@ def _rejection(
     found = []
     for error in REJECTION_ERRORS:
         share = rejection_for_error(outputs.max(1), correct, error)
-        if share and (1 - share[0]) * len(test) * error < 1:
-            share = None  # so few answers that one mistake would be too many: nothing is known
+        answers = round((1 - share[0]) * len(test)) if share else 0
+        needed = math.ceil(round(1 / error, 6))
+        reason = None if share else "no_threshold"
+        if answers < needed and (share or len(test) < needed):
+            share, reason = None, "too_few_images"  # one mistake would be too many of the answers
         found.append(
             {
                 "error": error,
                 "rejected": share[0] if share else 1.0,
                 "by": "output" if by_output else "probability",
                 "threshold": share[1] if share else None,
+                "reason": reason,
+                "needed": needed,
             }
         )
     return found
@@ -335,7 +345,7 @@ def _other_test(classifier: Classifier, name: str) -> tuple[ImageSet, str, tuple
     place = np.array([classifier.classes.index(c) for c in found.classes], dtype=np.int64)
     fitted, failed = _fitted(classifier, found.images)
     if len(failed):
-        notes.append(f"{len(failed)} picture(s) left out: no ink was found in them")
+        notes.append(f"{counted(len(failed), 'picture')} left out: no ink was found there")
     rest = np.setdiff1d(np.arange(len(found)), failed)
     kept = found.subset(rest)
     test = replace(kept, images=fitted, labels=place[kept.labels], classes=classifier.classes)
@@ -373,9 +383,9 @@ def _about_training(classifier: Classifier, test: ImageSet) -> list[str]:
         seen = sum(test.images[n].tobytes() in known for n in range(len(test)))
     notes = []
     if seen:
-        notes += [
-            f"{seen:,} of these {len(test):,} pictures were trained on: the accuracy is too high"
-        ]
+        was = "was" if seen == 1 else "were"
+        of = counted(len(test), "picture")
+        notes += [f"{seen:,} of these {of} {was} trained on: the accuracy is too high"]
     if train.fingerprint() != facts.get("data", {}).get("fingerprints", {}).get("train"):
         notes += [f"{unknown} cannot be checked wholly: {name} has changed since"]
     return notes

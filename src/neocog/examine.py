@@ -1,7 +1,7 @@
 """Look at a person's pictures: what is there, in which splits, and what is wrong with it."""
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from neocog import recipes
@@ -10,7 +10,7 @@ from neocog.data.decode import Facts
 from neocog.data.decoded import Decoded, Reading
 from neocog.data.doctor import Diagnosis
 from neocog.data.listing import Listing
-from neocog.data.own import TEST_SHARE
+from neocog.data.own import TEST_SHARE, grey_to_rgb
 from neocog.errors import UsageError
 
 # As the recipe `photos` holds its pictures, so that what is decoded is decoded for both; many small
@@ -92,5 +92,9 @@ def examine(data: str, reading: Reading | None = None) -> Examination:
     small = recipes.for_small(*look_at(data))
     form = form_of(recipes.get("scratch", small)) if small else FORM
     listing = list_own(data)
-    decoded, diagnosis = examine_own(listing, form.rule(), reading)
+    rule = form.rule()
+    decoded, diagnosis = examine_own(listing, rule, reading)
+    diagnosis = replace(
+        diagnosis, findings=[*diagnosis.findings, *grey_to_rgb(listing, decoded, rule)]
+    )
     return Examination(data, listing, decoded, diagnosis)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from neocog.errors import NeocogError, UsageError
+from neocog.escaping import csv_cell
 from neocog.files import append, make_folder, sweep, write_atomic
 from neocog.recipes import Recipe
 
@@ -182,7 +183,8 @@ class Run:
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(["path", "split"])
-        writer.writerows((path, split) for split, members in paths.items() for path in members)
+        for split, members in paths.items():
+            writer.writerows((csv_cell(path), split) for path in members)
         write_atomic(self.split_file, text.getvalue())
 
     def write_predictions(
@@ -192,14 +194,19 @@ class Run:
         labels: Sequence[int],
         probabilities: Iterable[Sequence[float]],
     ) -> None:
-        """Record the answer to each test picture, with the probabilities of all classes."""
+        """Record the answer to each test picture, with the probabilities of all classes.
+
+        No cell is a formula: see `escaping.csv_cell`.
+        """
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(["path", "truth", "label", "probability", *classes])
+        names = [csv_cell(name) for name in classes]
+        writer.writerow(["path", "truth", "label", "probability", *names])
         for path, label, row in zip(paths, labels, probabilities, strict=True):
             best = max(range(len(classes)), key=row.__getitem__)
             shares = [f"{share:.6f}" for share in row]
-            writer.writerow([path, classes[label], classes[best], shares[best], *shares])
+            cells = [csv_cell(path), names[label], names[best], shares[best]]
+            writer.writerow([*cells, *shares])
         write_atomic(self.predictions_file, text.getvalue())
 
     def read_metrics(self) -> list[dict[str, Any]]:

@@ -411,3 +411,20 @@ def test_a_blank_picture_is_told(photos):
     splits = data.load(str(photos), FORM)
     (found,) = [finding for finding in splits.findings if finding["kind"] == "blank"]
     assert found["count"] == 1 and "cat/nothing.png" in found["paths"]
+
+
+def test_grey_pictures_for_a_network_that_takes_rgb_are_noted(tmp_path):
+    random = np.random.default_rng(0)
+    for n in range(40):
+        pixels = random.integers(0, 255, (24, 24), dtype=np.uint8)
+        image = Image.fromarray(pixels)
+        folder = tmp_path / "ab"[n % 2]
+        folder.mkdir(exist_ok=True)
+        (image if n < 3 else image.convert("RGB")).save(folder / f"{n}.png")
+    rgb = data.Form((0.5,) * 3, (0.5,) * 3)
+    found = [f for f in data.load(str(tmp_path), rgb).findings if f["kind"] == "grey_to_rgb"]
+    assert [(f["severity"], f["count"]) for f in found] == [("note", 3)]
+    assert found[0]["message"].startswith("3 pictures in shades of grey: the one channel is")
+    assert found[0]["paths"] == ["a/0.png", "a/2.png", "b/1.png"]
+    kinds = {f["kind"] for f in data.load(str(tmp_path), data.Form()).findings}
+    assert "grey_to_rgb" not in kinds  # the network takes grey ones

@@ -61,5 +61,5 @@ def test_doubt_tells_certain_answers_apart():
 
 def test_no_probability_is_rounded_to_certainty():
     assert [sure(v) for v in (1.0, 0.9999, 0.991, 0.0001, 0.0)] == [
-        "100.0%", "> 99.9%", "99.1%", "< 0.1%", "0.0%",
+        "> 99.9%", "> 99.9%", "99.1%", "< 0.1%", "< 0.1%",
     ]  # fmt: skip

@@ -305,7 +305,7 @@ def test_chinese_is_spoken_whole_and_has_glyphs(shown):
 
 def test_every_phrase_is_in_both_languages_with_the_same_blanks():
     for key, (english, chinese) in CONVOLUTION.items():
-        blanks = [set(re.findall(r"\{\w+\}", text)) for text in (english, chinese)]
+        blanks = [set(re.findall(r"\{(\w+)[}:]", text)) for text in (english, chinese)]
         assert blanks[0] == blanks[1], key
         assert re.search(r"[\u4e00-\u9fff]", chinese), key
 

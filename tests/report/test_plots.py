@@ -74,3 +74,26 @@ def test_the_penalties_of_a_fit_are_drawn():
         "head/chosen_by": "validation",
     }  # fmt: skip
     assert len(plots.penalties(line).axes[0].lines) == 2
+
+
+def test_the_names_of_mistaken_files_stand_above_them(monkeypatch):
+    drawn = []
+    monkeypatch.setattr(plots, "_mosaic", lambda _pictures, texts, *_: drawn.extend(texts))
+    long = "dogs/" + "a" * 60 + "-the-end.jpg"
+    paths = ("cats/right.png", "cats/wrong\u202egpj.png", long)
+    images = np.zeros((3, 8, 8, 3), np.uint8)
+    test = ImageSet(images, np.array([0, 0, 1], np.int64), ("cat", "dog"), paths)
+    shares = np.array([[0.9, 0.1], [0.2, 0.8], [1.0, 0.0]], np.float32)
+    plots.grid(test, shares, np.arange(3), "mistakes", 5)
+    right, wrong, cut = (text for text, _ in drawn)
+    assert right == "cat  90.0%"
+    assert wrong.split("\n") == ["dog  80.0%", "true: cat", r"wrong\u202egpj.png"]
+    assert cut.split("\n")[0] == "cat  > 99.9%"
+    name = cut.split("\n")[2]
+    assert name.startswith("…") and name.endswith("-the-end.jpg") and len(name) == 36
+
+
+def test_the_accuracy_in_the_title_is_not_rounded_to_all():
+    result = {"confusion": [[29_999, 1], [0, 30_000]], "accuracy": 59_999 / 60_000, "n": 60_000}
+    title = plots.confusion(result, ("a", "b")).axes[0].get_title(loc="left")
+    assert title == "accuracy > 99.99%, n = 60,000"

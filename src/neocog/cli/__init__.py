@@ -3,8 +3,8 @@
 import atexit
 import gc
 import io
-import json
 import os
+import re
 import signal
 import sys
 import threading
@@ -18,7 +18,11 @@ import typer
 
 import neocog
 from neocog.cli.demo import demos
+from neocog.cli.elapsed import STOPWATCH
+from neocog.cli.memory import HINT as MEMORY_HINT
+from neocog.cli.memory import shortage
 from neocog.errors import NeocogError, UsageError
+from neocog.escaping import to_json, visible, visible_block
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -35,6 +39,9 @@ app = typer.Typer(
 )
 
 app.add_typer(demos, name="demo")
+
+MOST_TOP = 10_000  # classes that `predict` reports of an image
+MOST_SEEDS = 1000  # runs of a recipe that `reproduce` makes
 
 RunsOption = Annotated[
     Path | None,
@@ -150,7 +157,7 @@ def train(
         progress.close()
     result = _finish(run, console, device)
     if as_json:
-        print(json.dumps(result, ensure_ascii=False))
+        print(to_json(result))
 
 
 def _recipe(
@@ -184,12 +191,16 @@ def _finish(run: "Run", console: "Console", device: str) -> dict[str, Any]:
     from neocog.terminal import judged
 
     evaluation = evaluate(run.path, device=device)
-    judged.show_evaluation(console, evaluation.result)
-    judged.show_trained(console, run, evaluation.result)
+    result = evaluation.result
+    judged.show_evaluation(console, result)
     if evaluation.recorded:
         plots.draw(run, evaluation)
         page.write(evaluation, language())
-    return evaluation.result
+    result["time_seconds"]["total"] = STOPWATCH.seconds()
+    if evaluation.recorded:
+        run.write_evaluation(result)
+    judged.show_trained(console, run, result)
+    return result
 
 
 @app.command()
@@ -211,8 +222,9 @@ def evaluate(
     judged.show_evaluation(make_console(stderr=as_json), evaluation.result)
     if evaluation.run and evaluation.recorded:
         plots.draw(evaluation.run, evaluation)
+    evaluation.result["time_seconds"]["total"] = STOPWATCH.seconds()
     if as_json:
-        print(json.dumps(evaluation.result, ensure_ascii=False))
+        print(to_json(evaluation.result))
 
 
 @app.command()
@@ -224,7 +236,7 @@ def predict(
             help="RUN: a run folder, a model file or latest (the default). -: standard input.",
         ),
     ],
-    top: Annotated[int, typer.Option(min=1, help="How many classes to report.")] = 3,
+    top: Annotated[int, typer.Option(min=1, max=MOST_TOP, help="How many classes to report.")] = 3,
     csv: Annotated[
         str | None,
         typer.Option(metavar="[FILE.csv]", help="Comma-separated, to a file or standard output."),
@@ -246,7 +258,7 @@ def predict(
         answers.write_csv(Path(csv), outcome.predictions, top)
         answers.show_written(make_console(stderr=True), Path(csv), outcome.predictions)
     if as_json:
-        print(json.dumps(outcome.to_json(), ensure_ascii=False))
+        print(to_json(outcome.to_json()))
     elif csv == "-":
         print(answers.predictions_csv(outcome.predictions, top), end="")
     elif not csv:
@@ -303,7 +315,7 @@ def explain(
         found = look_through(run, layer, out=out, lang=lang, device=device, runs_dir=runs)
         answers.show_maximized(console, found.layer, found.page, found.picture)
         if as_json:
-            print(json.dumps(found.to_json(), ensure_ascii=False))
+            print(to_json(found.to_json()))
         return
     from neocog.report.explanation import Wanted
     from neocog.report.explanation import explain as look_into
@@ -319,7 +331,7 @@ def explain(
             looking=looking,
         )
     if as_json:
-        print(json.dumps(seen.to_json(), ensure_ascii=False))
+        print(to_json(seen.to_json()))
     predictions = [one.prediction for one in seen.pictures]
     answers.show_explained(console, predictions, seen.layer, seen.page, len(seen.files))
     if seen.failed:
@@ -352,7 +364,7 @@ def report(
     written = page.write(evaluation, spoken)
     judged.show_report(make_console(stderr=as_json), written)
     if as_json:
-        print(json.dumps({"run": str(evaluation.run.path), "report": str(written)}))
+        print(to_json({"run": str(evaluation.run.path), "report": str(written)}))
 
 
 @app.command()
@@ -397,9 +409,7 @@ def data(
     folder = sheets or run_folders.runs_folder(runs) / "data" / Path(data).name.partition(".")[0]
     drawn = contact.draw(found, folder)
     if as_json:
-        print(
-            json.dumps({**found.to_json(), "sheets": [str(p) for p in drawn]}, ensure_ascii=False)
-        )
+        print(to_json({**found.to_json(), "sheets": [str(p) for p in drawn]}))
     findings.show_data(console, found, drawn)
     if not found.sound:
         raise typer.Exit(3)
@@ -430,11 +440,11 @@ def models(
     if name:
         found = summary.details(name, size)
         if as_json:
-            print(json.dumps(found))
+            print(to_json(found))
         else:
             tables.show_layers(make_console(stderr=False), found)
     elif as_json:
-        print(json.dumps({"models": summary.rows()}))
+        print(to_json({"models": summary.rows()}))
     else:
         tables.show_models(make_console(stderr=False), summary.rows())
 
@@ -449,9 +459,9 @@ def recipes(
     from neocog.terminal import make_console, tables
 
     if name:
-        print(json.dumps(all_recipes.get(name).to_json(), indent=None if as_json else 2))
+        print(to_json(all_recipes.get(name).to_json(), indent=None if as_json else 2))
     elif as_json:
-        print(json.dumps({"recipes": [r.to_json() for r in all_recipes.RECIPES.values()]}))
+        print(to_json({"recipes": [r.to_json() for r in all_recipes.RECIPES.values()]}))
     else:
         tables.show_recipes(make_console(stderr=False))
 
@@ -463,7 +473,12 @@ def reproduce(
     ] = None,
     seeds: Annotated[
         int | None,
-        typer.Option(min=1, help="Runs of each.", show_default="5, 3 or 1, by how long one takes"),
+        typer.Option(
+            min=1,
+            max=MOST_SEEDS,
+            help="Runs of each.",
+            show_default="5, 3 or 1, by how long one takes",
+        ),
     ] = None,
     quick: Annotated[
         bool, typer.Option("--quick", help="Only what ends within a minute, one seed each.")
@@ -511,7 +526,7 @@ def reproduce(
         if rows:  # also those that were known before an error
             tables.show_reproduction(console, rows)
     if as_json:
-        print(json.dumps({"rows": rows}, ensure_ascii=False))
+        print(to_json({"rows": rows}))
     if any(row["error"] for row in rows):
         raise typer.Exit(1)
     if any(row["verdict"] == "FAIL" for row in rows):
@@ -560,6 +575,7 @@ def main() -> None:
     """The entry point: runs a command and turns every error into a line and an exit code."""
     # Importing torch makes half a million objects, and none is garbage: to look for it while they
     # are made, and once more when the process ends, takes a quarter of the import's time.
+    STOPWATCH.start()
     gc.set_threshold(50_000, 20, 100)
     atexit.register(_end_fast)
     arguments = [a for a in sys.argv[1:] if a != "--debug"]
@@ -576,7 +592,7 @@ def main() -> None:
             _fail("Stopped.", "", as_json, 130)
     except NeocogError as error:
         if debug:
-            traceback.print_exc()
+            print(visible_block(traceback.format_exc()), file=sys.stderr)
         code = _fail(error.message, error.hint, as_json, 2 if isinstance(error, UsageError) else 1)
     except (KeyboardInterrupt, _Terminated) as stopped:
         code = _fail("Stopped.", "", as_json, getattr(stopped, "code", 130))
@@ -585,7 +601,7 @@ def main() -> None:
         code = 1
     except Exception as error:
         if debug:
-            traceback.print_exc()
+            print(visible_block(traceback.format_exc()), file=sys.stderr)
         code = _unforeseen(error, as_json)
     sys.exit(code or 0)
 
@@ -630,17 +646,29 @@ def _unforeseen(error: Exception, as_json: bool) -> int:
         context = getattr(error, "ctx", None)
         command = context.command_path if context else "neocog"
         return _fail(error.format_message(), f"See: {command} --help", as_json, 2)
+    no_memory = shortage(error)
+    if no_memory:
+        return _fail(no_memory, MEMORY_HINT, as_json, 1)
     if isinstance(error, OSError) and error.filename is not None:
         place = error.filename2 or error.filename
         return _fail(f"{place}: {error.strerror}.", "Add --debug to see where.", as_json, 1)
-    return _fail(f"{type(error).__name__}: {error}", "Add --debug to see where.", as_json, 1)
+    text = str(error).replace("\n", "\n  ")
+    return _fail(f"{type(error).__name__}: {text}", "Add --debug to see where.", as_json, 1)
 
 
 def _fail(message: str, hint: str, as_json: bool, code: int) -> int:
     if as_json:
-        print(json.dumps({"error": {"message": message, "hint": hint}}, ensure_ascii=False))
+        print(to_json({"error": {"message": message, "hint": hint}}))
     else:
-        print(message if code >= 128 else f"Error: {message}", file=sys.stderr)
+        print(_lines(message if code >= 128 else f"Error: {message}"), file=sys.stderr)
         if hint:
-            print(hint, file=sys.stderr)
+            print(visible(hint), file=sys.stderr)
     return code
+
+
+def _lines(message: str) -> str:
+    """A message for the terminal: only indented lines may follow the first.
+
+    A file's name that goes on after a line end cannot pose as a line of Neocog's.
+    """
+    return visible_block(re.sub(r"\n(?!  )", r"\\n", message))

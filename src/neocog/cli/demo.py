@@ -1,6 +1,5 @@
 """The demos: ideas at work on small numbers, on your own, or on a trained network's."""
 
-import json
 import shlex
 import sys
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from neocog.errors import UsageError
+from neocog.escaping import to_json
 
 demos = typer.Typer(help="See an idea at work on your own numbers or pictures.")
 
@@ -105,7 +105,7 @@ def convolution(
     written = animation.write(demo, html, gif, png)
     found = demo.to_json()
     if as_json:
-        print(json.dumps({**found, "files": [str(path) for path in written]}, ensure_ascii=False))
+        print(to_json({**found, "files": [str(path) for path in written]}))
         return
     console = make_console(stderr=False)
     again = shlex.join(["neocog", *sys.argv[1:], "--html", "convolution.html"])
@@ -130,7 +130,7 @@ def pooling(
 
     published, found = explained.published(), explained.example(size, window, stride, seed)
     if as_json:
-        print(json.dumps({"published": published, "example": found}))
+        print(to_json({"published": published, "example": found}))
     else:
         shown.show_pooling(make_console(stderr=False), published, found)
 
@@ -150,7 +150,7 @@ def softmax(
 
     found = explained.compare(logits or (2.0, 1.0, 0.1), label)
     if as_json:
-        print(json.dumps(found))
+        print(to_json(found))
     else:
         shown.show_softmax(make_console(stderr=False), found)
 
@@ -168,7 +168,7 @@ def padding(
 
     found = explained.compare(size, kernel)
     if as_json:
-        print(json.dumps(found))
+        print(to_json(found))
     else:
         shown.show_padding(make_console(stderr=False), found)
 
@@ -205,7 +205,7 @@ def sharing(
 
     name, rows = count(model, layer, size)
     if as_json:
-        print(json.dumps({"model": name, "layers": [asdict(row) for row in rows]}))
+        print(to_json({"model": name, "layers": [asdict(row) for row in rows]}))
     else:
         shown.show_sharing(make_console(stderr=False), name, rows)
 
@@ -222,6 +222,6 @@ def normalization(
 
     found = standardise(numbers)
     if as_json:
-        print(json.dumps(found))
+        print(to_json(found))
     else:
         shown.show_normalization(make_console(stderr=False), found)

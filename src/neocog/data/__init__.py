@@ -119,7 +119,7 @@ def load(name: str, form: Form = Form(), reading: Reading | None = None) -> Spli
     train, test = (replace(p, images=rule.fit_set(np.asarray(p.images))) for p in (train, test))
     wanted = entry.validation_size if form.validation_size is None else form.validation_size
     chosen, rest = stratified(train.labels, [wanted], SPLIT_SEED + 1)
-    note += f"{wanted:,} of the rest as validation; stratified, seed {SPLIT_SEED}"
+    note += f"{wanted:,} of the rest as validation; stratified, the same for every seed"
     return Splits(name, train.subset(rest), train.subset(chosen), test, rule, note)
 
 

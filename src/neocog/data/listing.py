@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neocog.errors import NeocogError
+from neocog.wording import counted
 
 SUFFIXES = (
     ".png",
@@ -148,6 +149,6 @@ def _refuse(root: Path, pictures: int, has_folders: bool) -> None:
         raise NeocogError(f"{root} holds no pictures ({', '.join(SUFFIXES)}).", expected)
     where = "not in class folders" if has_folders else "in no class folder"
     raise NeocogError(
-        f"{root} holds {pictures:,} picture(s) {where}, so that nothing says what they show.",
+        f"{root} holds {counted(pictures, 'picture')} {where}: nothing says what they show.",
         f"{expected}; or a table: a CSV file with the columns path,label",
     )

@@ -12,15 +12,18 @@ from neocog.data import tables
 from neocog.data.archive import is_archive
 from neocog.data.decode import Facts, read_bytes, size_of
 from neocog.data.decoded import MEMORY_BYTES, Decoded, Reading, decode
-from neocog.data.doctor import WARNING, Diagnosis, Finding, examine
+from neocog.data.doctor import NOTE, SHOWN, WARNING, Diagnosis, Finding, examine
 from neocog.data.folder import read_archive, read_folder
 from neocog.data.images import ImageSet, Splits
 from neocog.data.listing import Listing
 from neocog.data.preprocess import Preprocessing
 from neocog.data.split import SPLIT_SEED, by_content
 from neocog.errors import NeocogError, UsageError
+from neocog.wording import counted
 
 TEST_SHARE = 0.15  # of the pictures, and as much for validation, where no split is given
+GREY_TO_RGB = "grey_to_rgb"  # the kind of the note about pictures of one channel
+GREY_MODES = ("1", "L", "LA", "I", "I;16", "I;16B", "F")  # Pillow's names of one channel
 LOOKED_AT = 30  # pictures whose size is looked at to choose a recipe
 OWN_IMAGE_SIZE = 64  # pixels a side, where the recipe names none
 
@@ -122,6 +125,7 @@ def load_own(listing: Listing, form: Form, reading: Reading | None) -> Splits:
         _in_memory(part, len(everything)) for part in (train, validation, test)
     )
     findings = [*diagnosis.findings, *_missing([validation, test], form.validation_size)]
+    findings += grey_to_rgb(listing, decoded, rule)
     told = tuple(Diagnosis(findings, diagnosis.kept, diagnosis.groups).to_json())
     splits = Splits(str(listing.root), train, validation, test, rule, note, told)
     _check_enough(listing.root, splits, form.validation_size)
@@ -132,6 +136,20 @@ def _in_memory(part: ImageSet, everything: int) -> ImageSet:
     """A part whose pictures are in memory, where there is room for those of all parts."""
     size = everything * int(np.prod(part.images.shape[1:]))
     return replace(part, images=np.asarray(part.images)) if size <= MEMORY_BYTES else part
+
+
+def grey_to_rgb(listing: Listing, decoded: Decoded, rule: Preprocessing) -> list[Finding]:
+    """The note that there are pictures of one channel for a network that takes three."""
+    if rule.channels != 3:
+        return []
+    modes = {n: facts.mode for n, facts in enumerate(decoded.facts) if isinstance(facts, Facts)}
+    paths = [listing.pictures[n].path for n, mode in modes.items() if mode in GREY_MODES]
+    if not paths:
+        return []
+    text = f"{counted(len(paths), 'picture')} in shades of grey: " + (
+        "the one channel is repeated as red, green and blue, which is what the network takes"
+    )
+    return [Finding(GREY_TO_RGB, NOTE, len(paths), tuple(paths[:SHOWN]), text)]
 
 
 def _missing(parts: list[ImageSet], validation_size: int | None) -> list[Finding]:
@@ -194,8 +212,8 @@ def _cut(
             shares[1] = validation_size / max(1, len(everything))
     if sum(shares) >= 1:
         raise NeocogError(
-            f"{validation_size:,} pictures cannot be set apart from {len(rest):,} and leave any to "
-            "train on.",
+            f"{counted(validation_size or 0, 'picture')} cannot be set apart from {len(rest):,} "
+            "and leave any to train on.",
             "Say: --set validation_size=N with a smaller N.",
         )
     cut = by_content(
@@ -208,8 +226,8 @@ def _cut(
     *held, train = [rest[part] for part in cut]
     if len(held) == 2:
         test = held[0]
-        note = f"{len(test):,} pictures set apart as test, "
-    note += f"{len(held[-1]):,} of the rest as validation; by content, seed {SPLIT_SEED}"
+        note = f"{counted(len(test), 'picture')} set apart as test, "
+    note += f"{len(held[-1]):,} of the rest as validation; by content, the same for every seed"
     return [train, held[-1], test], note
 
 

@@ -72,7 +72,9 @@ class Preprocessing:
         if not len(self.mean) == len(self.std) == self.channels:
             raise NeocogError(
                 f"mean {short(self.mean)} and std {short(self.std)} must have one number for "
-                f"each channel, and images have {'1' if self.channels == 1 else 'RGB, 3'}."
+                f"each channel, and images have {'1' if self.channels == 1 else 'RGB, 3'}.",
+                f"Say: --set mean={','.join(['0.5'] * self.channels)} "
+                f"std={','.join(['0.5'] * self.channels)}",
             )
         if not all(map(math.isfinite, (*self.mean, *self.std))) or not min(self.std) > 0:
             raise NeocogError(

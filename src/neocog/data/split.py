@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neocog.errors import NeocogError
+from neocog.wording import counted
 
 SPLIT_SEED = 0  # the same pictures are kept back whatever the run's seed: runs can be compared
 
@@ -20,8 +21,8 @@ def stratified(labels: NDArray[np.int64], sizes: list[int], seed: int) -> list[N
     """
     if sum(sizes) >= len(labels):
         raise NeocogError(
-            f"{sum(sizes):,} pictures cannot be set apart from {len(labels):,} and leave any to "
-            "train on.",
+            f"{counted(sum(sizes), 'picture')} cannot be set apart from {len(labels):,} and leave "
+            "any to train on.",
             "Say: --set validation_size=N with a smaller N.",
         )
     # RandomState's streams are frozen by NumPy's own promise; Generator's are not.

@@ -6,8 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neocog.metrics.accuracy import wilson_interval
+from neocog.wording import percent
 
 BINS = 10
+NEAREST = 1e-6  # to 0 and to 1, of what is said of a probability
 
 
 @dataclass(frozen=True)
@@ -73,8 +75,9 @@ def doubt(probabilities: NDArray[np.floating]) -> NDArray[np.float64]:
     return rest.sum(1)
 
 
-def sure(value: float) -> str:
-    """A probability as a percentage; what rounds to nothing or to everything is said to be near."""
-    if 0 < value < 0.0005:
-        return "< 0.1%"
-    return "> 99.9%" if 0.9995 <= value < 1 else f"{value:.1%}"
+def sure(probability: float) -> str:
+    """A probability that a network gives, as a percentage: never certain, never impossible.
+
+    A network's probabilities are rounded by float32, so that 0 and 1 are no more than near to it.
+    """
+    return percent(min(max(probability, NEAREST), 1 - NEAREST))

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from neocog.errors import UsageError
 from neocog.models.lenet5_1998 import PartialConvolution, ScaledTanh, Subsampling
 from neocog.models.weights import draw_as_lecun
+from neocog.wording import counted
 
 # Table 1 of the paper: which maps of H2 each of the 12 maps of H3 sees.
 H3_TABLE = (
@@ -27,7 +28,7 @@ class LeNet1(nn.Module):
         super().__init__()
         if (in_channels, tuple(image_size)) != (1, (28, 28)):
             raise UsageError(
-                f"lenet1 is as published: grey, 28 x 28; not {in_channels} channel(s), "
+                f"lenet1 is as published: grey, 28 x 28; not {counted(in_channels, 'channel')}, "
                 f"{image_size[0]} x {image_size[1]}.",
                 "Choose another network: neocog models",
             )

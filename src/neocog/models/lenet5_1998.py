@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from neocog.errors import UsageError
 from neocog.models.weights import draw_as_lecun
+from neocog.wording import counted
 
 # Table I of the paper: which maps of S2 each of the 16 maps of C3 sees.
 C3_TABLE = (
@@ -126,8 +127,8 @@ class LeNet5Of1998(nn.Module):
         if (num_classes, in_channels, tuple(image_size)) != (10, 1, (32, 32)):
             raise UsageError(
                 "lenet5-1998 is as published: ten digits, grey, 32 x 32; not "
-                f"{num_classes} classes of {in_channels} channel(s), {image_size[0]} x "
-                f"{image_size[1]}.",
+                f"{counted(num_classes, 'class')} of {counted(in_channels, 'channel')}, "
+                f"{image_size[0]} x {image_size[1]}.",
                 "For MNIST say --recipe lenet5-1998 (or --set image_size_pixels=32); for other "
                 "pictures its modern form: --model lenet5",
             )

@@ -14,6 +14,7 @@ from neocog import classifier as classifiers
 from neocog import runs
 from neocog.data import decode
 from neocog.errors import NeocogError, UsageError
+from neocog.escaping import visible
 from neocog.explain import convolution as parts
 from neocog.explain.convolution import Convolution, Dimensions
 from neocog.files import write_atomic
@@ -154,7 +155,7 @@ def from_run(
     found = parts.of_layer(classifier.model, inputs, layer, tuple(filters))
     owner = runs.of_model_file(path)
     name = owner.path.name if owner else path.name
-    return Demo(found, lang, run=name, image=image.name)
+    return Demo(found, lang, run=visible(name), image=visible(image.name))
 
 
 def write(

@@ -6,7 +6,9 @@ from functools import cache
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
+from neocog.escaping import visible_block
 from neocog.report.fonts import chinese_font
 from neocog.report.words import Phrases, speaker
 
@@ -17,8 +19,9 @@ _CHINESE = ((0x2E80, 0x9FFF), (0xF900, 0xFAFF), (0xFF00, 0xFFEF), (0x20000, 0x32
 def render(template: str, phrases: Phrases, lang: str, **values: Any) -> str:
     """The page that a template makes of `values`, which it sees by their names.
 
-    In it `say(key, ...)` gives a phrase in the page's language. Text is escaped; what is already
-    markup must be `markupsafe.Markup`. Chinese letters bring their glyphs with them.
+    In it `say(key, ...)` gives a phrase in the page's language. Text is escaped, hidden characters
+    in it, too: none turns the direction of what follows. What is already markup must be
+    `markupsafe.Markup`. Chinese letters bring their glyphs with them.
     """
     page = (
         _environment()
@@ -33,10 +36,18 @@ def _environment() -> Environment:
     return Environment(
         loader=PackageLoader("neocog.report"),
         autoescape=True,
+        finalize=_visible,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+
+
+def _visible(value: Any) -> Any:
+    """What a template prints, with hidden characters as escapes."""
+    if isinstance(value, Markup):
+        return Markup(visible_block(value))
+    return visible_block(value) if isinstance(value, str) else value
 
 
 def _font_for(page: str) -> str:

@@ -4,7 +4,7 @@ import io
 import logging
 from collections.abc import Sequence
 from functools import cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import matplotlib as mpl
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from neocog.data import ImageSet
+from neocog.escaping import visible
 from neocog.evaluate import Evaluation
 from neocog.files import make_folder, write_atomic
 from neocog.metrics.calibration import doubt, sure
@@ -23,9 +24,11 @@ from neocog.report.fonts import chinese_font, drawn_font
 from neocog.report.pictures import shown
 from neocog.report.seen import seen_pictures
 from neocog.runs import Run
+from neocog.wording import counted, percent
 
 INK, QUIET, TRAIN, VALIDATION, WRONG = "#222222", "#8a8a8a", "#1f6fb2", "#d1731c", "#b3261e"
 CELL, MARGIN, LINE = 196, 20, 20  # pixels: a picture's side, between them, a line of text
+LETTERS = (15, 13, 11, 10)  # pixels: as large as a line's letters can be
 FEW_CLASSES = 30  # up to here the confusion matrix shows numbers and every name
 
 
@@ -48,14 +51,15 @@ def draw(run: Run, evaluation: Evaluation) -> list[Path]:
             test,
             probabilities,
             _spread(test.labels, 10),
-            f"Some test pictures of {Path(result['data']).name}",
+            f"Some test pictures of {_short(Path(result['data']).name)}",
             5,
         ),
     }
     wrong = np.nonzero(predicted != test.labels)[0]
     if len(wrong):
         worst = wrong[np.argsort(doubt(probabilities[wrong]), kind="stable")][:20]
-        title = f"{len(wrong):,} mistake(s) in {len(test):,} test pictures, the worst first"
+        title = f"{counted(len(wrong), 'mistake')} in {counted(len(test), 'test picture')}"
+        title += ", the worst first" if len(wrong) > 1 else ""
         figures["mistakes.png"] = grid(test, probabilities, worst, title, 5)
     if lines[-1]["epoch"]:
         figures["curves.png"] = curves(lines, recipe.select)
@@ -125,7 +129,7 @@ def seen_batch(recipe: Recipe, train: ImageSet) -> Image.Image:
     """A batch as the network sees it in training: the recipe's random changes, names above."""
     seen, labels = seen_pictures(recipe, train)
     title = "The first pictures of training, as the network sees them"
-    return _mosaic(seen.numpy(), [(label, INK) for label in labels], title, columns=8)
+    return _mosaic(seen.numpy(), [(_short(label), INK) for label in labels], title, columns=8)
 
 
 def confusion(result: dict[str, Any], classes: Sequence[str]) -> Figure:
@@ -142,7 +146,9 @@ def confusion(result: dict[str, Any], classes: Sequence[str]) -> Figure:
         axes.imshow(_shaded(shares))
         axes.set_xlabel("predicted")
         axes.set_ylabel("true")
-        axes.set_title(f"accuracy {result['accuracy']:.2%}, n = {result['n']:,}", loc="left")
+        axes.set_title(
+            f"accuracy {percent(result['accuracy'], 2)}, n = {result['n']:,}", loc="left"
+        )
         axes.tick_params(length=0)
         axes.spines[:].set_visible(False)
         if few:
@@ -175,13 +181,18 @@ def grid(
     title: str,
     columns: int,
 ) -> Image.Image:
-    """Test pictures with predicted label and probability; a wrong one in red with the truth."""
+    """Test pictures with predicted label and probability; a wrong one in red with the truth.
+
+    Where the pictures have paths, the end of a wrong one's stands there, too.
+    """
     texts = []
     for number in chosen:
         label, guess = int(test.labels[number]), int(probabilities[number].argmax())
         text = f"{_short(test.classes[guess])}  {sure(float(probabilities[number, guess]))}"
         if guess != label:
             text += f"\ntrue: {_short(test.classes[label])}"
+            if test.paths:
+                text += f"\n{_short(PurePosixPath(test.paths[number]).name, 36, the_end=True)}"
         texts.append((text, INK if guess == label else WRONG))
     return _mosaic(np.asarray(test.images[chosen]), texts, title, columns)
 
@@ -210,14 +221,24 @@ def _mosaic(
         sheet.paste(shown(picture).resize((wide, high), how), (left, top))
         for line, part in enumerate(reversed(text.split("\n"))):
             above = top - 6 - line * LINE
-            pen.text((left + wide / 2, above), part, colour, drawn_font(15), anchor="md")
+            size_of = next((s for s in LETTERS if _fits(part, s, wide)), LETTERS[-1])
+            pen.text((left + wide / 2, above), part, colour, drawn_font(size_of), anchor="md")
     return sheet
 
 
-def _short(name: str) -> str:
-    """A class's name where there is room for about twenty letters, each of which can be drawn."""
-    name = "".join(c if _has_glyph(c) else "□" for c in " ".join(name.split()))
-    return name if len(name) <= 18 else name[:17] + "…"
+def _fits(text: str, pixels: int, wide: int) -> bool:
+    return drawn_font(pixels).getlength(text) <= wide + MARGIN / 2
+
+
+def _short(name: str, most: int = 18, the_end: bool = False) -> str:
+    """A name in at most so many letters, each of which can be drawn.
+
+    Of a long one the beginning is shown, or `the_end`.
+    """
+    name = "".join(c if _has_glyph(c) else "□" for c in visible(" ".join(name.split())))
+    if len(name) <= most:
+        return name
+    return "…" + name[1 - most :] if the_end else name[: most - 1] + "…"
 
 
 @cache

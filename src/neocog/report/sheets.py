@@ -8,9 +8,11 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from neocog.data.folder import SHEETS_MARK
+from neocog.escaping import visible
 from neocog.examine import Examination
 from neocog.files import make_folder, sweep, write_atomic
 from neocog.report.fonts import drawn_font
+from neocog.wording import counted
 
 MOST_CLASSES = 100
 COLUMNS, ROWS, SIDE, GAP, CAPTION, HEAD = 10, 10, 96, 4, 14, 30  # from SIDE on in pixels
@@ -41,10 +43,10 @@ def draw(found: Examination, folder: Path) -> list[Path]:
         even = np.linspace(0, len(rest) - 1, min(len(rest), COLUMNS * ROWS - len(out))).astype(int)
         few = np.concatenate([out, rest[even]])
         shown = [(int(place), int(usable[place]) not in kept) for place in few]
-        count = f": {len(places):,} picture{'s' if len(places) > 1 else ''}"
+        count = f": {counted(len(places), 'picture')}"
         if len(shown) < len(places):
             count += f", {len(shown):,} shown"
-        sheet = _sheet(found, shown, " ".join(name.split()), count)
+        sheet = _sheet(found, shown, visible(" ".join(name.split())), count)
         path = folder / f"{_file_name(name)}.png"
         if path in written:
             path = folder / f"{_file_name(name)} {len(written)}.png"
@@ -82,7 +84,7 @@ def _sheet(
         pixels = Image.fromarray(found.decoded.images[place])
         sheet.paste(pixels.resize((SIDE, SIDE), Image.Resampling.BILINEAR), (left, top))
         path = found.listing.pictures[found.decoded.usable[place]].path
-        stem = _end(PurePosixPath(path).name, small_font)
+        stem = _end(visible(PurePosixPath(path).name), small_font)
         pen.text((left, top + SIDE + 1), stem, INK, small_font)
     return sheet
 
@@ -95,4 +97,5 @@ def _end(name: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> str:
 
 
 def _file_name(name: str) -> str:
-    return "".join("_" if c in '/\\:*?"<>|' else c for c in name)[:60] or "_"
+    safe = "".join("_" if c in '/\\:*?"<>|' else c for c in visible(name))
+    return safe[:60] or "_"

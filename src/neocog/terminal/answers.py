@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from neocog.errors import NeocogError
+from neocog.escaping import csv_cell
 from neocog.files import write_atomic
 from neocog.metrics.calibration import sure
+from neocog.terminal import escape
+from neocog.wording import counted, plural
 
 if TYPE_CHECKING:  # it imports torch
     from neocog.classifier import Prediction
@@ -52,13 +54,15 @@ def show_explained(
         console.print("The network has no maps: there is no Grad-CAM of it.", highlight=False)
     else:
         console.print(escape(f"Grad-CAM of the layer {layer}."), highlight=False)
-    console.print(escape(f"Page: {page}\nand {files:,} PNG files beside it."), highlight=False)
+    console.print(f"Page: {escape(str(page))}", highlight=False)
+    console.print(f"and {counted(files, 'PNG file')} beside it.", highlight=False)
 
 
 def show_maximized(console: Console, layer: str, page: Path, picture: Path) -> None:
     """Where the pictures that excite a layer are to be seen."""
     text = f"The test pictures that each map of {layer} answers most strongly."
-    console.print(escape(f"{text}\nPage: {page}\nPicture: {picture}"), highlight=False)
+    for line in (text, f"Page: {page}", f"Picture: {picture}"):
+        console.print(escape(line), highlight=False)
 
 
 def show_failures(console: Console, predictions: Sequence["Prediction"]) -> None:
@@ -69,7 +73,7 @@ def show_failures(console: Console, predictions: Sequence["Prediction"]) -> None
 
 
 def predictions_csv(predictions: Sequence["Prediction"], top: int) -> str:
-    """The predictions as comma-separated text with a header line."""
+    """The predictions as comma-separated text with a header line; no cell is a formula."""
     text = io.StringIO()
     ranks = range(1, top + 1)
     columns = [column for k in ranks for column in (f"top{k}", f"probability{k}")]
@@ -79,7 +83,8 @@ def predictions_csv(predictions: Sequence["Prediction"], top: int) -> str:
         pairs: list[Any] = [value for pair in p.top for value in pair]
         pairs += [""] * (2 * top - len(pairs))
         error = p.error or ""
-        writer.writerow([p.path, p.label or "", p.probability or "", p.rejected, error, *pairs])
+        cells = [p.path, p.label or "", p.probability or "", p.rejected, error, *pairs]
+        writer.writerow(map(csv_cell, cells))
     return text.getvalue()
 
 
@@ -87,9 +92,10 @@ def show_written(console: Console, path: Path, predictions: Sequence["Prediction
     """What was written: how many pictures, and how many of each class."""
     counts = Counter(p.label for p in predictions if p.error is None)
     kinds = ", ".join(f"{n:,} {label}" for label, n in counts.most_common(10))
-    answered = f"{counts.total():,} of {len(predictions):,} pictures answered"
+    nouns = "picture" if len(predictions) == 1 else plural("picture")
+    answered = f"{counts.total():,} of {len(predictions):,} {nouns} answered"
     text = f"{path}: {answered} ({kinds or 'none could be used'})"
-    console.print(text, highlight=False, markup=False, soft_wrap=True)
+    console.print(escape(text), highlight=False, soft_wrap=True)
 
 
 def write_csv(path: Path, predictions: Sequence["Prediction"], top: int) -> None:

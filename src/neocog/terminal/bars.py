@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from neocog.recipes import DEFAULT_FOR_DATA, Recipe
+from neocog.terminal import escape
 from neocog.terminal.findings import show_findings
+from neocog.wording import counted, percent
 
 if TYPE_CHECKING:  # it imports torch
     from neocog.data import Splits
@@ -63,9 +64,11 @@ class ReadingProgress:
                 "NEOCOG_CACHE=FOLDER"
             )
             self.console.print(
-                f"Decoded {self.done:,} pictures, {self.done / seconds:,.0f} a second; {kept}",
+                escape(
+                    f"Decoded {counted(self.done, 'picture')}, {self.done / seconds:,.0f} a second;"
+                    f" {kept}"
+                ),
                 highlight=False,
-                markup=False,
                 soft_wrap=True,
             )
             self.done = 0
@@ -106,8 +109,9 @@ class TrainingProgress:
         if splits.name in DEFAULT_FOR_DATA:
             return  # published, and nothing about it is new
         sizes = ", ".join(f"{name} {len(part):,}" for name, part in splits.parts.items())
-        self.console.print(f"{splits.name}: {sizes} ({splits.note})", highlight=False, markup=False)
-        show_findings(self.console, [f for f in splits.findings if f["severity"] != "note"])
+        text = f"{splits.name}: {sizes} ({splits.note})"
+        self.console.print(escape(text), highlight=False, soft_wrap=True)
+        show_findings(self.console, [f for f in splits.findings if _matters_in_training(f)])
 
     def __call__(self, step: int, steps: int, line: dict[str, Any] | None) -> None:
         """Take note of a step, and of an epoch's line at its end."""
@@ -129,18 +133,25 @@ class TrainingProgress:
             self.bar.stop()
 
 
+def _matters_in_training(finding: dict[str, Any]) -> bool:
+    """Whether a finding is said before training; all of them are said by `neocog data`."""
+    return finding["severity"] != "note" or finding["kind"] == "grey_to_rgb"
+
+
 def _epoch_line(line: dict[str, Any], epochs: int) -> str:
     if line["epoch"] == 0:
         return _head_line(line)
     shown = [f"epoch {line['epoch']:>{len(str(epochs))}}/{epochs}"]
-    shown.append(f"train loss {line['train/loss']:.4f} accuracy {line['train/accuracy']:.2%}")
+    shown.append(
+        f"train loss {line['train/loss']:.4f} accuracy {percent(line['train/accuracy'], 2)}"
+    )
     if "validation/loss" in line:
         shown.append(
             f"validation loss {line['validation/loss']:.4f} "
-            f"accuracy {line['validation/accuracy']:.2%}"
+            f"accuracy {percent(line['validation/accuracy'], 2)}"
         )
     if "train/accuracy_after" in line:
-        shown.append(f"train accuracy after it {line['train/accuracy_after']:.3%}")
+        shown.append(f"train accuracy after it {percent(line['train/accuracy_after'], 3)}")
     return "  ".join([*shown, f"{line['time_seconds']:.1f} s"])
 
 
@@ -148,10 +159,10 @@ def _head_line(line: dict[str, Any]) -> str:
     kept = f" ({line['head/kept']:,} kept from before)" if line.get("head/kept") else ""
     text = (
         f"Last layer fitted in {line['head_seconds']:.1f} s to the network's features, computed in "
-        f"{line['features_seconds']:.1f} s{kept}: train {line['train/accuracy']:.2%}"
+        f"{line['features_seconds']:.1f} s{kept}: train {percent(line['train/accuracy'], 2)}"
     )
     if "validation/accuracy" in line:
-        text += f", validation {line['validation/accuracy']:.2%}"
+        text += f", validation {percent(line['validation/accuracy'], 2)}"
     return f"{text}; penalty {line['head/penalty']:.2g} by {line['head/chosen_by']}"
 
 
@@ -181,8 +192,8 @@ class ReproductionProgress:
         if not honest and recipe.honest_validation_size:
             how = ", as published"
         self.console.print(
-            f"[bold]{recipe.name}[/bold], seed {recipe.seed}{how}; epochs: {recipe.epochs}, data: "
-            f"{recipe.data}",
+            f"[bold]{escape(recipe.name)}[/bold], seed {recipe.seed}{how}; "
+            f"epochs: {recipe.epochs}, data: {escape(recipe.data)}",
             highlight=False,
         )
         self.current = TrainingProgress(self.console, recipe)

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from rich.columns import Columns
 from rich.console import Console, RenderableType
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
+
+from neocog.terminal import escape
+from neocog.wording import counted
 
 if TYPE_CHECKING:  # they import torch
     from neocog.models.sharing import Sharing
@@ -38,7 +40,8 @@ def show_convolution(console: Console, found: dict[str, Any], page: str) -> None
         _show_planes(console, found, place)
     _show_sum(console, found)
     if page:
-        console.print(f"\nStep through it: {page}", highlight=False, markup=False, soft_wrap=True)
+        console.print()
+        console.print(escape(f"Step through it: {page}"), highlight=False, soft_wrap=True)
 
 
 def _show_shapes(console: Console, found: dict[str, Any]) -> None:
@@ -52,14 +55,14 @@ def _show_shapes(console: Console, found: dict[str, Any]) -> None:
     given, made = map(_deep_last, whole)
     kernel = _deep_last([depth, *found["kernel"]])
     console.print(
-        f"[bold]{escape(title)}[/bold]: {given} under {whole[1][0]} filters of {kernel} give "
-        f"{made}",
+        f"[bold]{escape(title)}[/bold]: {given} under {counted(whole[1][0], 'filter')} of {kernel} "
+        f"give {made}",
         highlight=False,
     )
     if list(map(list, whole)) != list(map(list, part)):
         given, made = map(_deep_last, part)
         console.print(
-            f"Shown: {given} of the input, {part[1][0]} filters, {made} of the output",
+            f"Shown: {given} of the input, {counted(part[1][0], 'filter')}, {made} of the output",
             highlight=False,
         )
 
@@ -68,7 +71,7 @@ def show_files(console: Console, written: Sequence[Path]) -> None:
     """What was written, and how large it is."""
     for path in written:
         size = path.stat().st_size / 1000
-        console.print(f"Wrote {path} ({size:,.0f} kB)", highlight=False, markup=False)
+        console.print(escape(f"Wrote {path} ({size:,.0f} kB)"), highlight=False)
 
 
 def _unseen(found: dict[str, Any]) -> list[str]:
@@ -76,10 +79,12 @@ def _unseen(found: dict[str, Any]) -> list[str]:
     left = found["unseen"]
     if not any(left):
         return []
-    down, across = left
+    places = zip(left, ("row", "column"), strict=True)
+    rest = [noun if n == 1 else counted(n, noun) for n, noun in places if n]
+    are = "is" if sum(left) == 1 else "are"
     return [
-        f"the stride leaves a rest: the last {down} row(s) and {across} column(s) of the padded "
-        "input are never seen."
+        f"the stride leaves a rest: the last {' and the last '.join(rest)} of the padded input "
+        f"{are} never seen."
     ]
 
 
@@ -160,7 +165,7 @@ def _show_sum(console: Console, found: dict[str, Any]) -> None:
     terms = [number(part["sum"]) for part in made["parts"]]
     hidden = found["hidden"][made["filter"]] if "hidden" in found else 0
     if hidden:
-        terms.append(f"{number(made['rest'])} ({hidden} more channels)")
+        terms.append(f"{number(made['rest'])} ({counted(hidden, 'more channel')})")
     terms.append(f"{number(made['bias'])} (bias)")
     console.print(
         f"{' + '.join(terms)} = [bold]{number(made['total'])}[/bold]".replace("+ -", "- "),
@@ -262,10 +267,11 @@ def show_pooling(console: Console, published: dict[str, Any], found: dict[str, A
         highlight=False,
     )
     window, stride = found["window"], found["stride"]
+    marked = "; the first is marked, the maxima are bold" if console.color_system else ""
     size, made = len(found["input"]), len(found["max"]["output"])
     console.print(
         f"\n[bold]{size} x {size} -> {made} x {made}[/bold]: windows of {window} x {window}, "
-        f"stride {stride}; the first is marked, the maxima are bold",
+        f"stride {stride}{marked}",
         highlight=False,
     )
     console.print(found["formula"], highlight=False)
@@ -355,7 +361,7 @@ def show_padding(console: Console, found: dict[str, Any]) -> None:
         _show_beside(console, [(kind["name"], _grid(kind["seen"])) for kind in found["kinds"]])
     sides = found["shrinking"]
     if kernel > 1:
-        layers = "1 layer" if len(sides) == 2 else f"{len(sides) - 1} layers"
+        layers = counted(len(sides) - 1, "layer")
         console.print(
             f"\nWithout padding every layer makes a side F - 1 = {kernel - 1} shorter: "
             f"{' -> '.join(map(str, sides))}, and after {layers} no window fits any more. "

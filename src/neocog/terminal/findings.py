@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+
+from neocog.terminal import escape
+from neocog.wording import counted, plural
 
 if TYPE_CHECKING:  # it imports torch
     from neocog.examine import Examination
@@ -20,8 +22,9 @@ FINDING_PATHS, MOST_ROWS = 3, 40  # lines of a list that a terminal shows
 def show_small(console: Console, count: int, side: int) -> None:
     """Why a network is trained from nothing."""
     console.print(
-        f"{count:,} pictures of about {side} pixels, small and many: a small network learns them "
-        "from nothing (recipe scratch). To fit one that knows photos: --recipe photos",
+        f"{counted(count, 'picture')} of about {counted(side, 'pixel')}, small and many: a small "
+        "network learns them from nothing (recipe scratch). To fit one that knows photos: --recipe "
+        "photos",
         highlight=False,
         soft_wrap=True,
     )
@@ -50,7 +53,7 @@ def show_findings(console: Console, findings: Sequence[dict[str, Any]]) -> None:
         more = finding["count"] - len(shown)
         for path, twin in zip_longest(shown, finding["same_as"][: len(shown)], fillvalue=""):
             text = f"    {path} = {twin}" if twin else f"    {path}"
-            console.print(text, highlight=False, markup=False, soft_wrap=True)
+            console.print(escape(text), highlight=False, soft_wrap=True)
         if shown and more > 0:
             console.print(f"    and {more:,} more", highlight=False)
 
@@ -58,7 +61,9 @@ def show_findings(console: Console, findings: Sequence[dict[str, Any]]) -> None:
 def show_data(console: Console, found: "Examination", sheets: Sequence[Path]) -> None:
     """A data set's pictures by class and split, what they are like, and what is wrong."""
     values = found.to_json()
-    title = f"{found.data}: {values['used']:,} of {values['n']:,} pictures are fit for use"
+    nouns = "picture" if values["n"] == 1 else plural("picture")
+    are = "is" if values["used"] == 1 else "are"
+    title = f"{found.data}: {values['used']:,} of {values['n']:,} {nouns} {are} fit for use"
     console.print(escape(title), style="bold", highlight=False, soft_wrap=True)
     table = Table()
     table.add_column("class")
@@ -79,13 +84,14 @@ def show_data(console: Console, found: "Examination", sheets: Sequence[Path]) ->
     )
     kinds = ", ".join(f"{n:,} {kind}" for kind, n in values["formats"].items())
     modes = ", ".join(f"{n:,} {mode}" for mode, n in values["modes"].items())
-    console.print(f"{sizes} pixels; {kinds}; {modes}", highlight=False)
+    console.print(escape(f"{sizes} pixels; {kinds}; {modes}"), highlight=False)
     show_findings(console, values["findings"])
     if sheets:
-        console.print(f"Contact sheets: {sheets[0].parent}", highlight=False, soft_wrap=True)
+        where = escape(str(sheets[0].parent))
+        console.print(f"Contact sheets: {where}", highlight=False, soft_wrap=True)
     if not found.sound:
         out = [
             f for f in values["findings"] if f["severity"] == "error" and "left out" in f["message"]
         ]
         then = "; `neocog train` leaves those pictures out" if out else ""
-        console.print(f"What is red would make a number wrong{then}.", highlight=False)
+        console.print(f"The findings marked `error` make a number wrong{then}.", highlight=False)

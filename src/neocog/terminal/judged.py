@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from neocog.errors import UsageError
@@ -17,6 +16,8 @@ from neocog.metrics.accuracy import worst_confusions
 from neocog.metrics.calibration import sure
 from neocog.recipes import DEFAULT_FOR_DATA, Recipe
 from neocog.runs import Run
+from neocog.terminal import escape
+from neocog.wording import counted, percent
 
 MISTAKES = 5  # that a terminal lists
 
@@ -39,7 +40,7 @@ def show_evaluation(console: Console, result: dict[str, Any]) -> None:
     """The accuracy with its interval, the table of classes, and the worst confusions."""
     low, high = result["interval"]
     split = "" if result["split"] == "all" else f"{result['split']} "
-    title = f"{result['model']} on {result['data']}: {result['n']:,} {split}pictures"
+    title = f"{result['model']} on {result['data']}: {counted(result['n'], f'{split}picture')}"
     console.print(escape(title), style="bold", highlight=False, soft_wrap=True)
     table = Table()
     for name in ("class", "precision", "recall", "F1", "pictures"):
@@ -47,13 +48,13 @@ def show_evaluation(console: Console, result: dict[str, Any]) -> None:
     for row in result["per_class"]:
         table.add_row(
             escape(row["class"]),
-            *(f"{row[key]:.2%}" for key in ("precision", "recall", "f1")),
+            *(percent(row[key], 2) for key in ("precision", "recall", "f1")),
             f"{row['n']:,}",
         )
     console.print(table)
     console.print(
-        f"[bold]Accuracy {result['accuracy']:.2%}[/bold] (95% interval {low:.2%} to {high:.2%}, "
-        f"n = {result['n']:,})",
+        f"[bold]Accuracy {percent(result['accuracy'], 2)}[/bold] (95% interval {percent(low, 2)} "
+        f"to {percent(high, 2)}, n = {result['n']:,})",
         highlight=False,
     )
     if result["accuracy"] < 1 and result["n"] >= 100:
@@ -64,12 +65,8 @@ def show_evaluation(console: Console, result: dict[str, Any]) -> None:
         cells = [f"{names[i]} taken for {names[j]} ({count}x)" for i, j, count in worst]
         console.print("Worst confusions: " + escape(", ".join(cells)), highlight=False)
     for row in result["mistakes"][:MISTAKES]:
-        console.print(
-            f"  {row['path']}: {row['predicted']} {sure(row['probability'])}, is {row['label']}",
-            highlight=False,
-            markup=False,
-            soft_wrap=True,
-        )
+        text = f"  {row['path']}: {row['predicted']} {sure(row['probability'])}, is {row['label']}"
+        console.print(escape(text), highlight=False, soft_wrap=True)
     if result["mistakes"]:
         where = "; more in the run's plots and predictions.csv" if "epochs" in result else ""
         console.print(f"The most confident mistakes{where}.", highlight=False)
@@ -77,7 +74,8 @@ def show_evaluation(console: Console, result: dict[str, Any]) -> None:
         folds = result["folds"]
         console.print(
             f"Over {folds['n']} folds of the {folds['pictures']:,} pictures of train and "
-            f"validation: {folds['mean']:.2%} ± {folds['std']:.2%} (mean and standard deviation)",
+            f"validation: {percent(folds['mean'], 2)} ± {folds['std']:.2%} (mean and standard "
+            "deviation)",
             highlight=False,
         )
     for note in result["notes"]:
@@ -85,38 +83,45 @@ def show_evaluation(console: Console, result: dict[str, Any]) -> None:
 
 
 def _show_rejection(console: Console, rejection: Sequence[dict[str, Any]]) -> None:
-    """What would have to be refused for fewer wrong answers."""
+    """What would have to be refused for fewer wrong answers, or why that is not known."""
     shares = [
-        f"{row['error']:.1%} wrong answers by refusing the {row['rejected']:.1%} least sure"
+        f"{row['error']:.1%} wrong answers by refusing the {percent(row['rejected'])} least sure"
         for row in rejection
-        if 0 < row["rejected"] < 1
+        if row["threshold"] is not None and row["rejected"]
     ]
     if shares:
         console.print("At most " + ", ".join(shares), highlight=False)
+    for row in rejection:
+        if row["reason"] == "too_few_images":
+            console.print(
+                f"Too few images to find a threshold for at most {row['error']:.1%} wrong answers: "
+                f"it must leave at least {row['needed']:,} answers.",
+                highlight=False,
+            )
+        elif row["reason"] == "no_threshold":
+            text = f"No threshold gives at most {row['error']:.1%} wrong answers."
+            console.print(text, highlight=False)
 
 
 def show_trained(console: Console, run: Run, result: dict[str, Any]) -> None:
     """Where the run is, what was kept and how long it took, and the commands to type next."""
     seconds = result["time_seconds"]
     kept = f"Kept epoch {result['selected_epoch']} of {result['epochs']}, selected by "
-    kept += f"{result['selected_by']}. {result['parameters']:,} parameters, trained in "
+    kept += f"{result['selected_by']}. {counted(result['parameters'], 'parameter')}, trained in "
     if not result["epochs"]:
         kept = "Trained the last layer alone in "
     elif not result["selected_epoch"]:
         kept = "Training the whole network gained nothing: its last layer's fit was kept. "
         kept += f"{result['selected_by']} decided; it took "
-    console.print(
-        f"{kept}{seconds['training']:.1f} s ({seconds['total']:.1f} s in all).", highlight=False
-    )
-    console.print(
-        f"Run folder: {run.path} (all of it on one page: {run.report_file})",
-        highlight=False,
-        markup=False,
-        soft_wrap=True,
-    )
+    kept += f"{seconds['training']:.1f} s ({seconds['total']:.1f} s in all)."
+    console.print(escape(kept), highlight=False)
+    where = f"Run folder: {run.path} (all of it on one page: {run.report_file})"
+    console.print(escape(where), highlight=False, soft_wrap=True)
     path = shlex.quote(str(run.path))
     # In a virtual environment that is not active, `neocog` alone is no command.
     neocog = "neocog" if shutil.which("neocog") else shlex.quote(sys.argv[0])
+    if Path(sys.argv[0]).name == "__main__.py":
+        neocog = "python -m neocog"
     commands = [
         (f"{neocog} predict {path} PICTURE", "what is on your picture"),
         (f"{neocog} train mnist", "train on the full MNIST"),
@@ -134,9 +139,8 @@ def show_trained(console: Console, run: Run, result: dict[str, Any]) -> None:
     console.print("\nNext:")
     for command, meaning in commands:
         console.print(
-            f"  {command:<{max(len(c) for c, _ in commands)}}  # {meaning}",
+            escape(f"  {command:<{max(len(c) for c, _ in commands)}}  # {meaning}"),
             highlight=False,
-            markup=False,
             soft_wrap=True,
         )
 

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from neocog.recipes import RECIPES
+from neocog.terminal import escape
+from neocog.wording import counted, percent
 
 
 def show_recipes(console: Console) -> None:
@@ -74,8 +75,8 @@ def show_layers(console: Console, found: dict[str, Any]) -> None:
             short_number(full) if full else "",
         )
     console.print(table)
-    total = f"{found['parameters']:,} parameters, {short_number(found['flops'])} FLOPs a picture."
-    console.print(f"[bold]{total}[/bold]", highlight=False)
+    total = f"{counted(found['parameters'], 'parameter')}, {short_number(found['flops'])} FLOPs"
+    console.print(f"[bold]{total} a picture.[/bold]", highlight=False)
     _explain_sharing(console, found["layers"])
 
 
@@ -92,8 +93,8 @@ def _explain_sharing(console: Console, layers: Sequence[dict[str, Any]]) -> None
     first = convolutions[0]
     full, local = first["fully_connected_parameters"], first["locally_connected_parameters"]
     console.print(
-        f"{first['name']}: every output to every input {full:,} parameters; only its window "
-        f"{local:,}; the window's weights shared by all places {first['parameters']:,}.",
+        f"{first['name']}: every output to every input {counted(full, 'parameter')}; only its "
+        f"window {local:,}; the window's weights shared by all places {first['parameters']:,}.",
         highlight=False,
     )
 
@@ -131,7 +132,7 @@ def show_reproduction(console: Console, rows: Sequence[dict[str, Any]]) -> None:
             escape(row["source"]),
             f"{100 * row['printed']:.5g}%" if row["printed"] else "none",
             figure(row) + (", as published" if row["as_published"] else ""),
-            f"{low:.2%} to {high:.2%}",
+            f"{percent(low, 2)} to {percent(high, 2)}",
             figure(row["honest"]) if row["honest"] else "",
             duration(row["time_seconds"]),
             verdict[row["verdict"]],
@@ -139,7 +140,7 @@ def show_reproduction(console: Console, rows: Sequence[dict[str, Any]]) -> None:
     console.print(table)
     for row in rows:
         if row["error"]:
-            console.print(f"{row['recipe']} was not run: {row['error']}", markup=False)
+            console.print(escape(f"{row['recipe']} was not run: {row['error']}"))
     notes = "FAIL: the whole interval lies below the printed figure."
     if any(row["honest"] for row in rows):
         notes += (
@@ -152,7 +153,7 @@ def show_reproduction(console: Console, rows: Sequence[dict[str, Any]]) -> None:
 def figure(measured: dict[str, Any]) -> str:
     """Mean and standard deviation over n seeds: 98.85% ± 0.05 (3)."""
     spread = f" ± {100 * measured['std']:.2f}" if measured["std"] is not None else ""
-    return f"{measured['mean']:.2%}{spread} ({measured['n']})"
+    return f"{percent(measured['mean'], 2)}{spread} ({measured['n']})"
 
 
 def duration(seconds: float) -> str:

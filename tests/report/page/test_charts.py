@@ -116,4 +116,5 @@ def test_words_are_escaped():
 
 def test_how_numbers_are_written():
     assert [percent(v) for v in (0.05, 0.995, 1.0)] == ["5%", "99.5%", "100%"]
+    assert [percent(v) for v in (0.0, 0.00001, 0.99999)] == ["0%", "< 0.01%", "> 99.99%"]
     assert [plain(v) for v in (0.0012345, 2.0, 12345)] == ["0.00123", "2", "12,345"]

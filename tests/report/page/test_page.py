@@ -12,7 +12,7 @@ from neocog.evaluate import evaluate, judge
 from neocog.models import build
 from neocog.report import page
 from neocog.report.page import confusions
-from neocog.report.words import LANGUAGES
+from neocog.report.words import LANGUAGES, speaker
 from neocog.report.words.report import CHANGES, REPORT
 from neocog.training import train
 
@@ -221,6 +221,9 @@ def test_photos_have_their_penalties_and_their_findings(tmp_path, open_page):
     assert REPORT["held_out_loss"][0] in main
     assert REPORT["frozen_note"][0] in main
     assert opened.locator("[title='cat/1.png'], [title$='.png']").count() > 0
+    # Names stand where they can be read and copied, not only under the pointer.
+    assert opened.locator(".looks .file").first.inner_text().endswith(".png")
+    assert opened.locator(".looks .file").count() == opened.locator(".looks .look").count()
     assert file.stat().st_size < 8 * MEGA
     assert "张重复图片" in page.write(found, "zh").read_text("utf-8")
 
@@ -241,7 +244,7 @@ def test_every_phrase_is_in_both_languages():
     for phrases in (REPORT, CHANGES):
         for key, texts in phrases.items():
             assert len(texts) == len(LANGUAGES)
-            blanks = [set(re.findall(r"{(\w+)}", text)) for text in texts]
+            blanks = [set(re.findall(r"{(\w+)[}:]", text)) for text in texts]
             assert blanks[0] == blanks[1], key
 
 
@@ -253,7 +256,7 @@ def test_every_change_that_a_recipe_makes_has_a_word():
 @pytest.mark.parametrize("name", recipes.RECIPES)
 def test_every_recipe_says_what_it_changes(name):
     recipe = recipes.get(name)
-    words = page._changes(recipe, lambda key, **filled: CHANGES[key][0].format(**filled))
+    words = page._changes(recipe, speaker(CHANGES, "en"))
     changes = any(
         getattr(recipe, key) not in (0, "none") for key in CHANGES if key.startswith("augment_")
     )

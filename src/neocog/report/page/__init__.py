@@ -20,6 +20,7 @@ from neocog.report.words import speaker
 from neocog.report.words.report import CHANGES, REPORT, Say
 from neocog.report.words.sentences import told
 from neocog.runs import Run
+from neocog.wording import percent
 
 # In the order of the page; each is its place's name and its heading's phrase.
 SECTIONS = (
@@ -46,6 +47,7 @@ def write(evaluation: Evaluation, lang: str) -> Path:
         name=run.path.name,
         sections=[s for s in SECTIONS if s not in within or within[s]],
         sure=sure,
+        percent=percent,
         version=neocog.__version__,
         verdict=judged.verdict(evaluation, run, say, lang),
         trained=trained.trained(run, evaluation.classifier, network, blocks, say),

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup, escape
 
+from neocog import wording
 from neocog.metrics.calibration import Bin
 
 WIDTH, HEIGHT = 400, 250  # of the picture, in its own units: pixels on a phone, larger elsewhere
@@ -114,7 +115,8 @@ def reliability(bins: Sequence[Bin], words: tuple[str, str], reads: Sequence[str
 
 def percent(value: float) -> str:
     """A share as a percentage with the digits that it needs: 5%, 99.5%."""
-    return f"{100 * value:.4g}%"
+    nearly = 0 < value < 1e-4 or 1 - 1e-4 < value < 1
+    return wording.percent(value, 2) if nearly else f"{100 * value:.4g}%"
 
 
 def plain(value: float) -> str:

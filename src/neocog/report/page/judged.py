@@ -14,6 +14,7 @@ from neocog.report.page.confusions import FEW_CLASSES
 from neocog.report.words.report import Say
 from neocog.report.words.sentences import told
 from neocog.runs import Run
+from neocog.wording import percent
 
 CHOSEN = ("validation/accuracy", "validation/loss", "train/accuracy_after", "last")
 NO_BREAK = "\N{NON-BREAKING HYPHEN}"
@@ -35,7 +36,7 @@ class ClassRow:
 
 def share(value: float, n: int) -> str:
     """A share of `n` pictures as a percentage: no more digits than it has."""
-    return f"{value:.{2 if n > FINE else 1}%}"
+    return percent(value, 2 if n > FINE else 1)
 
 
 def verdict(evaluation: Evaluation, run: Run, say: Say, lang: str) -> dict[str, Any]:
@@ -78,8 +79,8 @@ def classes(evaluation: Evaluation) -> tuple[list[ClassRow], bool]:
             ClassRow(
                 name=row["class"],
                 n=f"{row['n']:,}",
-                precision=f"{row['precision']:.1%}",
-                recall=f"{row['recall']:.1%}",
+                precision=percent(row["precision"]),
+                recall=percent(row["recall"]),
                 f1=f"{row['f1']:.3f}",
                 share=row["f1"],
                 mistaken=f"{names[most]} ({wrong[k, most]:,})" if wrong[k, most] else "",
@@ -98,16 +99,16 @@ def calibration(evaluation: Evaluation, say: Say) -> dict[str, Any]:
     reads = [
         say(
             "bin",
-            claimed=f"{b.probability:.1%}",
-            right=f"{b.accuracy:.1%}",
-            low=f"{b.interval[0]:.1%}",
-            high=f"{b.interval[1]:.1%}",
+            claimed=sure(b.probability),
+            right=percent(b.accuracy),
+            low=percent(b.interval[0]),
+            high=percent(b.interval[1]),
             n=f"{b.n:,}",
         )
         for b in bins
     ]
     chart = charts.reliability(bins, (say("claimed"), say("right_share")), reads)
-    error = f"{expected_calibration_error(bins):.1%}"
+    error = percent(expected_calibration_error(bins))
     return {
         "chart": chart,
         "note": say("reliability_note", error=error, bins=BINS),
@@ -117,11 +118,13 @@ def calibration(evaluation: Evaluation, say: Say) -> dict[str, Any]:
 
 def _rejection(row: dict[str, Any], say: Say) -> str:
     error = charts.percent(row["error"])
+    if row["reason"] == "too_few_images":
+        return say("too_few_to_reject", error=error, needed=f"{row['needed']:,}")
     if row["threshold"] is None:
         return say("no_rejection", error=error)
     if not row["rejected"]:
         return say("rejects_none", error=error)
-    return say("rejection", error=error, rejected=sure(row["rejected"]))
+    return say("rejection", error=error, rejected=percent(row["rejected"]))
 
 
 def _chosen_by(result: dict[str, Any], run: Run, say: Say, lang: str) -> str:
@@ -138,7 +141,7 @@ def _folds(folds: dict[str, Any], say: Say) -> str:
         "folds",
         n=folds["n"],
         pictures=f"{folds['pictures']:,}",
-        mean=f"{folds['mean']:.1%}",
+        mean=percent(folds["mean"]),
         std=f"{folds['std']:.1%}",
-        each=", ".join(f"{a:.1%}" for a in folds["each"]),
+        each=", ".join(percent(a) for a in folds["each"]),
     )

@@ -2,13 +2,16 @@
 
 import locale
 import os
+import string
 from collections.abc import Callable
+from typing import Any
 
 from neocog.errors import UsageError
 
 LANGUAGES = ("en", "zh")
 
-# A phrase's key, and the phrase in the order of LANGUAGES; {names} are filled in.
+# A phrase's key, and the phrase in the order of LANGUAGES; {names} are filled in, and {n:image|images}
+# is a count with its noun.
 Phrases = dict[str, tuple[str, str]]
 
 
@@ -31,6 +34,19 @@ def speaker(phrases: Phrases, lang: str) -> Callable[..., str]:
     place = LANGUAGES.index(lang)
 
     def say(key: str, **filled: object) -> str:
-        return phrases[key][place].format(**filled)
+        return _FORMATTER.format(phrases[key][place], **filled)
 
     return say
+
+
+class _Formatter(string.Formatter):
+    """As `str.format`; a count that is followed by `:one|many` gets the noun that goes with it."""
+
+    def format_field(self, value: Any, format_spec: str) -> Any:
+        one, mark, many = format_spec.partition("|")
+        if not mark:
+            return super().format_field(value, format_spec)
+        return f"{value} {one if str(value) == '1' else many}"
+
+
+_FORMATTER = _Formatter()

@@ -2,7 +2,7 @@
 
 from neocog.report.words import Phrases
 
-# {names} are filled in by the page's own script, and in pictures by `speaker`.
+# {names} are filled in by the page's own script, and in pictures by `speaker`; so are the nouns.
 CONVOLUTION: Phrases = {
     "title": ("Convolution, number by number", "逐个数字看卷积"),
     "lead": (
@@ -17,13 +17,13 @@ CONVOLUTION: Phrases = {
         "{run} 的 {layer} 层：训练好的滤波器，以及网络实际得到的图片 {image}。",
     ),
     "heading": (
-        "Convolution: input {input}, {filters} filters of {kernel}, stride {stride}, padding "
+        "Convolution: input {input}, {filters:filter|filters} of {kernel}, stride {stride}, padding "
         "{padding}, dilation {dilation}",
         "卷积：输入 {input}，{filters} 个 {kernel} 滤波器，步幅 {stride}，填充 {padding}，"
         "膨胀 {dilation}",
     ),
     "heading_layer": (
-        "{layer} of {run} on {image}: {filters} filters of {kernel}",
+        "{layer} of {run} on {image}: {filters:filter|filters} of {kernel}",
         "{run} 的 {layer} 层，图片 {image}：{filters} 个 {kernel} 滤波器",
     ),
     "first": ("First", "首步"),
@@ -55,7 +55,7 @@ CONVOLUTION: Phrases = {
     "window": ("window", "窗口"),
     "weights": ("weights", "权重"),
     "products": ("products", "乘积"),
-    "more": ("{count} more channels", "其余 {count} 个通道"),
+    "more": ("{count:more channel|more channels}", "其余 {count} 个通道"),
     "padded": ("{size} with its border of zeros", "补零后 {size}"),
     "size": ("Input size W", "输入大小 W"),
     "channels": ("Channels", "通道数"),
@@ -69,8 +69,8 @@ CONVOLUTION: Phrases = {
     "rounded_down": ("rounded down {value}", "向下取整为 {value}"),
     "span": ("the kernel spans F′ = D(F − 1) + 1 = {span}", "核的跨度 F′ = D(F − 1) + 1 = {span}"),
     "unseen": (
-        "The stride does not divide evenly: the last {count} row(s) and column(s) of the padded "
-        "input are never seen.",
+        "The stride does not divide evenly: the last {count:row|rows} and {count:column|columns} of the "
+        "padded input are never seen.",
         "步幅不能整除：补零后输入的最后 {count} 行和 {count} 列从未被看到。",
     ),
     "too_wide": (
@@ -90,7 +90,7 @@ CONVOLUTION: Phrases = {
         "{name} 须为 {least} 到 {most} 的整数。下面仍是上一个可行的例子。",
     ),
     "parameters": (
-        "{filters} filters of {kernel} and a bias each: {count} parameters.",
+        "{filters:filter|filters} of {kernel} and a bias each: {count:parameter|parameters}.",
         "{filters} 个 {kernel} 的滤波器，各带一个偏置：共 {count} 个参数。",
     ),
     "patch": (

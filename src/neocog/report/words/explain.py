@@ -62,7 +62,7 @@ EXPLAIN: Phrases = {
     ),
     "filters": ("The first layer's weights, {name}", "第一层的权重，{name}"),
     "filters_say": (
-        "{count} filters of {shape}; blue is negative, orange positive, or in colour with grey as 0.",
+        "{count:filter|filters} of {shape}; blue is negative, orange positive, or in colour with grey as 0.",
         "{count} 个 {shape} 的卷积核；蓝色为负，橙色为正；彩色时灰色为 0。",
     ),
     "layers": ("Every layer's answer", "每一层的输出"),
@@ -75,7 +75,7 @@ EXPLAIN: Phrases = {
     "failed": ("This picture could not be used: {error}", "这张图片无法使用：{error}"),
     "strongest": ("What excites {layer} most", "最能激活 {layer} 的图片"),
     "strongest_says": (
-        "For each map of {layer}, the {count} of {n} test pictures that it answers most strongly, "
+        "For each map of {layer}, the {count} of {n:test picture|test pictures} that it answers most strongly, "
         "cropped to what the strongest place sees: {field} × {field} pixels. The strongest is on "
         "the left; maps are counted from 0.",
         "对 {layer} 的每个特征图，列出 {n} 张测试图片中响应最强的 {count} 张，裁剪到最强位置的感受野："

@@ -10,24 +10,24 @@ REPORT: Phrases = {
     # the verdict
     "title": ("{run}: report", "{run}：报告"),
     "headline": (
-        "{accuracy} of {n} test pictures right",
+        "{accuracy} of {n:test picture|test pictures} right",
         "{n} 张测试图片中，{accuracy} 判断正确",
     ),
     "interval": ("95% interval {low} to {high}", "95% 置信区间 {low} 至 {high}"),
-    "errors": ("{count} mistakes", "错 {count} 张"),
+    "errors": ("{count:mistake|mistakes}", "错 {count} 张"),
     "what": (
         "{model}, trained on {data} by the recipe {recipe}, {date}.",
         "网络 {model}，按配方 {recipe} 在 {data} 上训练，{date}。",
     ),
     "printed": ("Its source printed {accuracy}.", "其出处给出的数字是 {accuracy}。"),
     "chosen_validation/accuracy": (
-        "Chosen by the accuracy on {n} validation pictures: epoch {epoch} of {epochs}. "
+        "Chosen by the accuracy on {n:validation picture|validation pictures}: epoch {epoch} of {epochs}. "
         "The test pictures had no part in it.",
         "依据 {n} 张验证图片上的准确率选出：共 {epochs} 轮，取第 {epoch} 轮。"
         "测试图片没有参与选择。",
     ),
     "chosen_validation/loss": (
-        "Chosen by the loss on {n} validation pictures: epoch {epoch} of {epochs}. "
+        "Chosen by the loss on {n:validation picture|validation pictures}: epoch {epoch} of {epochs}. "
         "The test pictures had no part in it.",
         "依据 {n} 张验证图片上的损失选出：共 {epochs} 轮，取第 {epoch} 轮。测试图片没有参与选择。",
     ),
@@ -60,7 +60,7 @@ REPORT: Phrases = {
     "diagram_note": (
         "From the picture to the classes: each card is a layer or a block of layers, with the "
         "shape that leaves it (channels × height × width) and how many parameters it has. All in "
-        "all {parameters} parameters and {flops} operations a picture.",
+        "all {parameters:parameter|parameters} and {flops} operations a picture.",
         "从图片到类别：每张卡片是一层或一组层，标出输出的形状（通道 × 高 × 宽）"
         "和参数个数。共有 {parameters} 个参数，处理一张图片需 {flops} 次运算。",
     ),
@@ -72,7 +72,7 @@ REPORT: Phrases = {
         "{flops} operations a picture; a number here sees {seen} × {seen} pixels",
         "每张图片 {flops} 次运算；这里的一个数值能看到 {seen} × {seen} 个像素",
     ),
-    "parameters": ("{n} parameters", "{n} 个参数"),
+    "parameters": ("{n:parameter|parameters}", "{n} 个参数"),
     "stride": (", stride {n}", "，步幅 {n}"),
     "kind_input": ("picture", "图片"),
     "kind_conv": ("convolution", "卷积"),
@@ -90,8 +90,8 @@ REPORT: Phrases = {
     "count_attention": ("attention: {n}", "注意力 {n} 个"),
     "count_full": ("fully connected: {n}", "全连接 {n} 个"),
     "count_pool": ("pooling: {n}", "池化 {n} 个"),
-    "count_blocks": ("{n} blocks", "{n} 个块"),
-    "all_layers": ("All {n} layers", "全部 {n} 层"),
+    "count_blocks": ("{n:block|blocks}", "{n} 个块"),
+    "all_layers": ("{n:layer|layers} in all", "全部 {n} 层"),
     "layer": ("layer", "层"),
     "layer_kind": ("kind", "类型"),
     "kernel": ("kernel / stride", "卷积核 / 步幅"),
@@ -112,7 +112,7 @@ REPORT: Phrases = {
     "validation": ("validation", "验证"),
     "test": ("test", "测试"),
     "data_note": (
-        "{classes} classes; pictures of {shape} (height × width × channels); {note}. "
+        "{classes:class|classes}; pictures of {shape} (height × width × channels); {note}. "
         "The fingerprint is made of the pictures, labels and their order: another fingerprint, "
         "other data.",
         "共 {classes} 个类别；图片为 {shape}（高 × 宽 × 通道）；{note}。"
@@ -179,13 +179,13 @@ REPORT: Phrases = {
         "{true} → {guess}: {count} of {total}",
         "{true} → {guess}：{total} 张中的 {count} 张",
     ),
-    "cell_all": ("{count} pictures, {order}.", "{count} 张图片，{order}。"),
+    "cell_all": ("{count:picture|pictures}, {order}.", "{count} 张图片，{order}。"),
     "cell_some": (
-        "{shown} of {count} pictures shown, {order}.",
+        "{shown} of {count:picture|pictures} shown, {order}.",
         "共 {count} 张，显示 {shown} 张，{order}。",
     ),
     "cell_none": (
-        "{count} pictures; there was no room for them here.",
+        "{count:picture|pictures}; there was no room here.",
         "{count} 张图片；此处没有空间显示。",
     ),
     "least_first": ("the least sure first", "把握最小的在前"),
@@ -226,7 +226,7 @@ REPORT: Phrases = {
     "claimed": ("probability that it claims", "网络给出的概率"),
     "right_share": ("share that is right", "实际正确的比例"),
     "bin": (
-        "claims {claimed}, right {right} ({low} to {high}), {n} pictures",
+        "claims {claimed}, right {right} ({low} to {high}), {n:picture|pictures}",
         "声称 {claimed}，实际正确 {right}（{low} 至 {high}），{n} 张图片",
     ),
     "rejection": (
@@ -237,6 +237,11 @@ REPORT: Phrases = {
     "rejects_none": (
         "At most {error} of its answers are wrong without refusing any picture.",
         "不拒绝任何图片，答案的错误率也不超过 {error}。",
+    ),
+    "too_few_to_reject": (
+        "Too few images to find a threshold with at most {error} wrong answers: it must leave at "
+        "least {needed} answers.",
+        "图片太少，无法确定错误率不超过 {error} 的阈值：阈值之上至少要有 {needed} 个回答。",
     ),
     "no_rejection": (
         "No threshold makes at most {error} of its answers wrong.",
@@ -280,7 +285,7 @@ REPORT: Phrases = {
     # filters
     "filters": ("The first layer's filters", "第一层的滤波器"),
     "filters_conv": (
-        "What the first layer, {layer}, looks for: {n} filters of {shape}. Smooth ones have learnt "
+        "What the first layer, {layer}, looks for: {n:filter|filters} of {shape}. Smooth ones have learnt "
         "an edge, a stroke or a colour; noise means that they have learnt little.",
         "第一层 {layer} 在寻找什么：{n} 个滤波器，形状 {shape}。"
         "平滑的图案表示学到了边缘、笔画或颜色；噪声表示学到的不多。",
@@ -296,7 +301,7 @@ REPORT: Phrases = {
         "蓝色为负。前面的层保留图片的形状，后面的层保留它是什么。",
     ),
     "maps_some": (
-        "{shown} of {n} layers are shown; of each at most {most} maps.",
+        "{shown} of {n:layer|layers} shown; of each at most {most} maps.",
         "显示 {n} 层中的 {shown} 层；每层最多 {most} 个特征图。",
     ),
     "first_maps": ("the first {shown} of {n}", "前 {shown} 个，共 {n} 个"),
@@ -318,7 +323,11 @@ REPORT: Phrases = {
     ),
     # timings
     "timings": ("Where the seconds went", "时间花在哪里"),
-    "timings_note": ("{total} in all.", "共 {total}。"),
+    "timings_note": (
+        "{total} for these steps. Starting the program and drawing the plots and this page are not "
+        "counted.",
+        "以下各步共 {total}，不含启动程序、绘图和生成本页的时间。",
+    ),
     "time_data": ("reading the data", "读取数据"),
     "time_features": ("running the network", "运行网络提取特征"),
     "time_head": ("fitting the last layer", "拟合最后一层"),
@@ -331,8 +340,11 @@ REPORT: Phrases = {
     "time_head_column": ("time", "时间"),
     "share": ("share", "占比"),
     "per_epoch": ("{time} an epoch", "每轮 {time}"),
-    "features_kept": ("of {n} pictures kept from before", "其中 {n} 张图片的特征沿用以前的计算"),
-    "per_second": ("{n} pictures a second", "每秒 {n} 张图片"),
+    "features_kept": (
+        "of {n:picture|pictures} kept from before",
+        "其中 {n} 张图片的特征沿用以前的计算",
+    ),
+    "per_second": ("{n:picture|pictures} a second", "每秒 {n} 张图片"),
     "made_by": (
         "Made by neocog {version} with neocog report.",
         "由 neocog {version} 的 neocog report 生成。",
@@ -341,12 +353,12 @@ REPORT: Phrases = {
 
 # Random changes to pictures, by the recipe's fields; for a last layer alone, by its views.
 CHANGES: Phrases = {
-    "augment_shift_pixels": ("moved by up to {n} pixels", "平移至多 {n} 像素"),
+    "augment_shift_pixels": ("moved by up to {n:pixel|pixels}", "平移至多 {n} 像素"),
     "augment_rotate_degrees": ("turned by up to {n}°", "旋转至多 {n}°"),
     "augment_scale_fraction": ("stretched by up to {n}", "缩放至多 {n}"),
     "augment_shear_fraction": ("sheared by up to {n}", "错切至多 {n}"),
     "augment_stroke_fraction": ("strokes thickened or thinned in some", "部分笔画加粗或变细"),
-    "augment_grow_pixels": ("grown to {n} pixels and cropped", "放大到 {n} 像素后随机裁剪"),
+    "augment_grow_pixels": ("grown to {n:pixel|pixels} and cropped", "放大到 {n} 像素后随机裁剪"),
     "augment_flip": ("half of them mirrored", "一半左右镜像"),
     "mirrored": ("half of them mirrored", "一半左右镜像"),
     "views": ("some mirrored, some cropped", "部分镜像，部分裁剪"),

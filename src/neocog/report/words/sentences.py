@@ -9,23 +9,23 @@ _CHINESE = tuple(
         # how a split was made
         (
             r"the official ([\d,]+) test pictures, ([\d,]+) of the rest as validation; "
-            r"stratified, seed (\d+)",
-            r"测试集为官方的 \1 张图片，其余中取 \2 张作验证；分层抽样，种子 \3",
+            r"stratified, (?:seed \d+|the same for every seed)",
+            r"测试集为官方的 \1 张图片，其余中取 \2 张作验证；分层抽样，与随机种子无关",
         ),
         (
-            r"([\d,]+) pictures set apart as test, ([\d,]+) of the rest as validation; "
-            r"stratified, seed (\d+)",
-            r"留出 \1 张作测试，其余中取 \2 张作验证；分层抽样，种子 \3",
+            r"([\d,]+) pictures? set apart as test, ([\d,]+) of the rest as validation; "
+            r"stratified, (?:seed \d+|the same for every seed)",
+            r"留出 \1 张作测试，其余中取 \2 张作验证；分层抽样，与随机种子无关",
         ),
         (
-            r"([\d,]+) pictures set apart as test, ([\d,]+) of the rest as validation; "
-            r"by content, seed (\d+)",
-            r"留出 \1 张作测试，其余中取 \2 张作验证；按图片内容划分，种子 \3",
+            r"([\d,]+) pictures? set apart as test, ([\d,]+) of the rest as validation; "
+            r"by content, (?:seed \d+|the same for every seed)",
+            r"留出 \1 张作测试，其余中取 \2 张作验证；按图片内容划分，与随机种子无关",
         ),
         (
             r"what is called (\w+) held out as test, ([\d,]+) of the rest as validation; "
-            r"by content, seed (\d+)",
-            r"名为 \1 的部分留作测试，其余中取 \2 张作验证；按图片内容划分，种子 \3",
+            r"by content, (?:seed \d+|the same for every seed)",
+            r"名为 \1 的部分留作测试，其余中取 \2 张作验证；按图片内容划分，与随机种子无关",
         ),
         (
             r"train, validation and test as they were given",
@@ -41,19 +41,31 @@ _CHINESE = tuple(
             r" \2 张训练图片上的 \1 折交叉验证",
         ),
         (
-            r"nothing: there are too few pictures to hold any out",
+            r"(?:nothing:|a guess, since) there are too few pictures to hold any out",
             r"默认值（图片太少，无法留出）",
         ),
         # notes on an evaluation
         (
-            r"([\d,]+) pictures are too few for a number that means much",
+            r"([\d,]+) pictures? (?:are|is) too few for a number that means much",
             r"只有 \1 张图片，这个数字说明不了多少问题",
         ),
         (
             r"(.+): so few pictures that what is said of these classes is chance",
             r"\1：图片太少，关于这些类别的数字只是偶然",
         ),
+        (
+            r"([\d,]+) pictures? left out: no ink was found there",
+            r"剔除 \1 张图片：其中没有找到笔迹",
+        ),
+        (
+            r"([\d,]+) of these ([\d,]+) pictures? (?:was|were) trained on: the accuracy is too high",
+            r"\2 张图片中有 \1 张曾用于训练：准确率偏高",
+        ),
         # the doctor's findings
+        (
+            r"([\d,]+) pictures? in shades of grey: .*",
+            r"\1 张灰度图片：其单个通道重复为红、绿、蓝三个通道",
+        ),
         (r"([\d,]+) link\(s\) to something outside, .*", r"\1 个链接指向外部或已失效：未跟随"),
         (r"([\d,]+) name\(s\) that point out of the archive", r"\1 个文件名指向压缩包之外"),
         (r"([\d,]+) file\(s\) that are no pictures by their names", r"\1 个文件从名称看不是图片"),

@@ -18,8 +18,11 @@ from neocog.evaluate import Evaluation
 from neocog.metrics.calibration import doubt, sure
 from neocog.recipes import Recipe
 from neocog.report.fonts import chinese_font, drawn_font
+from neocog.report.losses import loss_title
 from neocog.report.pictures import shown
 from neocog.report.seen import seen_pictures
+from neocog.report.words import speaker
+from neocog.report.words.report import REPORT
 from neocog.runs import Run
 
 INK, QUIET, TRAIN, VALIDATION, WRONG = "#222222", "#8a8a8a", "#1f6fb2", "#d1731c", "#b3261e"
@@ -56,7 +59,7 @@ def draw(run: Run, evaluation: Evaluation) -> list[Path]:
         title = f"{len(wrong):,} mistake(s) in {len(test):,} test pictures, the worst first"
         figures["mistakes.png"] = grid(test, probabilities, worst, title, 5)
     if lines[-1]["epoch"]:
-        figures["curves.png"] = curves(lines, recipe.select)
+        figures["curves.png"] = curves(recipe, lines)
     if "head/losses" in lines[0]:
         figures["penalty.png"] = penalties(lines[0])
     if evaluation.train is not None:
@@ -72,11 +75,12 @@ def draw(run: Run, evaluation: Evaluation) -> list[Path]:
     return [folder / name for name in figures]
 
 
-def curves(lines: Sequence[dict[str, Any]], select: str) -> Figure:
+def curves(recipe: Recipe, lines: Sequence[dict[str, Any]]) -> Figure:
     """Loss and accuracy by epoch, of train and, where there is one, of validation."""
+    titles = {"loss": loss_title(recipe, lines, speaker(REPORT, "en")), "accuracy": "accuracy"}
     with mpl.rc_context(_style()):
         figure = Figure(figsize=(9, 3.8), layout="constrained")
-        for place, what in enumerate(("loss", "accuracy")):
+        for place, what in enumerate(titles):
             axes = figure.add_subplot(1, 2, place + 1)
             for split, colour in (("train", TRAIN), ("validation", VALIDATION)):
                 points = [
@@ -87,14 +91,14 @@ def curves(lines: Sequence[dict[str, Any]], select: str) -> Figure:
                     marker = "o" if len(points) < 30 else None
                     axes.plot(x, y, color=colour, label=split, marker=marker, markersize=3.5)
             axes.set_xlabel("epoch")
-            axes.set_title(what, loc="left")
+            axes.set_title(titles[what], loc="left")
             axes.xaxis.set_major_locator(mpl.ticker.MaxNLocator(integer=True, min_n_ticks=1))
             if what == "loss":
                 axes.set_ylim(bottom=0)
                 axes.legend(frameon=False)
             else:
                 axes.yaxis.set_major_formatter(mpl.ticker.PercentFormatter(1.0))
-        note = f"Train is measured during the epoch, in training mode; selected by {select}"
+        note = f"Train is measured during the epoch, in training mode; selected by {recipe.select}"
         figure.suptitle(note, fontsize=9, color=QUIET)
     return figure
 

@@ -27,7 +27,7 @@ from neocog.recipes import Recipe
 from neocog.runs import Run
 from neocog.training import checkpoint
 from neocog.training.checkpoint import Progress
-from neocog.training.loss import check_gives_logits, make_loss
+from neocog.training.loss import check_gives_logits, make_loss, measured
 from neocog.training.optimizer import learning_rate, make_optimizer
 from neocog.training.precision import has_bfloat16
 from neocog.training.transfer import check_folds, fit_last_layer
@@ -289,12 +289,11 @@ def _look(
     model: nn.Module, splits: Splits, recipe: Recipe, images: Tensor | Rows, labels: Tensor
 ) -> dict[str, float]:
     """What the weights reach on validation, and on train where the recipe selects by it."""
-    found = {}
+    found: dict[str, float] = {}
     if len(splits.validation):
         pictures, targets = loader.to_device(splits.validation, labels.device)
         scores = logits(model, splits.preprocessing, pictures)
-        found["validation/loss"] = nn.functional.cross_entropy(scores, targets).item()
-        found["validation/accuracy"] = (scores.argmax(1) == targets).sum().item() / len(targets)
+        found |= measured(recipe, "validation", scores, targets)
     if recipe.select.startswith("train"):
         scores = logits(model, splits.preprocessing, images)
         found["train/accuracy_after"] = (scores.argmax(1) == labels).sum().item() / len(labels)

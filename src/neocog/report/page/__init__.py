@@ -51,7 +51,7 @@ def write(evaluation: Evaluation, lang: str) -> Path:
         trained=trained.trained(run, evaluation.classifier, network, blocks, say),
         data=trained.data(run, say, lang),
         environment=trained.environment(run, say),
-        curves=course.curves(lines, evaluation.result["selected_epoch"], say),
+        curves=course.curves(recipe, lines, evaluation.result["selected_epoch"], say),
         curves_note=course.curves_note(recipe, lines, say),
         penalties=course.penalties(lines[0], say),
         classes=evaluation.test.classes,

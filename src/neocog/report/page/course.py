@@ -6,6 +6,7 @@ from typing import Any
 from markupsafe import Markup
 
 from neocog.recipes import Recipe
+from neocog.report.losses import loss_title
 from neocog.report.page import charts
 from neocog.report.page.charts import Axis, Series, percent, plain
 from neocog.report.words.report import Say
@@ -13,13 +14,13 @@ from neocog.report.words.report import Say
 Line = dict[str, Any]
 
 
-def curves(lines: Sequence[Line], selected: int, say: Say) -> list[Markup]:
+def curves(recipe: Recipe, lines: Sequence[Line], selected: int, say: Say) -> list[Markup]:
     """Loss, accuracy and learning rate by epoch; nothing for a run of no epochs."""
     if not lines[-1]["epoch"]:
         return []
     epochs = Axis(say("epoch"), lambda value: f"{value:.0f}", whole=True)
     mark = (selected, say("kept"))
-    loss = Axis(say("loss"), plain, low=0)
+    loss = Axis(loss_title(recipe, lines, say), plain, low=0)
     rate = [
         Series("", "c", [(ln["epoch"], ln["lr"]) for ln in lines if ln["epoch"]]),
     ]
@@ -33,15 +34,15 @@ def curves(lines: Sequence[Line], selected: int, say: Say) -> list[Markup]:
 
 def curves_note(recipe: Recipe, lines: Sequence[Line], say: Say) -> str:
     """What must be known to read the curves."""
-    softened = recipe.label_smoothing or any(
-        getattr(recipe, name) for name in ("augment_shift_pixels", "augment_rotate_degrees")
-    )
-    softened = softened or recipe.augment_grow_pixels or recipe.augment_flip != "none"
+    changes = ("augment_shift_pixels", "augment_rotate_degrees", "augment_grow_pixels")
+    changed = any(getattr(recipe, name) for name in changes) or recipe.augment_flip != "none"
     parts = [say("curves_note")]
-    if softened:
+    if changed:
         parts.append(say("softened"))
     if not any("validation/loss" in line for line in lines):
         parts.append(say("no_validation"))
+    elif recipe.test_mirrored:
+        parts.append(say("mirrored_validation"))
     return say("gap").join(parts)
 
 

@@ -136,15 +136,28 @@ REPORT: Phrases = {
         "训练曲线是在该轮训练过程中测得的。",
     ),
     "softened": (
-        "It was trained towards softened labels or on changed pictures, which makes the training "
-        "line look worse than the network is.",
-        "训练时用了平滑标签或随机改动过的图片，因此训练曲线看起来比网络的真实水平差。",
+        "It was trained on randomly changed images, which makes the training line look worse than "
+        "the network is.",
+        "训练时用了随机改动过的图片，因此训练曲线看起来比网络的真实水平差。",
     ),
     "no_validation": (
         "No pictures were held back for validation, so there is no line of it.",
         "没有留出验证图片，因此没有验证曲线。",
     ),
-    "loss": ("loss", "损失"),
+    "loss_of": ("loss ({loss})", "损失（{loss}）"),
+    "loss_two": (
+        "loss (train: {train}; validation: {validation})",
+        "损失（训练：{train}；验证：{validation}）",
+    ),
+    "loss_cross_entropy": ("cross-entropy", "交叉熵"),
+    "loss_nll": ("negative log-likelihood", "负对数似然"),
+    "loss_map": ("maximum a posteriori criterion", "最大后验准则"),
+    "loss_squared_error": ("squared error", "平方误差"),
+    "loss_smoothed": ("{loss}, label smoothing {share}", "{loss}，标签平滑 {share}"),
+    "mirrored_validation": (
+        "The validation line averages the outputs for each image and its mirror image.",
+        "验证曲线取每张图片与其镜像的输出的平均。",
+    ),
     "accuracy": ("accuracy", "准确率"),
     "learning_rate": ("learning rate", "学习率"),
     "epoch": ("epoch", "轮次"),

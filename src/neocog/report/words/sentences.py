@@ -53,6 +53,20 @@ _CHINESE = tuple(
             r"(.+): so few pictures that what is said of these classes is chance",
             r"\1：图片太少，关于这些类别的数字只是偶然",
         ),
+        (
+            r"left out: ([\d,]+) images? of ([\d,]+) class(?:es)? that the classifier does not "
+            r"know: (.*)",
+            r"\2 个类别（共 \1 张图片）是分类器不认识的，未计入：\3",
+        ),
+        (
+            r'"(.+)" is judged as "(.+)": the names differ only in case or spaces',
+            r"“\1”按“\2”评判：两者只有大小写或空格不同",
+        ),
+        (
+            r'"(.+)" and "(.+)" differ only in case or spaces: if they are one class, give it '
+            r"one name",
+            r"“\1”与“\2”只有大小写或空格不同：若为同一类别，请统一名称",
+        ),
         # the doctor's findings
         (r"([\d,]+) link\(s\) to something outside, .*", r"\1 个链接指向外部或已失效：未跟随"),
         (r"([\d,]+) name\(s\) that point out of the archive", r"\1 个文件名指向压缩包之外"),

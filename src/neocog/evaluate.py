@@ -24,6 +24,8 @@ FEW, THIN = 100, 5  # pictures in all, and of a class, below which an accuracy s
 MISTAKES = 20  # wrong answers that are listed
 # Findings that matter to those who train on the pictures, not to those who judge by them.
 ABOUT_TRAINING = ("near_duplicates", "few_pictures", "imbalance", "one_class")
+# What `--json` says of a last layer's fit, as it stands in the run's metrics.
+ABOUT_HEAD = ("penalty", "chosen_by", "least", "refit", "class_weights", "tuning_skipped")
 REJECTION_ERRORS = (0.01, 0.005)  # those that the papers state their rejections for
 
 
@@ -130,12 +132,15 @@ def _training_facts(run: Run, classifier: Classifier, seconds: dict[str, float])
         "training": metrics[-1]["time_seconds"],
         "evaluation": seconds["evaluation"],
     }
-    folds = {}
+    fitted: dict[str, Any] = {}
     if head and "folds" in head:
         sizes = run.read_environment()["data"]["sizes"]
         pictures = {"pictures": sizes["train"] + sizes["validation"]}
-        folds = {"folds": {**spread_of(head["folds"]), **pictures}}
-    return folds | {
+        fitted = {"folds": {**spread_of(head["folds"]), **pictures}}
+    if head:
+        told = {key: head[f"head/{key}"] for key in ABOUT_HEAD if f"head/{key}" in head}
+        fitted |= {"head": told}
+    return fitted | {
         "epochs": metrics[-1]["epoch"],
         "selected_epoch": classifier.facts["selected"]["epoch"],
         "selected_by": classifier.facts["selected"]["by"],

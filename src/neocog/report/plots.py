@@ -20,7 +20,7 @@ from neocog.recipes import Recipe
 from neocog.report.fonts import chinese_font, drawn_font
 from neocog.report.losses import loss_title
 from neocog.report.pictures import shown
-from neocog.report.seen import seen_pictures
+from neocog.report.seen import as_carried_out, seen_pictures
 from neocog.report.words import speaker
 from neocog.report.words.report import REPORT
 from neocog.runs import Run
@@ -39,10 +39,10 @@ def draw(run: Run, evaluation: Evaluation) -> list[Path]:
     """
     folder = run.plots_folder
     folder.mkdir(exist_ok=True)
-    recipe = run.read_recipe()
+    lines = run.read_metrics()
+    recipe = as_carried_out(run.read_recipe(), lines[0])
     result, test, probabilities = evaluation.result, evaluation.test, evaluation.probabilities
     predicted = probabilities.argmax(axis=1)
-    lines = run.read_metrics()
     figures: dict[str, Figure | Image.Image] = {
         "confusion.png": confusion(result, test.classes),
         "predictions.png": grid(
@@ -108,13 +108,19 @@ def penalties(line: dict[str, Any]) -> Figure:
     with mpl.rc_context(_style()):
         figure = Figure(figsize=(5.4, 3.8), layout="constrained")
         axes = figure.add_subplot()
-        axes.semilogx(
-            line["head/penalties"], line["head/losses"], color=VALIDATION, marker="o", markersize=4
+        axes.set_xscale("log")
+        tried, judged = line["head/penalties"], line.get("head/criteria", line["head/losses"])
+        axes.errorbar(
+            tried, judged, line.get("head/errors"), color=VALIDATION, marker="o", markersize=4
         )
+        if "head/criteria" in line:
+            axes.lines[0].set_label("with one more image wrong; bars: standard error against best")
+            axes.plot(tried, line["head/losses"], color=QUIET, linewidth=1, label="as measured")
+            axes.legend(frameon=False, fontsize=8)
         axes.axvline(line["head/penalty"], color=QUIET, linewidth=1, linestyle=":")
         axes.set_xlabel("penalty on the last layer's squared weights")
         axes.xaxis.set_major_formatter(mpl.ticker.FuncFormatter(lambda x, _: f"{x:g}"))
-        axes.set_title("log-loss on held-out pictures", loc="left")
+        axes.set_title("log-loss on held-out images", loc="left")
         axes.set_ylim(bottom=0)
         note = f"chosen: {line['head/penalty']:.2g}, by {line['head/chosen_by']}"
         figure.suptitle(note, fontsize=9, color=QUIET)

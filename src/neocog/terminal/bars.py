@@ -16,6 +16,8 @@ from neocog.terminal.findings import show_findings
 if TYPE_CHECKING:  # it imports torch
     from neocog.data import Splits
 
+ESTIMATE_STEPS = 4  # after the first, which is slower than the others
+
 
 def _bar(console: Console) -> Progress:
     return Progress(
@@ -78,6 +80,7 @@ class TrainingProgress:
         self.console = console
         self.reading = ReadingProgress(console)
         self.epochs = recipe.epochs
+        self.fine_tune, self.estimates = recipe.fine_tune, False
         self.begin = self.shown = time.perf_counter()
         self.first: int | None = None
         self.batch_size = recipe.batch_size
@@ -115,7 +118,12 @@ class TrainingProgress:
             self.first, self.begin = step, time.perf_counter()  # reading the data is not training
         if line:
             self.console.print(_epoch_line(line, self.epochs), highlight=False)
+        if line and line["epoch"] == 0:
+            self.first = None  # the steps that follow train, and take another time each
+            self.estimates = self.fine_tune
+            return
         now = time.perf_counter()
+        self._estimate(step, steps, now)
         if self.bar and now - self.shown > 0.1:
             self.shown = now
             speed = (step - self.first) * self.batch_size / (now - self.begin)
@@ -123,10 +131,35 @@ class TrainingProgress:
                 self.task, completed=step, total=steps, speed=f"{speed:,.0f} pictures/s"
             )
 
+    def _estimate(self, step: int, steps: int, now: float) -> None:
+        """Say once, after the first steps, how long fine-tuning takes."""
+        done = step - (self.first or 0)
+        if not self.estimates or not steps or done < ESTIMATE_STEPS or self.first is None:
+            return
+        self.estimates = False
+        seconds = (now - self.begin) / done * (steps - self.first)
+        self.console.print(
+            f"Fine-tuning takes about {_about(seconds)} for {_counted(self.epochs, 'epoch')}.",
+            highlight=False,
+        )
+
     def close(self) -> None:
         """Take the bar away."""
         if self.bar:
             self.bar.stop()
+
+
+def _about(seconds: float) -> str:
+    """A time that is not known to the second."""
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    if seconds < 90 * 60:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"
+
+
+def _counted(n: int, noun: str) -> str:
+    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
 
 
 def _epoch_line(line: dict[str, Any], epochs: int) -> str:
@@ -152,7 +185,37 @@ def _head_line(line: dict[str, Any]) -> str:
     )
     if "validation/accuracy" in line:
         text += f", validation {line['validation/accuracy']:.2%}"
-    return f"{text}; penalty {line['head/penalty']:.2g} by {line['head/chosen_by']}"
+    return "\n".join([f"{text}.", _penalty_line(line), *_fit_lines(line)])
+
+
+def _penalty_line(line: dict[str, Any]) -> str:
+    """Which penalty the fit has, and why."""
+    text = f"Penalty {line['head/penalty']:.2g}, chosen by {line['head/chosen_by']}"
+    if line.get("head/least", line["head/penalty"]) != line["head/penalty"]:
+        text += f": the strongest within one standard error of the best, {line['head/least']:.2g}"
+    return f"{text}."
+
+
+def _fit_lines(line: dict[str, Any]) -> list[str]:
+    """What else must be known of a fit: its images, its classes, and what does not follow."""
+    lines = []
+    if line.get("head/refit"):
+        lines.append(
+            f"Then fitted to all {line['head/refit']:,} images of train and validation; the "
+            "accuracies above are of the fit before, to train alone."
+        )
+    if line.get("head/class_weights"):
+        least, most = (f(line["head/class_weights"]) for f in (min, max))
+        lines.append(
+            f"Images weigh {least:.2g} to {most:.2g} by their class, so that unequal classes count "
+            "the same."
+        )
+    if line.get("head/tuning_skipped"):
+        lines.append(
+            "Validation is perfect, so fine-tuning could not be seen to improve it and does not "
+            "start. To fine-tune anyway: --set select=last"
+        )
+    return lines
 
 
 @contextmanager

@@ -30,7 +30,7 @@ from neocog.training.checkpoint import Progress
 from neocog.training.loss import check_gives_logits, make_loss, measured
 from neocog.training.optimizer import learning_rate, make_optimizer
 from neocog.training.precision import has_bfloat16
-from neocog.training.transfer import check_folds, fit_last_layer
+from neocog.training.transfer import check_folds, fit_last_layer, tunes
 
 CHECKPOINT_SECONDS = 60.0  # within an epoch; one is written at the end of every epoch, too
 
@@ -136,7 +136,7 @@ def is_finished(run: Run, recipe: Recipe) -> bool:
     lines = run.read_metrics()
     if not lines or not run.model_file.exists():
         return False
-    if recipe.feature_views and not recipe.fine_tune:
+    if recipe.feature_views and not tunes(recipe, lines[0]):
         return True
     return int(lines[-1]["epoch"]) >= recipe.epochs
 
@@ -163,7 +163,8 @@ def _train(
             classifier.save(run.model_file)
         if report:
             report(0, 0, head)
-    if not recipe.feature_views or recipe.fine_tune:
+    first = head or next(iter(run.read_metrics()), {})
+    if not recipe.feature_views or tunes(recipe, first):
         _fit(run, recipe, splits, classifier, report, head)
 
 
@@ -475,7 +476,9 @@ def _facts(recipe: Recipe, splits: Splits, line: dict[str, Any]) -> dict[str, An
         "data": splits.describe(),
         "selected": {
             "epoch": line["epoch"],
-            "by": recipe.select if recipe.fine_tune else line.get("head/chosen_by", recipe.select),
+            "by": recipe.select
+            if tunes(recipe, line)
+            else line.get("head/chosen_by", recipe.select),
             "metrics": line,
         },
     }

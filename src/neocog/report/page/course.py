@@ -50,11 +50,45 @@ def penalties(line: Line, say: Say) -> Markup:
     """How well a fitted last layer does on held-out pictures, by the penalty on its weights."""
     if not line.get("head/losses"):
         return Markup("")
-    points = sorted(zip(line["head/penalties"], line["head/losses"], strict=True))
     x = Axis(say("penalty"), plain, logarithmic=True)
     y = Axis(say("held_out_loss"), plain)
     mark = (line["head/penalty"], say("kept"))
-    return charts.lines([Series("", "b", points)], x, y, mark)
+    drawn = [Series("", "b", _by_penalty(line, "head/losses"))]
+    if line.get("head/criteria"):
+        drawn = [
+            Series(say("one_more_wrong"), "b", _by_penalty(line, "head/criteria")),
+            Series(say("as_measured"), "c", _by_penalty(line, "head/losses")),
+        ]
+    return charts.lines(drawn, x, y, mark)
+
+
+def _by_penalty(line: Line, key: str) -> list[tuple[float, float]]:
+    return sorted(zip(line["head/penalties"], line[key], strict=True))
+
+
+def penalties_note(line: Line, say: Say) -> str:
+    """How the penalty of a fitted last layer was chosen, and what the fit was made to."""
+    if not line.get("head/losses") or not line.get("head/criteria"):  # an earlier version's
+        return say("penalty_note_least")
+    parts = [say("penalty_note")]
+    if line.get("head/refit"):
+        parts.append(say("refit", n=f"{line['head/refit']:,}"))
+    return say("gap").join(parts)
+
+
+def head_notes(line: Line, classes: Sequence[str], say: Say) -> list[str]:
+    """What else must be known of a fitted last layer, however its penalty was chosen."""
+    notes = []
+    weights = line.get("head/class_weights")
+    if weights:
+        some = sorted(zip(weights, classes, strict=True))
+        low, high = some[0], some[-1]
+        names = {"low": low[1], "high": high[1]}
+        numbers = {"least": f"{low[0]:.2g}", "most": f"{high[0]:.2g}"}
+        notes.append(say("class_weights", **names, **numbers))
+    if line.get("head/tuning_skipped"):
+        notes.append(say("tuning_skipped"))
+    return notes
 
 
 def timings(result: dict[str, Any], lines: Sequence[Line], trained_on: int, say: Say) -> Line:

@@ -117,7 +117,7 @@ class TrainingProgress:
         if self.first is None:
             self.first, self.begin = step, time.perf_counter()  # reading the data is not training
         if line:
-            self.console.print(_epoch_line(line, self.epochs), highlight=False)
+            self.console.print(_epoch_line(line, self.epochs), highlight=False, soft_wrap=True)
         if line and line["epoch"] == 0:
             self.first = None  # the steps that follow train, and take another time each
             self.estimates = self.fine_tune
@@ -137,7 +137,7 @@ class TrainingProgress:
         if not self.estimates or not steps or done < ESTIMATE_STEPS or self.first is None:
             return
         self.estimates = False
-        seconds = (now - self.begin) / done * (steps - self.first)
+        seconds = (now - self.begin) / done * steps
         self.console.print(
             f"Fine-tuning takes about {_about(seconds)} for {_counted(self.epochs, 'epoch')}.",
             highlight=False,

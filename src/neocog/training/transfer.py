@@ -152,6 +152,8 @@ def fit_last_layer(
     line |= _figures(recipe, found, "train", seen[0], train.labels)
     line |= _figures(recipe, found, "validation", held_rows, validation.labels)
     line |= _chosen(found.choice) | {"head/views": views, "head/kept": kept}
+    if recipe.select == "train/accuracy_after":  # an epoch is measured against it
+        line[recipe.select] = line["train/accuracy"]
     if recipe.fine_tune and not _could_improve(recipe, line):
         line["head/tuning_skipped"] = True
     known, both = Known.of(train), seen

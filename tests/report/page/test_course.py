@@ -112,3 +112,23 @@ def test_mirrored_answers_are_named_beside_the_curves():
     lines = [{"epoch": 1, "validation/loss": 1.0}]
     assert SAY("mirrored_validation") in course.curves_note(recipes.get("cifar10"), lines, SAY)
     assert SAY("mirrored_validation") not in course.curves_note(recipes.get("mnist"), lines, SAY)
+
+
+def test_how_a_penalty_was_chosen_is_drawn_and_said():
+    line = {
+        **HEAD, "head/criteria": [0.6, 0.4], "head/errors": [0.1, 0.0], "head/refit": 1245,
+        "head/class_weights": [0.5, 2.0], "head/tuning_skipped": True,
+    }  # fmt: skip
+    reads = read(course.penalties(line, SAY))
+    assert len(reads) == 2
+    assert "with one more image wrong 0.4" in reads[0] and "as measured 0.2" in reads[0]
+    note = course.penalties_note(line, SAY)
+    assert "one standard error" in note and "1,245 images" in note
+    assert "before" not in course.penalties_note({**line, "head/refit": None}, SAY)
+    weights, skipped = course.head_notes(line, ("ants", "bees"), SAY)
+    assert "from 0.5 (ants) to 2 (bees)" in weights and "did not start" in skipped
+
+
+def test_an_older_fit_is_drawn_as_it_was_chosen():
+    assert "least loss" in course.penalties_note(HEAD, SAY)
+    assert course.head_notes(HEAD, ("ants", "bees"), SAY) == []

@@ -41,7 +41,7 @@ _CHINESE = tuple(
             r" \2 张训练图片上的 \1 折交叉验证",
         ),
         (
-            r"nothing: there are too few pictures to hold any out",
+            r"(?:nothing:|a guess, since) there are too few pictures to hold any out",
             r"默认值（图片太少，无法留出）",
         ),
         # notes on an evaluation

@@ -1,4 +1,5 @@
 import json
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +11,9 @@ from neocog.data import ImageSet, cache
 from neocog.errors import NeocogError, UsageError
 from neocog.evaluate import _rejection, evaluate
 from neocog.metrics.accuracy import wilson_interval
+from neocog.report.words.sentences import told
+
+module = sys.modules["neocog.evaluate"]
 
 from .faults import Disk
 
@@ -67,13 +71,72 @@ def test_a_folder_is_judged_with_classes_matched_by_name(quick_run, tmp_path):
     assert quick_run.read_evaluation() == kept  # the run's own is not replaced
 
 
-def test_some_of_the_classes_are_enough(quick_run, tmp_path):
-    save_digits(tmp_path / "some", ["0", "1"])
+def test_classes_that_are_not_known_are_left_out_and_counted(quick_run, tmp_path):
+    save_digits(tmp_path / "some", ["0", "1", "2"])
+    both = evaluate(quick_run.path, str(tmp_path / "some")).result
+    assert both["n"] == 18 and both["unknown_classes"] == []
     (tmp_path / "some" / "1").rename(tmp_path / "some" / "one")
-    with pytest.raises(UsageError, match="does not know: one"):
+    (tmp_path / "some" / "2").rename(tmp_path / "some" / "owl")
+    result = evaluate(quick_run.path, str(tmp_path / "some")).result
+    assert result["n"] == 6
+    assert result["unknown_classes"] == [{"class": "one", "n": 6}, {"class": "owl", "n": 6}]
+    note = "left out: 12 images of 2 classes that the classifier does not know: one (6), owl (6)"
+    assert note in result["notes"]
+    assert told(note, "zh") != note
+    zero = next(row for row in both["per_class"] if row["class"] == "0")
+    found = next(row for row in result["per_class"] if row["class"] == "0")
+    assert (found["n"], found["recall"]) == (6, zero["recall"])
+
+
+def test_no_class_that_is_known_is_an_error(quick_run, tmp_path):
+    save_digits(tmp_path / "some", ["cat", "dog"])
+    with pytest.raises(UsageError, match=r"knows no class of .*: cat \(6\), dog \(6\)") as error:
         evaluate(quick_run.path, str(tmp_path / "some"))
-    (tmp_path / "some" / "one").rename(tmp_path / "some" / "1")
-    assert evaluate(quick_run.path, str(tmp_path / "some")).result["n"] == 12
+    assert "It knows: 0, 1, 2" in error.value.hint
+
+
+@pytest.mark.parametrize(
+    ("there", "known", "taken", "pointed_out"),
+    [
+        (["dog", "cat"], ["cat", "dog"], {"dog": 1, "cat": 0}, {}),
+        (["Dog ", "cat"], ["cat", "dog"], {"Dog ": 1, "cat": 0}, {"Dog ": ["dog"]}),
+        (["polar bear"], ["PolarBear", "seal"], {"polar bear": 0}, {"polar bear": ["PolarBear"]}),
+        (["Dog", "dog"], ["cat", "dog"], {"dog": 1}, {"Dog": ["dog"]}),  # the data tell them apart
+        (["DOG"], ["Dog", "dog"], {}, {"DOG": ["Dog", "dog"]}),  # the classifier does
+        (["A", "a"], ["A", "a"], {"A": 0, "a": 1}, {}),
+        (["owl"], ["cat"], {}, {}),
+    ],
+)
+def test_names_that_differ_in_case_or_spaces_only(there, known, taken, pointed_out):
+    assert module._matched(there, known) == (taken, pointed_out)
+
+
+def test_a_name_that_is_nearly_the_same_is_pointed_out(photos_like_run, tmp_path):
+    run, folder = photos_like_run
+    result = evaluate(run.path, str(folder)).result
+    assert result["n"] == 12 and result["unknown_classes"] == []
+    note = '"ZERO" is judged as "zero": the names differ only in case or spaces'
+    assert note in result["notes"] and told(note, "zh") != note
+    (folder / "zero").mkdir()
+    for file in list((folder / "ZERO").iterdir())[:3]:
+        file.rename(folder / "zero" / file.name)
+    result = evaluate(run.path, str(folder)).result
+    assert result["unknown_classes"] == [{"class": "ZERO", "n": 3}]
+    assert any('"ZERO" and "zero" differ only in case' in note for note in result["notes"])
+
+
+@pytest.fixture
+def photos_like_run(tmp_path, monkeypatch):
+    """A run on folders `zero` and `one`, and other images in `ZERO` and `one`."""
+    from neocog import recipes
+    from neocog.training import train
+
+    monkeypatch.setattr(cache, "cache_folder", lambda: tmp_path / "cache")
+    save_digits(tmp_path / "train", ["zero", "one"], count=30)
+    save_digits(tmp_path / "other", ["ZERO", "one"])
+    changes = {"data": str(tmp_path / "train"), "epochs": 1, "batch_size": 16}
+    recipe = recipes.get("quickstart", changes)
+    return train(recipe, runs_dir=tmp_path / "runs", device="cpu"), tmp_path / "other"
 
 
 def test_pictures_that_were_trained_on_are_reported(quick_run, tmp_path):

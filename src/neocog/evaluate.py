@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,6 +27,8 @@ FEW, THIN = 100, 5  # pictures in all, and of a class, below which an accuracy s
 MISTAKES = 20  # wrong answers that are listed
 # Findings that matter to those who train on the pictures, not to those who judge by them.
 ABOUT_TRAINING = ("near_duplicates", "few_pictures", "imbalance", "one_class")
+# What `--json` says of a last layer's fit, as it stands in the run's metrics.
+ABOUT_HEAD = ("penalty", "chosen_by", "least", "refit", "class_weights", "tuning_skipped")
 REJECTION_ERRORS = (0.01, 0.005)  # those that the papers state their rejections for
 
 
@@ -60,9 +63,10 @@ def evaluate(
     """Judge a run, `latest` or a model file on its own test split, or on another data set's.
 
     `data_name` is a data set's name or a person's own pictures, all of which are used unless they
-    are split. Classes are matched by name. On its own test split the result is kept in the run
-    folder and in the model file. Raises UsageError for classes that the classifier does not know,
-    NeocogError where the data are missing or have changed.
+    are split. Classes are matched by name; images of classes that the classifier does not know are
+    left out and counted in the notes and in `unknown_classes`. On its own test split the result is
+    kept in the run folder and in the model file. Raises UsageError where the classifier knows none
+    of the classes, NeocogError where the data are missing or have changed.
     """
     path = model_path(str(run), runs_folder(runs_dir))
     classifier = load(path, device=device)
@@ -71,12 +75,14 @@ def evaluate(
     begin = time.perf_counter()
     train = None
     notes: tuple[str, ...] = ()
+    unknown: tuple[tuple[str, int], ...] = ()
     splits = _own(classifier, data_name, trained_on, lone=of_model_file(path) is None)
     own = splits is not None
     if splits:
         test, train, split = splits.test, splits.train, "test"
     else:
-        test, split, notes = _other_test(classifier, str(data_name))
+        other = _other_test(classifier, str(data_name))
+        test, split, notes, unknown = other.test, other.split, other.notes, other.unknown
     notes = (*notes, *_about_size(test))
     middle = time.perf_counter()
     scores = classifier.scores(test.images)
@@ -93,6 +99,7 @@ def evaluate(
         "rejection": _rejection(classifier, test, scores.numpy(), probabilities),
         "parameters": sum(p.numel() for p in classifier.model.parameters() if p.requires_grad),
         "notes": list(notes),
+        "unknown_classes": [{"class": name, "n": n} for name, n in unknown],
         "mistakes": _worst_mistakes(test, probabilities),
         "time_seconds": {**seconds, "training": 0.0, "total": sum(seconds.values())},
     }
@@ -162,12 +169,15 @@ def _training_facts(run: Run, classifier: Classifier, seconds: dict[str, float])
         "training": metrics[-1]["time_seconds"],
         "evaluation": seconds["evaluation"],
     }
-    folds = {}
+    fitted: dict[str, Any] = {}
     if head and "folds" in head:
         sizes = run.read_environment()["data"]["sizes"]
         pictures = {"pictures": sizes["train"] + sizes["validation"]}
-        folds = {"folds": {**spread_of(head["folds"]), **pictures}}
-    return folds | {
+        fitted = {"folds": {**spread_of(head["folds"]), **pictures}}
+    if head:
+        told = {key: head[f"head/{key}"] for key in ABOUT_HEAD if f"head/{key}" in head}
+        fitted |= {"head": told}
+    return fitted | {
         "epochs": metrics[-1]["epoch"],
         "selected_epoch": classifier.facts["selected"]["epoch"],
         "selected_by": classifier.facts["selected"]["by"],
@@ -331,25 +341,103 @@ def _read_other(rule: Preprocessing, name: str) -> tuple[ImageSet, str, list[str
     return found, split, notes
 
 
-def _other_test(classifier: Classifier, name: str) -> tuple[ImageSet, str, tuple[str, ...]]:
-    """Another data set's test split in the classifier's form, what it is called, and notes."""
+@dataclass(frozen=True)
+class _Other:
+    """Another data set's images in the classifier's form, what they are called, and notes.
+
+    `unknown` are the classes that the classifier does not know, with how many images each has.
+    """
+
+    test: ImageSet
+    split: str
+    notes: tuple[str, ...]
+    unknown: tuple[tuple[str, int], ...]
+
+
+def _other_test(classifier: Classifier, name: str) -> _Other:
+    """Another data set's test split, as far as the classifier knows its classes.
+
+    Raises UsageError where it knows none of them.
+    """
     found, split, notes = _read_other(classifier.preprocessing, name)
-    unknown = [c for c in found.classes if c not in classifier.classes]
-    if unknown:
+    counts = np.bincount(found.labels, minlength=len(found.classes)).tolist()
+    there = [c for c, n in zip(found.classes, counts, strict=True) if n]
+    taken, similar = _matched(there, classifier.classes)
+    unknown = tuple(
+        (c, n) for c, n in zip(found.classes, counts, strict=True) if n and c not in taken
+    )
+    if not taken:
         raise UsageError(
-            f"{name} has classes that the classifier does not know: {', '.join(unknown[:5])}"
-            f"{' ...' if len(unknown) > 5 else ''}.",
-            f"It knows: {', '.join(classifier.classes)}. Leave the others out, or ask it without "
-            f"judging: neocog predict RUN {name}",
+            f"The classifier knows no class of {name}: {_listed(unknown)}.",
+            f"It knows: {', '.join(classifier.classes)}. Rename the classes to match, or predict "
+            f"without evaluating: neocog predict RUN {name}",
         )
-    place = np.array([classifier.classes.index(c) for c in found.classes], dtype=np.int64)
-    fitted, failed = _fitted(classifier, found.images)
+    place = np.array([taken.get(c, -1) for c in found.classes], dtype=np.int64)
+    known = found.subset(np.flatnonzero(place[found.labels] >= 0))
+    fitted, failed = _fitted(classifier, known.images)
     if len(failed):
         notes.append(f"{counted(len(failed), 'picture')} left out: no ink was found there")
-    rest = np.setdiff1d(np.arange(len(found)), failed)
-    kept = found.subset(rest)
+    kept = known.subset(np.setdiff1d(np.arange(len(known)), failed))
     test = replace(kept, images=fitted, labels=place[kept.labels], classes=classifier.classes)
-    return test, split, (*_about_training(classifier, test), *notes)
+    about = _about_classes(unknown, taken, similar, classifier.classes)
+    return _Other(test, split, (*about, *_about_training(classifier, test), *notes), unknown)
+
+
+def _matched(
+    there: Sequence[str], known: Sequence[str]
+) -> tuple[dict[str, int], dict[str, list[str]]]:
+    """The place among `known` of each class that is there, and names that are nearly the same.
+
+    Names that differ in case and spaces only are one class, where that leaves no choice: no other
+    class of the data or of the classifier has the same name but for them. The second value has,
+    for each class without its exact name in `known`, the names there that it resembles.
+    """
+
+    def plain(name: str) -> str:
+        return "".join(name.split()).casefold()
+
+    taken = {c: known.index(c) for c in there if c in known}
+    similar = {c: [k for k in known if plain(k) == plain(c)] for c in there if c not in known}
+    for name, names in similar.items():
+        rivals = [c for c in there if plain(c) == plain(name)]
+        if len(names) == 1 and len(rivals) == 1:
+            taken[name] = known.index(names[0])
+    return taken, {c: names for c, names in similar.items() if names}
+
+
+def _about_classes(
+    unknown: Sequence[tuple[str, int]],
+    taken: dict[str, int],
+    similar: dict[str, list[str]],
+    known: Sequence[str],
+) -> list[str]:
+    """Notes on classes whose names are not those of the classifier."""
+    notes = []
+    if unknown:
+        notes.append(
+            f"left out: {counted(sum(n for _, n in unknown), 'image')} of "
+            f"{counted(len(unknown), 'class')} that the classifier does not know: "
+            f"{_listed(unknown)}"
+        )
+    for name, names in similar.items():
+        if name in taken:
+            notes.append(
+                f'"{name}" is judged as "{known[taken[name]]}": the names differ only in case or '
+                "spaces"
+            )
+        else:
+            quoted = " and ".join(f'"{n}"' for n in names)
+            notes.append(
+                f'"{name}" and {quoted} differ only in case or spaces: if they are one class, give '
+                "it one name"
+            )
+    return notes
+
+
+def _listed(classes: Sequence[tuple[str, int]], most: int = 10) -> str:
+    """Classes with how many images each has; of many, the first."""
+    more = f" and {len(classes) - most:,} more" if len(classes) > most else ""
+    return ", ".join(f"{name} ({n:,})" for name, n in classes[:most]) + more
 
 
 def _fitted(classifier: Classifier, images: Images) -> tuple[Images, NDArray[np.int64]]:

@@ -97,3 +97,23 @@ def test_the_accuracy_in_the_title_is_not_rounded_to_all():
     result = {"confusion": [[29_999, 1], [0, 30_000]], "accuracy": 59_999 / 60_000, "n": 60_000}
     title = plots.confusion(result, ("a", "b")).axes[0].get_title(loc="left")
     assert title == "accuracy > 99.99%, n = 60,000"
+
+
+def test_the_criterion_is_drawn_with_its_errors_beside_the_loss():
+    line = {
+        "head/penalties": [1, 0.1], "head/losses": [0.5, 0.2], "head/criteria": [0.6, 0.4],
+        "head/errors": [0.1, 0.0], "head/penalty": 0.1, "head/chosen_by": "validation",
+    }  # fmt: skip
+    axes = plots.penalties(line).axes[0]
+    drawn = [list(series.get_ydata()) for series in axes.lines[:2]]
+    assert drawn == [[0.6, 0.4], [0.5, 0.2]]
+    bars = axes.collections[0].get_segments()
+    assert [segment[:, 1].tolist() for segment in bars] == [[0.5, 0.7], [0.4, 0.4]]
+
+
+def test_the_curves_say_which_loss_they_are_of():
+    from neocog import recipes
+
+    lines = [{"epoch": 1, "train/loss": 1.0, "train/accuracy": 0.5}]
+    figure = plots.curves(recipes.get("lenet5", {"loss": "squared_error"}), lines)
+    assert figure.axes[0].get_title("left") == "loss (squared error)"

@@ -5,11 +5,13 @@ import subprocess
 import sys
 from dataclasses import replace
 
+import numpy as np
 import pytest
+import scipy.special
 import torch
 from safetensors.torch import load_file
 
-from neocog import data, models, recipes, runs
+from neocog import classifier, data, models, recipes, runs
 from neocog.errors import NeocogError, UsageError
 from neocog.evaluate import evaluate
 from neocog.models import MODELS, Network
@@ -356,6 +358,50 @@ def test_selection_follows_the_recipe(changes, best, tmp_path):
         looked = [line["epoch"] for line in lines if "train/accuracy_after" in line]
         assert looked == [2, 4, 5]
         assert not any("validation/loss" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"loss": "nll"},
+        {"loss": "map"},
+        {"loss": "squared_error"},
+        {"label_smoothing": 0.2, "test_mirrored": True},
+    ],
+    ids=["plain", "nll", "map", "squared", "smoothed"],
+)
+def test_validation_loss_is_the_loss_that_training_lowers(changes, tmp_path):
+    """One quantity on the axis, by references; the cross-entropy beside it where it is another."""
+    recipe = recipes.get(
+        "digits", {"epochs": 2, "select": "validation/loss", "learning_rate": 0.02, **changes}
+    )
+    run = train(recipe, runs_dir=tmp_path, device="cpu")
+    lines = run.read_metrics()
+    best = min(lines, key=lambda line: line["validation/loss"])
+    chosen = classifier.load(run.path)
+    assert chosen.facts["selected"]["epoch"] == best["epoch"]
+    held = data.load_for(recipe).validation
+    logits = chosen.scores(held.images).double().numpy()
+    right = logits[np.arange(len(held)), held.labels]
+    cross_entropy = (scipy.special.logsumexp(logits, 1) - right).mean()
+    rubbish = np.full((len(held), 1), -recipe.map_penalty)
+    squashed = 1.7159 * np.tanh(logits * 2 / 3)
+    targets = 2 * np.eye(10)[held.labels] - 1
+    log_shares = logits - scipy.special.logsumexp(logits, 1, keepdims=True)
+    smooth = 0.8 * np.eye(10)[held.labels] + 0.2 / 10
+    expected = {
+        "map": (scipy.special.logsumexp(np.hstack([logits, rubbish]), 1) - right).mean(),
+        "squared_error": ((squashed - targets) ** 2).sum(1).mean(),
+    }.get(recipe.loss, cross_entropy)
+    if recipe.label_smoothing:
+        expected = -(smooth * log_shares).sum(1).mean()
+    assert best["validation/loss"] == pytest.approx(expected, rel=1e-4)
+    if recipe.loss in ("cross_entropy", "nll") and not recipe.label_smoothing:
+        assert "validation/cross_entropy" not in best
+    else:
+        assert best["validation/cross_entropy"] == pytest.approx(cross_entropy, rel=1e-4)
+        assert best["validation/loss"] != pytest.approx(cross_entropy, rel=1e-3)
 
 
 def test_the_mean_loss_weighs_pictures_not_batches():

@@ -1,21 +1,28 @@
 """Features once and a fitted last layer, on photographs."""
 
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.stats
 import torch
 from sklearn.linear_model import LogisticRegression
+from sklearn.utils.class_weight import compute_class_weight
 
-from neocog import classifier, models, recipes
+from neocog import classifier, data, models, recipes
 from neocog.errors import NeocogError, UsageError
 from neocog.evaluate import evaluate
 from neocog.models import pretrained
+from neocog.report import page
 from neocog.training import resume, train, transfer
+from neocog.training.features import compute_features
 
 from ..data.test_own import save
+
+loop = sys.modules["neocog.training.train"]
 
 PHOTOS = recipes.get("photos", {"image_size_pixels": 64, "feature_views": 1})
 
@@ -61,12 +68,82 @@ def test_the_fit_is_scikit_learns_logistic_regression(rows, columns, classes):
 
 
 def test_unequal_classes_weigh_the_same():
+    """By scikit-learn's balanced weights, where one class has twice another's pictures."""
     labels = np.array([0] * 90 + [1] * 10)
-    assert transfer._class_weights(torch.tensor(labels), 2).unique().tolist() == pytest.approx(
-        [100 / 180, 5.0]
+    expected = compute_class_weight("balanced", classes=np.arange(2), y=labels)
+    assert transfer._weights_by_class(known(labels, 2)) == pytest.approx(expected)
+    assert (transfer._weights_by_class(known([0] * 6 + [1] * 4, 2)) == 1).all()
+
+
+def separable(n, columns=60, seed=0):
+    """Features of two classes that any penalty tells apart, and of strangers that are neither."""
+    random = np.random.default_rng(seed)
+    labels = np.arange(n) % 2
+    signs = np.where(labels[:, None] == 1, 1.0, -1.0)
+    features = random.normal(0, 1, (n, columns)) + 3 * signs * (np.arange(columns) < 8)
+    strangers = random.normal(0, 1, (500, columns)) * 2
+    rows = [torch.tensor(part, dtype=torch.float32) for part in (features, strangers)]
+    return rows[0], labels, rows[1]
+
+
+def test_where_all_are_right_the_penalty_is_not_the_weakest():
+    """What made a fit to 60 photos sure of anything: log-loss falls as long as weights grow."""
+    features, labels, strangers = separable(60)
+    found = transfer.fit(features[None], known(labels, 2), torch.zeros(0), np.zeros(0, np.int64))
+    losses = found.choice.losses
+    assert losses == sorted(losses, reverse=True)  # the weakest that was tried has the least
+    assert found.choice.penalty > 10 * transfer.PENALTIES[len(losses) - 1]
+    assert found.choice.penalty >= found.choice.least
+    weakest = transfer.Problem(features[None], known(labels, 2)).solve(transfer.PENALTIES[-1])
+    sure = [
+        (torch.softmax(strangers @ w.T + b, 1).max(1).values > 0.99).float().mean().item()
+        for w, b in ((found.weight, found.bias), weakest)
+    ]
+    assert sure[0] < 0.5 * sure[1]
+    assert (found.logits(features).argmax(1).numpy() == labels).all()
+
+
+def test_a_choice_is_the_strongest_within_one_standard_error():
+    """By scikit-learn's fits and SciPy's standard errors; validation decides from 500 pictures."""
+    random = np.random.default_rng(3)
+    features = random.normal(0, 1, (600, 12))
+    labels = (features[:, 0] + random.normal(0, 1, 600) > 0).astype(np.int64)
+    seen, held = (torch.tensor(part, dtype=torch.float32) for part in np.split(features, [520]))
+    choice = transfer.fit(seen[None], known(labels[:520], 2), held, labels[520:]).choice
+    centred = features - features[:520].mean(0)
+    scale = np.sqrt((centred[:520] ** 2).mean())
+    smoothed = []
+    for penalty in transfer.PENALTIES[: len(choice.losses)]:
+        theirs = LogisticRegression(C=2 / (penalty * 520), tol=1e-8, max_iter=5000)
+        shares = theirs.fit(centred[:520] / scale, labels[:520]).predict_log_proba(
+            centred[520:] / scale
+        )
+        right = shares[np.arange(80), labels[520:]]
+        wrong = shares[np.arange(80), 1 - labels[520:]]
+        smoothed.append(-(80 / 81) * right - wrong / 81)
+    gaps = np.array(smoothed) - smoothed[int(np.argmin(np.mean(smoothed, 1)))]
+    equal = gaps.mean(1) <= scipy.stats.sem(gaps, axis=1)
+    assert choice.penalty == transfer.PENALTIES[int(np.flatnonzero(equal)[0])]
+    assert choice.criteria == pytest.approx(np.mean(smoothed, 1), rel=1e-3)
+    assert "80 validation pictures" in choice.by
+
+
+@pytest.mark.parametrize("rows", [40, 300])
+def test_a_refit_is_the_fit_to_all_with_the_same_penalty(rows):
+    features, labels, _ = separable(rows)
+    first = int(rows * 0.8)
+    found = transfer.fit(
+        features[None, :first], known(labels[:first], 2), torch.zeros(0), np.zeros(0, np.int64)
     )
-    even = torch.tensor([0] * 6 + [1] * 4)
-    assert (transfer._class_weights(even, 2) == 1).all()
+    again = transfer.refit(found, features[None], known(labels, 2))
+    weight, bias = transfer.Problem(features[None], known(labels, 2)).solve(found.choice.penalty)
+    assert again.choice is found.choice
+    shares = [
+        torch.softmax(features @ w.T + b, 1)
+        for w, b in ((again.weight, again.bias), (weight, bias))
+    ]
+    assert (shares[0] - shares[1]).abs().max() < 5e-3
+    assert not torch.allclose(found.weight, again.weight, rtol=1e-3)
 
 
 def test_the_run_is_a_run_like_others(photos, tmp_path):
@@ -75,9 +152,12 @@ def test_the_run_is_a_run_like_others(photos, tmp_path):
     assert line["epoch"] == 0 and line["train/accuracy"] > 0.9
     assert line["head/penalty"] in transfer.PENALTIES
     assert "cross-validation" in line["head/chosen_by"]
+    sizes = run.read_environment()["data"]["sizes"]
+    assert line["head/refit"] == sizes["train"] + sizes["validation"]
     evaluation = evaluate(run.path)
     result = evaluation.result
     assert result["accuracy"] > 0.9
+    assert result["head"]["refit"] == line["head/refit"]
     assert result["epochs"] == result["selected_epoch"] == 0
     assert result["folds"]["n"] == 3 and result["folds"]["mean"] > 0.85
     rows = run.predictions_file.read_text("utf-8").splitlines()
@@ -155,6 +235,93 @@ def test_fine_tuning_goes_on_from_the_fit_and_keeps_the_better(photos, tmp_path)
     chosen = json.loads(json.dumps(classifier.load(run.path).facts["selected"]))
     assert chosen["metrics"]["validation/accuracy"] == best
     assert evaluate(run.path).result["epochs"] == 2
+
+
+def last_layer_of(run):
+    state = classifier.load(run.path).model.state_dict()
+    return state["output.weight"].flatten(1), state["output.bias"]
+
+
+def test_validation_figures_are_of_the_fit_before_the_refit(photos, tmp_path):
+    """The model file has the fit to train and validation; its own validation is not stated."""
+    recipe = replace(PHOTOS, data=str(photos))
+    run = train(recipe, runs_dir=tmp_path, device="cpu")
+    (line,) = run.read_metrics()
+    splits = data.load_for(run.read_recipe())
+    made = classifier.load(run.path)
+    (seen, held), _ = compute_features(
+        run.read_recipe(), made, ((splits.train, 1), (splits.validation, 1)), lambda _: None
+    )
+    alone = transfer.Problem(seen, transfer.Known.of(splits.train))
+    both = transfer.Problem(
+        torch.cat([seen, held], 1), transfer.Known.of(splits.train, splits.validation)
+    )
+    weight, bias = alone.solve(line["head/penalty"])
+    logits = held[0] @ weight.T + bias
+    loss = torch.nn.functional.cross_entropy(logits, torch.tensor(splits.validation.labels))
+    assert line["validation/loss"] == pytest.approx(loss.item(), rel=0.02)
+    for kept, solved in zip(last_layer_of(run), both.solve(line["head/penalty"]), strict=True):
+        assert torch.allclose(kept, solved, atol=0.02 * solved.abs().max().item())
+    assert not torch.allclose(last_layer_of(run)[0], weight, rtol=0.02)
+
+
+def test_fine_tuning_begins_at_a_fit_that_has_not_seen_validation(photos, tmp_path, monkeypatch):
+    monkeypatch.setattr(transfer, "_could_improve", lambda *_: True)
+    begun = []
+    monkeypatch.setattr(loop, "_fit", lambda run, *_: begun.append(last_layer_of(run)))
+    monkeypatch.setattr(transfer, "refit", lambda *_: pytest.fail("validation must stay unseen"))
+    run = train(replace(PHOTOS, data=str(photos), fine_tune=True), runs_dir=tmp_path, device="cpu")
+    (line,) = run.read_metrics()
+    assert len(begun) == 1 and "head/refit" not in line and "head/tuning_skipped" not in line
+
+
+def test_fine_tuning_does_not_start_where_validation_is_perfect(photos, tmp_path, monkeypatch):
+    plain = train(replace(PHOTOS, data=str(photos)), runs_dir=tmp_path, device="cpu")
+    assert plain.read_metrics()[0]["validation/accuracy"] == 1, "the test needs a perfect fit"
+    monkeypatch.setattr(loop, "_fit", lambda *_: pytest.fail("it must not start"))
+    recipe = replace(PHOTOS, data=str(photos), fine_tune=True)
+    run = train(recipe, runs_dir=tmp_path, device="cpu")
+    (line,) = run.read_metrics()
+    assert line["head/tuning_skipped"] is True
+    for one, other in zip(last_layer_of(run), last_layer_of(plain), strict=True):
+        assert torch.equal(one, other)
+    selected = classifier.load(run.path).facts["selected"]
+    assert "cross-validation" in selected["by"]
+    resume(run, device="cpu")
+    result = evaluate(run.path).result
+    assert result["epochs"] == 0 and result["head"]["tuning_skipped"]
+    assert "did not start" in page.write(evaluate(run.path), "en").read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("select", "accuracy", "improves"),
+    [
+        ("validation/accuracy", 1.0, False),
+        ("validation/accuracy", 0.99, True),
+        ("validation/loss", 1.0, True),
+        ("last", 1.0, True),
+    ],
+)
+def test_fine_tuning_starts_where_an_epoch_could_be_kept(select, accuracy, improves):
+    recipe = replace(PHOTOS, select=select)
+    line = {"validation/accuracy": accuracy, "validation/loss": 0.1}
+    assert transfer._could_improve(recipe, line) == improves
+
+
+def test_unequal_classes_are_said(photos, tmp_path):
+    few = tmp_path / "few"
+    for name, count in (("a", 30), ("b", 30), ("c", 10)):
+        (few / name).mkdir(parents=True)
+        for file in sorted((photos / name).iterdir())[:count]:
+            (few / name / file.name).write_bytes(file.read_bytes())
+    run = train(replace(PHOTOS, data=str(few)), runs_dir=tmp_path, device="cpu")
+    (line,) = run.read_metrics()
+    splits = data.load_for(run.read_recipe())
+    labels = np.concatenate([splits.train.labels, splits.validation.labels])
+    expected = compute_class_weight("balanced", classes=np.arange(3), y=labels)
+    assert line["head/class_weights"] == pytest.approx(expected)
+    text = page.write(evaluate(run.path), "en").read_text("utf-8")
+    assert "unequal numbers of images" in text and "Figures of validation are of the fit" in text
 
 
 def test_only_the_named_part_is_trained(photos, tmp_path):

@@ -2,7 +2,10 @@
 
 from neocog.recipes.recipe import Recipe
 
-# The backbone's features once, then its last layer in a second or less: benchmarks/transfer.py.
+# The backbone's features once, then its last layer in a second or less: benchmarks/transfer.py. On
+# ants and bees 94.8% of 153 test photos are right, 95% interval 90.0 to 97.3, with every seed; over
+# 5 folds of the 245 photos of train and validation 97.1% ± 1.1. How sure it is of strangers:
+# benchmarks/strangers.py.
 PHOTOS = Recipe(
     name="photos",
     source="Neocog: a network that knows ImageNet, with a last layer for your classes",

@@ -63,7 +63,8 @@ class Recipe:
     many pictures are kept back from the official training half; None is the data set's own
     number and 0 trains on all of them, as published recipes do. `select` names the metric whose
     best epoch is kept (ties go to the earlier), looked at every `look_every_epochs` and at the
-    last. `train/accuracy_after` is measured on the whole training split after the epoch.
+    last. `validation/loss` is the recipe's own loss, as `train/loss` is; `train/accuracy_after` is
+    measured on the whole training split after the epoch.
     `augment_*` describe uniform ranges, drawn anew for every picture and epoch;
     `augment_grow_pixels` is the side that pictures are grown to before a crop of their own size
     is taken at random (0: not). `augment_flip` alternating mirrors a random half in the first

@@ -21,8 +21,11 @@ from neocog.files import make_folder, write_atomic
 from neocog.metrics.calibration import doubt, sure
 from neocog.recipes import Recipe
 from neocog.report.fonts import chinese_font, drawn_font
+from neocog.report.losses import loss_title
 from neocog.report.pictures import shown
-from neocog.report.seen import seen_pictures
+from neocog.report.seen import as_carried_out, seen_pictures
+from neocog.report.words import speaker
+from neocog.report.words.report import REPORT
 from neocog.runs import Run
 from neocog.wording import counted, percent
 
@@ -41,10 +44,10 @@ def draw(run: Run, evaluation: Evaluation) -> list[Path]:
     """
     folder = run.plots_folder
     make_folder(folder)
-    recipe = run.read_recipe()
+    lines = run.read_metrics()
+    recipe = as_carried_out(run.read_recipe(), lines[0])
     result, test, probabilities = evaluation.result, evaluation.test, evaluation.probabilities
     predicted = probabilities.argmax(axis=1)
-    lines = run.read_metrics()
     figures: dict[str, Figure | Image.Image] = {
         "confusion.png": confusion(result, test.classes),
         "predictions.png": grid(
@@ -62,7 +65,7 @@ def draw(run: Run, evaluation: Evaluation) -> list[Path]:
         title += ", the worst first" if len(wrong) > 1 else ""
         figures["mistakes.png"] = grid(test, probabilities, worst, title, 5)
     if lines[-1]["epoch"]:
-        figures["curves.png"] = curves(lines, recipe.select)
+        figures["curves.png"] = curves(recipe, lines)
     if "head/losses" in lines[0]:
         figures["penalty.png"] = penalties(lines[0])
     if evaluation.train is not None:
@@ -80,11 +83,12 @@ def draw(run: Run, evaluation: Evaluation) -> list[Path]:
     return [folder / name for name in figures]
 
 
-def curves(lines: Sequence[dict[str, Any]], select: str) -> Figure:
+def curves(recipe: Recipe, lines: Sequence[dict[str, Any]]) -> Figure:
     """Loss and accuracy by epoch, of train and, where there is one, of validation."""
+    titles = {"loss": loss_title(recipe, lines, speaker(REPORT, "en")), "accuracy": "accuracy"}
     with mpl.rc_context(_style()):
         figure = Figure(figsize=(9, 3.8), layout="constrained")
-        for place, what in enumerate(("loss", "accuracy")):
+        for place, what in enumerate(titles):
             axes = figure.add_subplot(1, 2, place + 1)
             for split, colour in (("train", TRAIN), ("validation", VALIDATION)):
                 points = [
@@ -95,14 +99,14 @@ def curves(lines: Sequence[dict[str, Any]], select: str) -> Figure:
                     marker = "o" if len(points) < 30 else None
                     axes.plot(x, y, color=colour, label=split, marker=marker, markersize=3.5)
             axes.set_xlabel("epoch")
-            axes.set_title(what, loc="left")
+            axes.set_title(titles[what], loc="left")
             axes.xaxis.set_major_locator(mpl.ticker.MaxNLocator(integer=True, min_n_ticks=1))
             if what == "loss":
                 axes.set_ylim(bottom=0)
                 axes.legend(frameon=False)
             else:
                 axes.yaxis.set_major_formatter(mpl.ticker.PercentFormatter(1.0))
-        note = f"Train is measured during the epoch, in training mode; selected by {select}"
+        note = f"Train is measured during the epoch, in training mode; selected by {recipe.select}"
         figure.suptitle(note, fontsize=9, color=QUIET)
     return figure
 
@@ -112,13 +116,19 @@ def penalties(line: dict[str, Any]) -> Figure:
     with mpl.rc_context(_style()):
         figure = Figure(figsize=(5.4, 3.8), layout="constrained")
         axes = figure.add_subplot()
-        axes.semilogx(
-            line["head/penalties"], line["head/losses"], color=VALIDATION, marker="o", markersize=4
+        axes.set_xscale("log")
+        tried, judged = line["head/penalties"], line.get("head/criteria", line["head/losses"])
+        axes.errorbar(
+            tried, judged, line.get("head/errors"), color=VALIDATION, marker="o", markersize=4
         )
+        if "head/criteria" in line:
+            axes.lines[0].set_label("with one more image wrong; bars: standard error against best")
+            axes.plot(tried, line["head/losses"], color=QUIET, linewidth=1, label="as measured")
+            axes.legend(frameon=False, fontsize=8)
         axes.axvline(line["head/penalty"], color=QUIET, linewidth=1, linestyle=":")
         axes.set_xlabel("penalty on the last layer's squared weights")
         axes.xaxis.set_major_formatter(mpl.ticker.FuncFormatter(lambda x, _: f"{x:g}"))
-        axes.set_title("log-loss on held-out pictures", loc="left")
+        axes.set_title("log-loss on held-out images", loc="left")
         axes.set_ylim(bottom=0)
         note = f"chosen: {line['head/penalty']:.2g}, by {line['head/chosen_by']}"
         figure.suptitle(note, fontsize=9, color=QUIET)

@@ -1,5 +1,8 @@
 """A batch as the network sees it in training."""
 
+from dataclasses import replace
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -7,6 +10,11 @@ from neocog.data import ImageSet, augment, loader
 from neocog.recipes import Recipe
 
 SEEN = 32  # pictures of a batch that are shown
+
+
+def as_carried_out(recipe: Recipe, line: dict[str, Any]) -> Recipe:
+    """The recipe of a run with this first line: without fine-tuning where it did not start."""
+    return replace(recipe, fine_tune=False) if line.get("head/tuning_skipped") else recipe
 
 
 def seen_pictures(recipe: Recipe, train: ImageSet) -> tuple[Tensor, list[str]]:

@@ -17,6 +17,8 @@ from neocog.wording import counted, percent
 if TYPE_CHECKING:  # it imports torch
     from neocog.data import Splits
 
+ESTIMATE_STEPS = 4  # after the first, which is slower than the others
+
 
 def _bar(console: Console) -> Progress:
     return Progress(
@@ -81,6 +83,7 @@ class TrainingProgress:
         self.console = console
         self.reading = ReadingProgress(console)
         self.epochs = recipe.epochs
+        self.fine_tune, self.estimates = recipe.fine_tune, False
         self.begin = self.shown = time.perf_counter()
         self.first: int | None = None
         self.batch_size = recipe.batch_size
@@ -118,14 +121,31 @@ class TrainingProgress:
         if self.first is None:
             self.first, self.begin = step, time.perf_counter()  # reading the data is not training
         if line:
-            self.console.print(_epoch_line(line, self.epochs), highlight=False)
+            self.console.print(_epoch_line(line, self.epochs), highlight=False, soft_wrap=True)
+        if line and line["epoch"] == 0:
+            self.first = None  # the steps that follow train, and take another time each
+            self.estimates = self.fine_tune
+            return
         now = time.perf_counter()
+        self._estimate(step, steps, now)
         if self.bar and now - self.shown > 0.1:
             self.shown = now
             speed = (step - self.first) * self.batch_size / (now - self.begin)
             self.bar.update(
                 self.task, completed=step, total=steps, speed=f"{speed:,.0f} pictures/s"
             )
+
+    def _estimate(self, step: int, steps: int, now: float) -> None:
+        """Say once, after the first steps, how long fine-tuning takes."""
+        done = step - (self.first or 0)
+        if not self.estimates or not steps or done < ESTIMATE_STEPS or self.first is None:
+            return
+        self.estimates = False
+        seconds = (now - self.begin) / done * steps
+        self.console.print(
+            f"Fine-tuning takes about {_about(seconds)} for {counted(self.epochs, 'epoch')}.",
+            highlight=False,
+        )
 
     def close(self) -> None:
         """Take the bar away."""
@@ -136,6 +156,15 @@ class TrainingProgress:
 def _matters_in_training(finding: dict[str, Any]) -> bool:
     """Whether a finding is said before training; all of them are said by `neocog data`."""
     return finding["severity"] != "note" or finding["kind"] == "grey_to_rgb"
+
+
+def _about(seconds: float) -> str:
+    """A time that is not known to the second."""
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    if seconds < 90 * 60:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"
 
 
 def _epoch_line(line: dict[str, Any], epochs: int) -> str:
@@ -163,7 +192,37 @@ def _head_line(line: dict[str, Any]) -> str:
     )
     if "validation/accuracy" in line:
         text += f", validation {percent(line['validation/accuracy'], 2)}"
-    return f"{text}; penalty {line['head/penalty']:.2g} by {line['head/chosen_by']}"
+    return "\n".join([f"{text}.", _penalty_line(line), *_fit_lines(line)])
+
+
+def _penalty_line(line: dict[str, Any]) -> str:
+    """Which penalty the fit has, and why."""
+    text = f"Penalty {line['head/penalty']:.2g}, chosen by {line['head/chosen_by']}"
+    if line.get("head/least", line["head/penalty"]) != line["head/penalty"]:
+        text += f": the strongest within one standard error of the best, {line['head/least']:.2g}"
+    return f"{text}."
+
+
+def _fit_lines(line: dict[str, Any]) -> list[str]:
+    """What else must be known of a fit: its images, its classes, and what does not follow."""
+    lines = []
+    if line.get("head/refit"):
+        lines.append(
+            f"Then fitted to all {line['head/refit']:,} images of train and validation; the "
+            "accuracies above are of the fit before, to train alone."
+        )
+    if line.get("head/class_weights"):
+        least, most = (f(line["head/class_weights"]) for f in (min, max))
+        lines.append(
+            f"Images weigh {least:.2g} to {most:.2g} by their class, so that unequal classes count "
+            "the same."
+        )
+    if line.get("head/tuning_skipped"):
+        lines.append(
+            "Validation is perfect, so fine-tuning could not be seen to improve it and does not "
+            "start. To fine-tune anyway: --set select=last"
+        )
+    return lines
 
 
 @contextmanager

@@ -132,7 +132,8 @@ def show_trained(console: Console, run: Run, result: dict[str, Any]) -> None:
         commands[0] = (f"{neocog} predict {path} FOLDER --csv out.csv", "what is on your pictures")
         commands[1] = (f"{neocog} data {data}", "what is wrong with the data")
         commands[2] = (f"{neocog} train {data} --fine-tune", "train the whole network, not its end")
-        if result["epochs"] and result["recipe"] == "photos":
+        fine_tuned = result["epochs"] or result.get("head", {}).get("tuning_skipped")
+        if fine_tuned and result["recipe"] == "photos":
             commands[2] = (f"{neocog} train {data} --folds 5", "how much depends on the pictures")
         if result["recipe"] != "photos":
             commands[2] = (f"{neocog} train {data} --recipe photos", "a network that knows photos")

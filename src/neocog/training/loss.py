@@ -27,6 +27,28 @@ def make_loss(recipe: Recipe) -> Callable[[Tensor, Tensor], Tensor]:
     return lambda logits, labels: F.cross_entropy(logits, labels, label_smoothing=smoothing)
 
 
+@torch.no_grad()
+def measured(recipe: Recipe, split: str, logits: Tensor, labels: Tensor) -> dict[str, float]:
+    """A split's loss and accuracy for logits N x K, as an epoch's line has them.
+
+    `split/loss` is the recipe's own loss, the quantity that training lowers, label smoothing and
+    all. Where that is not the plain cross-entropy, `split/cross_entropy` is beside it: the one
+    loss that compares runs of different recipes.
+    """
+    found = {
+        f"{split}/loss": make_loss(recipe)(logits, labels).item(),
+        f"{split}/accuracy": (logits.argmax(1) == labels).sum().item() / len(labels),
+    }
+    if not is_plain(recipe):
+        found[f"{split}/cross_entropy"] = F.cross_entropy(logits, labels).item()
+    return found
+
+
+def is_plain(recipe: Recipe) -> bool:
+    """Whether the recipe's loss is the plain cross-entropy, by whatever name."""
+    return recipe.loss in ("cross_entropy", "nll") and not recipe.label_smoothing
+
+
 def map_criterion(negated_penalties: Tensor, labels: Tensor, j: float) -> Tensor:
     """The maximum a posteriori criterion, equation 9 of LeCun et al. 1998: the batch's mean.
 

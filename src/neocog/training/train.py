@@ -31,10 +31,10 @@ from neocog.runs import Run
 from neocog.training import checkpoint
 from neocog.training.checkpoint import Progress
 from neocog.training.initial_weights import are_for_other_classes, taken_over
-from neocog.training.loss import check_gives_logits, make_loss
+from neocog.training.loss import check_gives_logits, make_loss, measured
 from neocog.training.optimizer import learning_rate, make_optimizer
 from neocog.training.precision import has_bfloat16
-from neocog.training.transfer import check_folds, fit_last_layer
+from neocog.training.transfer import check_folds, fit_last_layer, tunes
 
 log = logging.getLogger(__name__)
 
@@ -197,7 +197,7 @@ def is_finished(run: Run, recipe: Recipe) -> bool:
         return False  # the checkpoint knows
     if not lines or not run.model_file.exists():
         return False
-    if recipe.feature_views and not recipe.fine_tune:
+    if recipe.feature_views and not tunes(recipe, lines[0]):
         return True
     return int(lines[-1]["epoch"]) >= recipe.epochs
 
@@ -228,7 +228,8 @@ def _train(
             classifier.save(run.model_file)
         if report:
             report(0, 0, head)
-    if not recipe.feature_views or recipe.fine_tune:
+    first = head or next(iter(run.read_metrics()), {})
+    if not recipe.feature_views or tunes(recipe, first):
         _fit(run, recipe, splits, classifier, report, head)
 
 
@@ -365,12 +366,11 @@ def _look(
     model: nn.Module, splits: Splits, recipe: Recipe, images: Tensor | Rows, labels: Tensor
 ) -> dict[str, float]:
     """What the weights reach on validation, and on train where the recipe selects by it."""
-    found = {}
+    found: dict[str, float] = {}
     if len(splits.validation):
         pictures, targets = loader.to_device(splits.validation, labels.device)
         scores = logits(model, splits.preprocessing, pictures)
-        found["validation/loss"] = nn.functional.cross_entropy(scores, targets).item()
-        found["validation/accuracy"] = (scores.argmax(1) == targets).sum().item() / len(targets)
+        found |= measured(recipe, "validation", scores, targets)
     if recipe.select.startswith("train"):
         scores = logits(model, splits.preprocessing, images)
         found["train/accuracy_after"] = (scores.argmax(1) == labels).sum().item() / len(labels)
@@ -558,7 +558,7 @@ def _facts(recipe: Recipe, splits: Splits, line: dict[str, Any]) -> dict[str, An
     Two equal trainings give equal files: no place, date or time is in it. The run's recipe.json has
     the places.
     """
-    by = recipe.select if recipe.fine_tune else line.get("head/chosen_by", recipe.select)
+    by = recipe.select if tunes(recipe, line) else line.get("head/chosen_by", recipe.select)
     varies = ("time_seconds", "features_seconds", "head_seconds", "head/kept")
     metrics = {name: value for name, value in line.items() if name not in varies}
     weights = recipe.weights

@@ -2,13 +2,15 @@
 
 The last layer is multinomial logistic regression with an L2 penalty, fitted to convergence. The
 penalty is chosen by the log-loss on validation, or by cross-validation where there are few pictures
-to train on.
+to train on: of those that are equally good, the strongest. Once it is chosen, the last layer is
+fitted to train and validation together, unless the whole network is trained after it: that selects
+by validation, which must stay unseen.
 """
 
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,9 +23,11 @@ from neocog.classifier import Classifier
 from neocog.data import ImageSet, Splits
 from neocog.data.split import folds
 from neocog.errors import UsageError
+from neocog.metrics.selection import differences, first_of_equals, log_losses, one_more_wrong
 from neocog.models.pretrained import last_layer
 from neocog.recipes import Recipe
 from neocog.training.features import compute_features
+from neocog.training.loss import measured
 
 PENALTIES = tuple(10.0 ** (power / 2) for power in range(0, -10, -1))  # 1 to 3e-5: largest first
 FEW = 500  # pictures to train on, below which the penalty is chosen by cross-validation
@@ -71,18 +75,33 @@ class Known:
 
 
 @dataclass(frozen=True)
-class Fit:
-    """A fitted last layer: `weight` K x D and `bias` K for features as they come.
+class Choice:
+    """A penalty, and how each of `PENALTIES` that was tried did on held-out images.
 
-    `losses` is the mean log-loss on held-out pictures for each of `PENALTIES`; `chosen_by` says how
-    they were held out.
+    `losses` are the mean log-losses; `criteria` the same with one more image counted as wrong, by
+    which `least` is the best penalty; `errors` the standard errors of the criteria's differences
+    from the best. `penalty` is the strongest within one of them. `by` says what was held out.
     """
+
+    penalty: float
+    least: float
+    by: str
+    losses: list[float]
+    criteria: list[float]
+    errors: list[float]
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A fitted last layer: `weight` K x D and `bias` K for features as they come."""
 
     weight: Tensor
     bias: Tensor
-    penalty: float
-    losses: list[float]
-    chosen_by: str
+    choice: Choice
+
+    def logits(self, features: Tensor) -> Tensor:
+        """Logits N x K for features N x D."""
+        return features @ self.weight.T + self.bias
 
 
 def check_folds(recipe: Recipe, splits: Splits) -> None:
@@ -107,13 +126,13 @@ def fit_last_layer(
 
     `recipe.feature_views` views of each training picture are rows of the fit; with `recipe.folds`
     the line has the accuracy of as many fits, each judged on the pictures that it has not seen.
+    The line's figures of train and validation are of the fit to train alone; where `head/refit` is
+    there, the last layer was then fitted to so many images, validation's among them.
     """
     begin = time.perf_counter()
-    model = classifier.model
-    last = model.get_submodule(last_layer(model))
-    assert isinstance(last, nn.Linear | nn.Conv2d)
-    views = max(1, min(recipe.feature_views, MOST_ROWS // max(1, len(splits.train))))
-    total = len(splits.train) * views + len(splits.validation)
+    train, validation = splits.train, splits.validation
+    views = max(1, min(recipe.feature_views, MOST_ROWS // max(1, len(train))))
+    total = len(train) * views + len(validation)
     told = 0
 
     def tell(count: int) -> None:
@@ -122,40 +141,75 @@ def fit_last_layer(
         if step:
             step(told, total)
 
-    parts = ((splits.train, views), (splits.validation, 1))
-    (seen, held), kept = compute_features(recipe, classifier, parts, tell)
+    (seen, held), kept = compute_features(
+        recipe, classifier, ((train, views), (validation, 1)), tell
+    )
     between = time.perf_counter()
-    train, validation = splits.train, splits.validation
     held_rows = held[0] if len(validation) else torch.zeros(0)
     with _threads_for(seen):
         found = fit(seen, Known.of(train), held_rows, validation.labels)
-    with torch.no_grad():
-        last.weight.copy_(found.weight.reshape(last.weight.shape))
-        assert last.bias is not None
-        last.bias.copy_(found.bias)
     line: dict[str, Any] = {"epoch": 0, "step": 0, "time_seconds": 0.0, "lr": 0.0}
-    for name, rows, labels in (
-        ("train", seen[0], train.labels),
-        ("validation", held_rows, validation.labels),
-    ):
-        if len(labels):
-            line |= _measured(name, rows, labels, found)
-    line |= {"head/penalty": found.penalty, "head/chosen_by": found.chosen_by}
-    line |= {
-        "head/penalties": list(PENALTIES[: len(found.losses)]),
-        "head/losses": found.losses,
-        "head/views": views,
-        "head/kept": kept,
-    }
-    if recipe.folds:
-        both = torch.cat([seen, held.expand(views, -1, -1)], 1) if len(validation) else seen
-        with _threads_for(both):
-            line["folds"] = _fold_accuracies(both, Known.of(train, validation), recipe.folds)
+    line |= _figures(recipe, found, "train", seen[0], train.labels)
+    line |= _figures(recipe, found, "validation", held_rows, validation.labels)
+    line |= _chosen(found.choice) | {"head/views": views, "head/kept": kept}
+    if recipe.select == "train/accuracy_after":  # an epoch is measured against it
+        line[recipe.select] = line["train/accuracy"]
+    if recipe.fine_tune and not _could_improve(recipe, line):
+        line["head/tuning_skipped"] = True
+    known, both = Known.of(train), seen
+    if len(validation) and (recipe.folds or not tunes(recipe, line)):
+        known = Known.of(train, validation)
+        both = torch.cat([seen, held.expand(views, -1, -1)], 1)
+    with _threads_for(both):
+        if recipe.folds:
+            line["folds"] = _fold_accuracies(both, known, recipe.folds)
+        if len(validation) and not tunes(recipe, line):
+            found = refit(found, both, known)
+            line["head/refit"] = len(known.labels)
+        else:
+            known = Known.of(train)
+    weights = _weights_by_class(known)
+    if weights.min() < weights.max():
+        line["head/class_weights"] = weights.tolist()
+    _put(found, classifier.model)
     end = time.perf_counter()
     return line | {
         "time_seconds": end - begin,
         "features_seconds": between - begin,
         "head_seconds": end - between,
+    }
+
+
+def tunes(recipe: Recipe, line: dict[str, Any]) -> bool:
+    """Whether the whole network is trained after the fit of the last layer that has this line."""
+    return recipe.fine_tune and not line.get("head/tuning_skipped")
+
+
+def _could_improve(recipe: Recipe, line: dict[str, Any]) -> bool:
+    """Whether the recipe could select an epoch over the fit of the last layer."""
+    return recipe.select != "validation/accuracy" or line[recipe.select] < 1
+
+
+@torch.no_grad()
+def _put(found: Fit, model: nn.Module) -> None:
+    """Make a fit the last layer of a network."""
+    last = model.get_submodule(last_layer(model))
+    assert isinstance(last, nn.Linear | nn.Conv2d)
+    last.weight.copy_(found.weight.reshape(last.weight.shape))
+    assert last.bias is not None
+    last.bias.copy_(found.bias)
+
+
+def _chosen(choice: Choice) -> dict[str, Any]:
+    """What an epoch's line says of how the penalty was chosen."""
+    return {
+        "head/penalty": choice.penalty,
+        "head/chosen_by": choice.by,
+        "head/least": choice.least,
+        "head/penalties": list(PENALTIES[: len(choice.losses)]),
+        "head/losses": choice.losses,
+        "head/criteria": choice.criteria,
+        "head/errors": choice.errors,
     }
 
 
@@ -171,11 +225,15 @@ def _threads_for(seen: Tensor) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _measured(name: str, features: Tensor, labels: NDArray[np.int64], found: Fit) -> dict[str, Any]:
-    scores = features @ found.weight.T + found.bias
-    targets = torch.tensor(labels)
-    correct = (scores.argmax(1) == targets).sum().item() / len(labels)
-    return {f"{name}/loss": F.cross_entropy(scores, targets).item(), f"{name}/accuracy": correct}
+def _figures(
+    recipe: Recipe, found: Fit, split: str, features: Tensor, labels: NDArray[np.int64]
+) -> dict[str, float]:
+    """A split's loss and accuracy: the loss of the epochs that follow, else the fit's own."""
+    if not len(labels):
+        return {}
+    if not recipe.fine_tune:
+        recipe = replace(recipe, loss="cross_entropy", output="auto", label_smoothing=0.0)
+    return measured(recipe, split, found.logits(features), torch.tensor(labels))
 
 
 def fit(seen: Tensor, known: Known, held: Tensor, truth: NDArray[np.int64]) -> Fit:
@@ -187,8 +245,8 @@ def fit(seen: Tensor, known: Known, held: Tensor, truth: NDArray[np.int64]) -> F
     n = len(known.labels)
     whole = Problem(seen, known)
     if n >= FEW and len(truth):
-        losses = _held_out_losses([(whole, held, truth)])
-        chosen_by = f"the log-loss on {len(truth):,} validation pictures"
+        by = f"the log-loss on {len(truth):,} validation pictures"
+        choice = _choice([(whole, held, truth)], by)
     else:
         parts = []
         for part in known.folds(FOLDS):
@@ -196,32 +254,48 @@ def fit(seen: Tensor, known: Known, held: Tensor, truth: NDArray[np.int64]) -> F
             if len(part) and len(np.unique(known.labels[rest])) == known.num_classes:
                 inside = Problem(seen[:, rest], known.subset(rest))
                 parts.append((inside, seen[0, part], known.labels[part]))
-        losses = _held_out_losses(parts)
-        chosen_by = f"{FOLDS}-fold cross-validation on {n:,} training pictures"
+        by = f"{FOLDS}-fold cross-validation on {n:,} training pictures"
         if not parts:
-            chosen_by = "a guess, since there are too few pictures to hold any out"
-    penalty = PENALTIES[int(np.argmin(losses))] if losses else PENALTIES[len(PENALTIES) // 2]
-    weight, bias = whole.solve(penalty)
-    return Fit(weight, bias, penalty, losses, chosen_by)
+            by = "a guess, since there are too few pictures to hold any out"
+        choice = _choice(parts, by)
+    return Fit(*whole.solve(choice.penalty), choice)
 
 
-def _held_out_losses(parts: list[tuple["Problem", Tensor, NDArray[np.int64]]]) -> list[float]:
-    """The log-loss of fits on pictures held out, by penalty: the mean over the parts.
+def refit(found: Fit, seen: Tensor, known: Known) -> Fit:
+    """A fit with the same penalty to more pictures, V x N x D."""
+    whole = Problem(seen, known)
+    whole.begin_at(found.weight, found.bias)
+    return Fit(*whole.solve(found.choice.penalty), found.choice)
 
-    Each part is a problem, and features J x D and labels to judge it by. Smaller penalties are not
-    tried when the loss has risen twice.
+
+def _choice(parts: list[tuple["Problem", Tensor, NDArray[np.int64]]], by: str) -> Choice:
+    """The strongest penalty that is as good as the best on pictures held out.
+
+    Each part is a problem, and features J x D and labels to judge it by. Where the pictures held
+    out are all right, log-loss alone would take the weakest penalty, and be as sure of strangers
+    (benchmarks/strangers.py); so one picture more is counted as wrong. Smaller penalties are not
+    tried when the criterion has risen twice.
     """
-    losses: list[float] = []
-    for penalty in PENALTIES if parts else ():
-        found = []
-        for problem, judged, truth in parts:
+    middle = PENALTIES[len(PENALTIES) // 2]
+    if not parts:
+        return Choice(middle, middle, by, [], [], [])
+    truth = np.concatenate([labels for _, _, labels in parts])
+    smoothing = one_more_wrong(len(truth))
+    losses, smoothed = [], np.zeros((0, len(truth)))
+    for penalty in PENALTIES:
+        outputs = []
+        for problem, judged, _ in parts:
             weight, bias = problem.solve(penalty)
-            scores = judged @ weight.T + bias
-            found.append(F.cross_entropy(scores, torch.tensor(truth)).item())
-        losses.append(float(np.mean(found)))
-        if len(losses) > 2 and losses[-1] > losses[-2] > losses[-3]:
+            outputs.append(judged @ weight.T + bias)
+        logits = torch.cat(outputs).numpy()
+        losses.append(float(log_losses(logits, truth).mean()))
+        smoothed = np.vstack([smoothed, log_losses(logits, truth, smoothing)])
+        means = smoothed.mean(1)
+        if len(means) > 2 and means[-1] > means[-2] > means[-3]:
             break
-    return losses
+    chosen, best = PENALTIES[first_of_equals(smoothed)], PENALTIES[int(means.argmin())]
+    errors = differences(smoothed)[1]
+    return Choice(chosen, best, by, losses, means.tolist(), errors.tolist())
 
 
 class Problem:
@@ -249,8 +323,16 @@ class Problem:
             self.basis = centred.T @ vectors / roots
             centred = vectors * roots
         self.rows = centred
-        self.weights = _class_weights(self.targets, self.classes)
+        self.weights = torch.tensor(_weights_by_class(known), dtype=torch.float32)[self.targets]
         self.at = np.zeros(self.classes * (centred.shape[1] + 1))
+
+    def begin_at(self, weight: Tensor, bias: Tensor) -> None:
+        """Begin the next solution at a fit of similar pictures: it takes fewer steps."""
+        inner = weight * self.scale
+        if self.basis is not None:
+            inner = inner @ self.basis
+        both = torch.cat([inner, (bias + weight @ self.mean)[:, None]], 1)
+        self.at = both.double().flatten().numpy()
 
     def solve(self, penalty: float) -> tuple[Tensor, Tensor]:
         """(weight K x D, bias K) of the fit, for features as they come."""
@@ -278,12 +360,12 @@ class Problem:
         return loss.item(), slope.double().flatten().numpy()
 
 
-def _class_weights(targets: Tensor, classes: int) -> Tensor:
-    """A weight for each picture: 1, or what makes all classes count the same."""
-    counts = torch.bincount(targets, minlength=classes).clamp_min(1).float()
+def _weights_by_class(known: Known) -> NDArray[np.float64]:
+    """How much a picture of each class weighs, K: 1, or what makes all classes count the same."""
+    counts = np.bincount(known.labels, minlength=known.num_classes).clip(1)
     if counts.max() < UNBALANCED * counts.min():
-        return torch.ones(len(targets))
-    return (len(targets) / (classes * counts))[targets]
+        return np.ones(known.num_classes)
+    return len(known.labels) / (known.num_classes * counts)
 
 
 def _fold_accuracies(seen: Tensor, known: Known, count: int) -> list[float]:
@@ -296,6 +378,6 @@ def _fold_accuracies(seen: Tensor, known: Known, count: int) -> list[float]:
         rest = np.setdiff1d(np.arange(len(known.labels)), part)
         none = np.zeros(0, dtype=np.int64)
         made = fit(seen[:, rest], known.subset(rest), torch.zeros(0), none)
-        answers = (seen[0, part] @ made.weight.T + made.bias).argmax(1).numpy()
+        answers = made.logits(seen[0, part]).argmax(1).numpy()
         found.append(float((answers == known.labels[part]).mean()))
     return found

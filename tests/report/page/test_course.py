@@ -4,6 +4,7 @@ from xml.etree import ElementTree
 import pytest
 
 from neocog import recipes
+from neocog.report.losses import loss_title
 from neocog.report.page import course
 from neocog.report.words import speaker
 from neocog.report.words.report import REPORT
@@ -30,7 +31,7 @@ def read(chart):
 
 def test_fine_tuning_goes_on_from_the_fitted_last_layer():
     lines = [HEAD, epoch(1), epoch(2)]
-    loss, accuracy, rate = course.curves(lines, 0, SAY)
+    loss, accuracy, rate = course.curves(recipes.get("lenet5"), lines, 0, SAY)
     assert read(loss)[0] == "epoch 0: train 0.1, validation 0.2"
     assert read(accuracy)[2] == "epoch 2: train 50%, validation 50%"
     assert len(read(rate)) == 2
@@ -40,7 +41,7 @@ def test_fine_tuning_goes_on_from_the_fitted_last_layer():
 
 
 def test_a_fitted_last_layer_has_no_epochs_to_draw():
-    assert course.curves([HEAD], 0, SAY) == []
+    assert course.curves(recipes.get("lenet5"), [HEAD], 0, SAY) == []
     assert course.penalties({"epoch": 1}, SAY) == ""
     assert course.penalties({**HEAD, "head/losses": []}, SAY) == ""
 
@@ -75,3 +76,59 @@ def test_what_the_curves_need_to_be_read():
     softened = course.curves_note(recipes.get("mnist"), lines, SAY)
     assert SAY("softened") in softened
     assert SAY("no_validation") not in softened
+
+
+@pytest.mark.parametrize(
+    ("changes", "title"),
+    [
+        ({}, "loss (cross-entropy)"),
+        ({"loss": "nll"}, "loss (negative log-likelihood)"),
+        ({"label_smoothing": 0.1}, "loss (cross-entropy, label smoothing 0.1)"),
+        ({"loss": "map"}, "loss (maximum a posteriori criterion)"),
+        ({"loss": "squared_error"}, "loss (squared error)"),
+    ],
+)
+def test_the_axis_says_which_loss_it_is(changes, title):
+    recipe = recipes.get("lenet5", changes)
+    plain = not changes or "nll" in changes.values()
+    more = {} if plain else {"validation/cross_entropy": 0.5}
+    chart = course.curves(recipe, [epoch(1) | more, epoch(2) | more], 2, SAY)[0]
+    assert title in chart
+    assert title == loss_title(recipe, [{"epoch": 1}], SAY)  # nothing was held back
+
+
+def test_an_older_run_says_that_its_lines_are_two_quantities():
+    """Its validation loss was the cross-entropy, whatever its recipe's loss."""
+    recipe = recipes.get("lenet5", {"loss": "map"})
+    title = "loss (train: maximum a posteriori criterion; validation: cross-entropy)"
+    assert title in course.curves(recipe, [epoch(1), epoch(2)], 2, SAY)[0]
+    assert (
+        "loss (cross-entropy)"
+        in course.curves(recipes.get("lenet5"), [epoch(1), epoch(2)], 2, SAY)[0]
+    )
+
+
+def test_mirrored_answers_are_named_beside_the_curves():
+    lines = [{"epoch": 1, "validation/loss": 1.0}]
+    assert SAY("mirrored_validation") in course.curves_note(recipes.get("cifar10"), lines, SAY)
+    assert SAY("mirrored_validation") not in course.curves_note(recipes.get("mnist"), lines, SAY)
+
+
+def test_how_a_penalty_was_chosen_is_drawn_and_said():
+    line = {
+        **HEAD, "head/criteria": [0.6, 0.4], "head/errors": [0.1, 0.0], "head/refit": 1245,
+        "head/class_weights": [0.5, 2.0], "head/tuning_skipped": True,
+    }  # fmt: skip
+    reads = read(course.penalties(line, SAY))
+    assert len(reads) == 2
+    assert "with one more image wrong 0.4" in reads[0] and "as measured 0.2" in reads[0]
+    note = course.penalties_note(line, SAY)
+    assert "one standard error" in note and "1,245 images" in note
+    assert "before" not in course.penalties_note({**line, "head/refit": None}, SAY)
+    weights, skipped = course.head_notes(line, ("ants", "bees"), SAY)
+    assert "from 0.5 (ants) to 2 (bees)" in weights and "did not start" in skipped
+
+
+def test_an_older_fit_is_drawn_as_it_was_chosen():
+    assert "least loss" in course.penalties_note(HEAD, SAY)
+    assert course.head_notes(HEAD, ("ants", "bees"), SAY) == []

@@ -15,7 +15,7 @@ from neocog.report import pages
 from neocog.report.page import course, diagram, inside, judged, trained
 from neocog.report.page.confusions import confusion
 from neocog.report.page.sprites import sprite
-from neocog.report.seen import seen_pictures
+from neocog.report.seen import as_carried_out, seen_pictures
 from neocog.report.words import speaker
 from neocog.report.words.report import CHANGES, REPORT, Say
 from neocog.report.words.sentences import told
@@ -35,7 +35,8 @@ def write(evaluation: Evaluation, lang: str) -> Path:
     run = evaluation.run
     assert run is not None, "a report is of a run's own test split"
     say = speaker(REPORT, lang)
-    recipe, lines = run.read_recipe(), run.read_metrics()
+    lines = run.read_metrics()
+    recipe = as_carried_out(run.read_recipe(), lines[0])
     network = trained.network(evaluation.classifier)
     blocks = diagram.blocks(network)
     rows, many = judged.classes(evaluation)
@@ -53,9 +54,11 @@ def write(evaluation: Evaluation, lang: str) -> Path:
         trained=trained.trained(run, evaluation.classifier, network, blocks, say),
         data=trained.data(run, say, lang),
         environment=trained.environment(run, say),
-        curves=course.curves(lines, evaluation.result["selected_epoch"], say),
+        curves=course.curves(recipe, lines, evaluation.result["selected_epoch"], say),
         curves_note=course.curves_note(recipe, lines, say),
         penalties=course.penalties(lines[0], say),
+        penalties_note=course.penalties_note(lines[0], say),
+        head_notes=course.head_notes(lines[0], evaluation.test.classes, say),
         classes=evaluation.test.classes,
         confusion=confusion(evaluation.test, evaluation.probabilities),
         per_class=rows,

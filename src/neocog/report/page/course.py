@@ -6,6 +6,7 @@ from typing import Any
 from markupsafe import Markup
 
 from neocog.recipes import Recipe
+from neocog.report.losses import loss_title
 from neocog.report.page import charts
 from neocog.report.page.charts import Axis, Series, percent, plain
 from neocog.report.words.report import Say
@@ -13,13 +14,13 @@ from neocog.report.words.report import Say
 Line = dict[str, Any]
 
 
-def curves(lines: Sequence[Line], selected: int, say: Say) -> list[Markup]:
+def curves(recipe: Recipe, lines: Sequence[Line], selected: int, say: Say) -> list[Markup]:
     """Loss, accuracy and learning rate by epoch; nothing for a run of no epochs."""
     if not lines[-1]["epoch"]:
         return []
     epochs = Axis(say("epoch"), lambda value: f"{value:.0f}", whole=True)
     mark = (selected, say("kept"))
-    loss = Axis(say("loss"), plain, low=0)
+    loss = Axis(loss_title(recipe, lines, say), plain, low=0)
     rate = [
         Series("", "c", [(ln["epoch"], ln["lr"]) for ln in lines if ln["epoch"]]),
     ]
@@ -33,15 +34,15 @@ def curves(lines: Sequence[Line], selected: int, say: Say) -> list[Markup]:
 
 def curves_note(recipe: Recipe, lines: Sequence[Line], say: Say) -> str:
     """What must be known to read the curves."""
-    softened = recipe.label_smoothing or any(
-        getattr(recipe, name) for name in ("augment_shift_pixels", "augment_rotate_degrees")
-    )
-    softened = softened or recipe.augment_grow_pixels or recipe.augment_flip != "none"
+    changes = ("augment_shift_pixels", "augment_rotate_degrees", "augment_grow_pixels")
+    changed = any(getattr(recipe, name) for name in changes) or recipe.augment_flip != "none"
     parts = [say("curves_note")]
-    if softened:
+    if changed:
         parts.append(say("softened"))
     if not any("validation/loss" in line for line in lines):
         parts.append(say("no_validation"))
+    elif recipe.test_mirrored:
+        parts.append(say("mirrored_validation"))
     return say("gap").join(parts)
 
 
@@ -49,11 +50,45 @@ def penalties(line: Line, say: Say) -> Markup:
     """How well a fitted last layer does on held-out pictures, by the penalty on its weights."""
     if not line.get("head/losses"):
         return Markup("")
-    points = sorted(zip(line["head/penalties"], line["head/losses"], strict=True))
     x = Axis(say("penalty"), plain, logarithmic=True)
     y = Axis(say("held_out_loss"), plain)
     mark = (line["head/penalty"], say("kept"))
-    return charts.lines([Series("", "b", points)], x, y, mark)
+    drawn = [Series("", "b", _by_penalty(line, "head/losses"))]
+    if line.get("head/criteria"):
+        drawn = [
+            Series(say("one_more_wrong"), "b", _by_penalty(line, "head/criteria")),
+            Series(say("as_measured"), "c", _by_penalty(line, "head/losses")),
+        ]
+    return charts.lines(drawn, x, y, mark)
+
+
+def _by_penalty(line: Line, key: str) -> list[tuple[float, float]]:
+    return sorted(zip(line["head/penalties"], line[key], strict=True))
+
+
+def penalties_note(line: Line, say: Say) -> str:
+    """How the penalty of a fitted last layer was chosen, and what the fit was made to."""
+    if not line.get("head/losses") or not line.get("head/criteria"):  # an earlier version's
+        return say("penalty_note_least")
+    parts = [say("penalty_note")]
+    if line.get("head/refit"):
+        parts.append(say("refit", n=f"{line['head/refit']:,}"))
+    return say("gap").join(parts)
+
+
+def head_notes(line: Line, classes: Sequence[str], say: Say) -> list[str]:
+    """What else must be known of a fitted last layer, however its penalty was chosen."""
+    notes = []
+    weights = line.get("head/class_weights")
+    if weights:
+        some = sorted(zip(weights, classes, strict=True))
+        low, high = some[0], some[-1]
+        names = {"low": low[1], "high": high[1]}
+        numbers = {"least": f"{low[0]:.2g}", "most": f"{high[0]:.2g}"}
+        notes.append(say("class_weights", **names, **numbers))
+    if line.get("head/tuning_skipped"):
+        notes.append(say("tuning_skipped"))
+    return notes
 
 
 def timings(result: dict[str, Any], lines: Sequence[Line], trained_on: int, say: Say) -> Line:

@@ -9,6 +9,7 @@ from neocog.models.summary import Layer, layers
 from neocog.recipes import Recipe
 from neocog.report.page import diagram
 from neocog.report.page.diagram import Block, shape_text, short
+from neocog.report.seen import as_carried_out
 from neocog.report.words.report import Say
 from neocog.report.words.sentences import told
 from neocog.runs import Run
@@ -44,7 +45,7 @@ def trained(
     run: Run, classifier: Classifier, found: list[Layer], blocks: list[Block], say: Say
 ) -> dict[str, Any]:
     """The network's blocks, its layers, the recipe and the command, as the page shows them."""
-    recipe = run.read_recipe()
+    recipe = as_carried_out(run.read_recipe(), run.read_metrics()[0])
     facts = classifier.architecture
     size = (facts["in_channels"], *facts["image_size"])
     parameters = sum(layer.parameters for layer in found)

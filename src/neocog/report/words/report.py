@@ -136,15 +136,28 @@ REPORT: Phrases = {
         "训练曲线是在该轮训练过程中测得的。",
     ),
     "softened": (
-        "It was trained towards softened labels or on changed pictures, which makes the training "
-        "line look worse than the network is.",
-        "训练时用了平滑标签或随机改动过的图片，因此训练曲线看起来比网络的真实水平差。",
+        "It was trained on randomly changed images, which makes the training line look worse than "
+        "the network is.",
+        "训练时用了随机改动过的图片，因此训练曲线看起来比网络的真实水平差。",
     ),
     "no_validation": (
         "No pictures were held back for validation, so there is no line of it.",
         "没有留出验证图片，因此没有验证曲线。",
     ),
-    "loss": ("loss", "损失"),
+    "loss_of": ("loss ({loss})", "损失（{loss}）"),
+    "loss_two": (
+        "loss (train: {train}; validation: {validation})",
+        "损失（训练：{train}；验证：{validation}）",
+    ),
+    "loss_cross_entropy": ("cross-entropy", "交叉熵"),
+    "loss_nll": ("negative log-likelihood", "负对数似然"),
+    "loss_map": ("maximum a posteriori criterion", "最大后验准则"),
+    "loss_squared_error": ("squared error", "平方误差"),
+    "loss_smoothed": ("{loss}, label smoothing {share}", "{loss}，标签平滑 {share}"),
+    "mirrored_validation": (
+        "The validation line averages the outputs for each image and its mirror image.",
+        "验证曲线取每张图片与其镜像的输出的平均。",
+    ),
     "accuracy": ("accuracy", "准确率"),
     "learning_rate": ("learning rate", "学习率"),
     "epoch": ("epoch", "轮次"),
@@ -156,11 +169,37 @@ REPORT: Phrases = {
     ),
     "penalty": ("penalty on the weights", "对权重的惩罚"),
     "held_out_loss": ("log-loss on held-out pictures", "留出图片上的对数损失"),
-    "penalty_note": (
+    "penalty_note_least": (
         "The last layer is fitted to convergence for one penalty after another; the one with the "
         "least loss on held-out pictures is taken. To the left it learns by heart, to the right it "
         "learns too little.",
         "对每个惩罚强度都把最后一层拟合到收敛，取留出图片上损失最小的一个。偏左是死记硬背，偏右是学得不够。",
+    ),
+    "penalty_note": (
+        "The last layer is fitted to convergence for one penalty after another. Each fit is judged "
+        "by its log-loss on held-out images, with one more image counted as wrong: a few images, "
+        "all right, are no proof of certainty. Of the penalties within one standard error of the "
+        "best, the strongest is taken. To the left the fit memorizes the images, to the right it "
+        "learns too little.",
+        "对每个惩罚强度都把最后一层拟合到收敛，用留出图片上的对数损失评判，并多算一张判断错误的图片："
+        "少量图片全部正确并不能证明确定无疑。在与最优相差不超过一个标准误的惩罚中，取最强的一个。"
+        "偏左是死记硬背，偏右是学得不够。",
+    ),
+    "one_more_wrong": ("with one more image wrong", "多算一张错误图片"),
+    "as_measured": ("as measured", "实测"),
+    "refit": (
+        "With this penalty the last layer was then fitted to all {n} images of train and "
+        "validation. Figures of validation are of the fit before that, to train alone.",
+        "然后以该惩罚强度在训练和验证的全部 {n} 张图片上重新拟合最后一层。验证集上的数字来自此前只用训练图片的拟合。",
+    ),
+    "class_weights": (
+        "The classes have unequal numbers of images and count the same in the fit: an image weighs "
+        "from {least} ({low}) to {most} ({high}).",
+        "各类别图片数量不等，拟合时各类别总权重相同：单张图片的权重从 {least}（{low}）到 {most}（{high}）。",
+    ),
+    "tuning_skipped": (
+        "Validation is perfect, so fine-tuning could not be seen to improve it and did not start.",
+        "验证图片已全部判断正确，微调无法再体现改进，因此没有进行。",
     ),
     # confusion
     "confusion": ("Confusion matrix", "混淆矩阵"),

@@ -61,6 +61,20 @@ _CHINESE = tuple(
             r"([\d,]+) of these ([\d,]+) pictures? (?:was|were) trained on: the accuracy is too high",
             r"\2 张图片中有 \1 张曾用于训练：准确率偏高",
         ),
+        (
+            r"left out: ([\d,]+) images? of ([\d,]+) class(?:es)? that the classifier does not "
+            r"know: (.*)",
+            r"\2 个类别（共 \1 张图片）是分类器不认识的，未计入：\3",
+        ),
+        (
+            r'"(.+)" is judged as "(.+)": the names differ only in case or spaces',
+            r"“\1”按“\2”评判：两者只有大小写或空格不同",
+        ),
+        (
+            r'"(.+)" and "(.+)" differ only in case or spaces: if they are one class, give it '
+            r"one name",
+            r"“\1”与“\2”只有大小写或空格不同：若为同一类别，请统一名称",
+        ),
         # the doctor's findings
         (
             r"([\d,]+) pictures? in shades of grey: .*",

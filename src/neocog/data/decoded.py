@@ -22,14 +22,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neocog.data.cache import cache_folder, features_folder
-from neocog.data.decode import EMPTY, THUMB, TOO_LARGE, Facts, examine, quietly, read_bytes
+from neocog.data.decode import (
+    EMPTY,
+    PASSING,
+    THUMB,
+    TOO_LARGE,
+    Facts,
+    examine,
+    quietly,
+    read_bytes,
+)
 from neocog.data.images import Rows
 from neocog.data.listing import Listing, Picture
 from neocog.data.preprocess import Preprocessing
 from neocog.errors import NeocogError
 from neocog.files import write_atomic
 
-DECODING = 1  # counted up where the same file and rule give other pixels: what was kept is stale
+DECODING = 2  # counted up where the same file and rule give other pixels: what was kept is stale
 MEMORY_BYTES = 2**30  # pictures that take more stay on disk, and are read from there batch by batch
 TRIES = 3  # where other processes replace the same pack
 CHUNK = 256  # pictures decoded at a time: what is in memory while a pack is written
@@ -304,7 +313,7 @@ def _read(pack: _Pack, picture: Picture, rule: Preprocessing) -> tuple[str, _Res
     if digest in pack.row_of:
         return digest, None
     try:
-        found, facts, thumb = examine(data, rule.shrink_to)
-        return digest, (facts, rule.fit_picture(found), thumb)
+        image, facts, thumb = examine(data, rule.shrink_to, rule.fit_picture)
+        return digest, (facts, image, thumb)
     except NeocogError as error:
-        return digest, error.message
+        return ("" if error.message in PASSING else digest), error.message

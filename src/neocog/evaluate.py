@@ -51,13 +51,14 @@ def evaluate(
     *,
     runs_dir: Path | None = None,
     device: str = "auto",
+    allow_outside: bool = False,
 ) -> Evaluation:
     """Judge a run, `latest` or a model file on its own test split, or on another data set's.
 
     `data_name` is a data set's name or a person's own pictures, all of which are used unless they
-    are split. Classes are matched by name. On its own test split the result is kept in the run
-    folder and in the model file. Raises UsageError for classes that the classifier does not know,
-    NeocogError where the data are missing or have changed.
+    are split; `allow_outside` is as in a recipe. Classes are matched by name. On its own test split
+    the result is kept in the run folder and in the model file. Raises UsageError for classes that
+    the classifier does not know, NeocogError where the data are missing or have changed.
     """
     path = model_path(str(run), runs_folder(runs_dir))
     classifier = load(path, device=device)
@@ -67,10 +68,10 @@ def evaluate(
     train = None
     notes: tuple[str, ...] = ()
     if own:
-        splits = own_splits(classifier, trained_on)
+        splits = own_splits(classifier, trained_on, allow_outside)
         test, train, split = splits.test, splits.train, "test"
     else:
-        test, split, notes = _other_test(classifier, str(data_name))
+        test, split, notes = _other_test(classifier, str(data_name), allow_outside)
     notes = (*notes, *_about_size(test))
     middle = time.perf_counter()
     scores = classifier.scores(test.images)
@@ -218,7 +219,7 @@ def _same_data(one: str, other: str) -> bool:
     return Path(one).resolve() == Path(other).resolve()
 
 
-def own_splits(classifier: Classifier, name: str) -> Splits:
+def own_splits(classifier: Classifier, name: str, allow_outside: bool = False) -> Splits:
     """The splits of the data set `name` that a classifier was made of.
 
     Raises NeocogError where its file does not say how, or the test pictures have changed.
@@ -235,7 +236,9 @@ def own_splits(classifier: Classifier, name: str) -> Splits:
             "needed.",
             "Put it back, or judge it on other pictures: neocog evaluate RUN DATA",
         )
-    splits = data.load_for(replace(recipe, data=name))
+    splits = data.load_for(
+        replace(recipe, data=name, allow_outside=recipe.allow_outside or allow_outside)
+    )
     if splits.test.fingerprint() != classifier.facts["data"]["fingerprints"]["test"]:
         raise NeocogError(
             f"The test pictures of {name} are not those that the run knew.",
@@ -244,7 +247,9 @@ def own_splits(classifier: Classifier, name: str) -> Splits:
     return splits
 
 
-def _read_other(rule: Preprocessing, name: str) -> tuple[ImageSet, str, list[str]]:
+def _read_other(
+    rule: Preprocessing, name: str, allow_outside: bool
+) -> tuple[ImageSet, str, list[str]]:
     """The test pictures of a data set, or a person's own, by their own classes, and notes.
 
     Of own pictures that are split, those of test are taken, else of validation; else all that are
@@ -252,7 +257,7 @@ def _read_other(rule: Preprocessing, name: str) -> tuple[ImageSet, str, list[str
     """
     if name in data.DATASETS or not data.exists(name):
         return data.load(name).test, "test", []
-    listing = data.list_own(name)
+    listing = data.list_own(name, allow_outside)
     decoded, diagnosis = data.examine_own(listing, rule)
     found = data.as_set(listing, decoded, diagnosis)
     split = next((s for s in ("test", "validation") if s in listing.splits), "all")
@@ -267,9 +272,11 @@ def _read_other(rule: Preprocessing, name: str) -> tuple[ImageSet, str, list[str
     return found, split, notes
 
 
-def _other_test(classifier: Classifier, name: str) -> tuple[ImageSet, str, tuple[str, ...]]:
+def _other_test(
+    classifier: Classifier, name: str, allow_outside: bool
+) -> tuple[ImageSet, str, tuple[str, ...]]:
     """Another data set's test split in the classifier's form, what it is called, and notes."""
-    found, split, notes = _read_other(classifier.preprocessing, name)
+    found, split, notes = _read_other(classifier.preprocessing, name, allow_outside)
     unknown = [c for c in found.classes if c not in classifier.classes]
     if unknown:
         raise UsageError(

@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cache
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import IO, Any
 
 import numpy as np
@@ -153,6 +153,14 @@ def _passing_folder() -> Path:
     return folder
 
 
+def _inside(folder: Path, name: str) -> Path:
+    """The file of a pack that its index names. Raises ValueError where that would be elsewhere."""
+    path = folder / name
+    if name != PurePath(name).name or "\\" in name or path.is_symlink():
+        raise ValueError(f"{name} is no file of {folder}")
+    return path
+
+
 class _Pack:
     """One data set's decoded pictures: a file of pixels, one of thumbs, and a JSON index of them.
 
@@ -176,7 +184,7 @@ class _Pack:
 
     def _read(self) -> None:
         index = json.loads((self.folder / "index.json").read_text("utf-8"))
-        pixels, small = self.folder / index["pixels"], self.folder / index["thumbs"]
+        pixels, small = (_inside(self.folder, index[name]) for name in ("pixels", "thumbs"))
         count = sum(place >= 0 for place in index["place"])
         if count and pixels.stat().st_size != count * int(np.prod(self.shape)):
             return

@@ -22,6 +22,7 @@ DETAILED = 0.95  # the same of their low frequencies, weighted as above
 # By how much a window is moved to fit, as shares of the side, and what it must have reached then.
 FITTING = ((0, 0.5), (0.05, 0.65), (0.025, 0.8), (0.025, 0.85), (0.0125, 0.9), (0.00625, 0))
 GRID = 24  # points a side that a crop is fitted at
+FITTED_AT_ONCE = 2048
 MOST = 20_000  # images that are searched for crops
 PER_IMAGE = 20  # candidates, above which a likeness says nothing
 # Left, up and larger about the middle, and their opposites.
@@ -45,7 +46,7 @@ def near_duplicates(thumbs: NDArray[np.uint8], names: NDArray[np.int64]) -> list
     some = thumbs[usable]
     pairs = [*_alike(some, some), *_alike(some, some[:, :, ::-1])]
     if len(some) <= MOST:
-        pairs += _crops(some)
+        pairs += _crops(some, pairs)
     return components(names[usable[list(pair)]].tolist() for pair in pairs)
 
 
@@ -74,27 +75,43 @@ def _close(
                 yield a[begin : begin + 65536], b[begin : begin + 65536]
 
 
-def _crops(thumbs: NDArray[np.uint8]) -> list[tuple[int, int]]:
-    """Pairs of places of which the second is a window of the first, mirrored or not.
+def _crops(
+    thumbs: NDArray[np.uint8], known: Sequence[tuple[int, int]] = ()
+) -> list[tuple[int, int]]:
+    """Pairs of places, beside those known, of which one is a window of the other's mirror or image.
 
     None where so much looks like something else that a likeness says nothing: digits, say.
     """
     whole, everything = thumbs.astype(np.float32), np.array([[0, 0, 1]], dtype=np.float32)
-    room, pairs = PER_IMAGE * len(thumbs), []
+    room, count = PER_IMAGE * len(thumbs), len(thumbs)
+    joined = np.array([(a * count + b, b * count + a) for a, b in known], dtype=np.int64).ravel()
     sides = [(crops, _low(_sampled(crops, everything))) for crops in (whole, whole[:, :, ::-1])]
+    pairs = []
+    for box in _boxes():
+        windows = _low(_sampled(whole, box))
+        for crops, wanted in sides:
+            for a, b in _close(windows, wanted, FOUND):
+                new = ~np.isin(a * count + b, joined)
+                room -= int(new.sum())
+                if room < 0:
+                    return []
+                a, b = a[new], b[new]
+                few = range(0, len(a), FITTED_AT_ONCE)
+                parts = [slice(begin, begin + FITTED_AT_ONCE) for begin in few]
+                sure = [_fits(whole[a[part]], crops[b[part]], box) for part in parts]
+                fits = np.concatenate([*sure, np.zeros(0, dtype=bool)])
+                a, b = a[fits], b[fits]
+                joined = np.concatenate([joined, a * count + b, b * count + a])
+                pairs += list(zip(a.tolist(), b.tolist(), strict=True))
+    return pairs
+
+
+def _boxes() -> Iterator[NDArray[np.float32]]:
+    """Left, top and side of every window, as shares of the image's side, 1 x 3."""
     for share, count in WINDOWS:
         places = (np.arange(count) + 0.5) / count * (1 - share)
         for y, x in product(places, places):
-            box = np.array([[x, y, share]], dtype=np.float32)
-            windows = _low(_sampled(whole, box))
-            for crops, wanted in sides:
-                for a, b in _close(windows, wanted, FOUND):
-                    room -= len(a)
-                    if room < 0:
-                        return []
-                    sure = _fits(whole[a], crops[b], box)
-                    pairs += list(zip(a[sure].tolist(), b[sure].tolist(), strict=True))
-    return pairs
+            yield np.array([[x, y, share]], dtype=np.float32)
 
 
 def _fits(
@@ -131,10 +148,11 @@ def _sampled(images: NDArray[np.float32], boxes: NDArray[np.float32]) -> NDArray
     There are N of them, or one for all.
     """
     side = images.shape[1]
+    pixels = np.arange(side, dtype=np.float32)
     steps = (np.arange(GRID, dtype=np.float32) + 0.5) / GRID
     x = ((boxes[:, :1] + steps * boxes[:, 2:]) * side - 0.5).clip(0, side - 1)
     y = ((boxes[:, 1:2] + steps * boxes[:, 2:]) * side - 0.5).clip(0, side - 1)
-    weights = [np.maximum(0, 1 - np.abs(at[:, :, None] - np.arange(side))) for at in (y, x)]
+    weights = [np.maximum(0, 1 - np.abs(at[:, :, None] - pixels)) for at in (y, x)]
     return np.asarray(weights[0] @ images @ weights[1].transpose(0, 2, 1), dtype=np.float32)
 
 

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO, cast
 
-from neocog.data.decode import MAX_BYTES
+from neocog.data.decode import MAX_BYTES, briefly
 from neocog.errors import NeocogError
 
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
@@ -47,8 +47,7 @@ def members(path: Path) -> tuple[list[Member], list[tuple[str, str]]]:
     except NeocogError:
         raise
     except Exception as error:  # zlib.error, lzma.LZMAError, ...: each packing has its own
-        why = " ".join(str(error).split())  # tarfile lists every packing that it has tried
-        raise NeocogError(f"{path} is damaged or no archive ({why}).") from None
+        raise NeocogError(f"{path} is damaged or no archive ({briefly(error)}).") from None
 
 
 @dataclass
@@ -137,11 +136,13 @@ def _read_zipped(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
         with archive.open(entry) as file:
             return file.read(MAX_BYTES + 1)
     except NotImplementedError as error:  # a RuntimeError, too, but of an unknown packing
-        raise NeocogError(f"the file in the archive cannot be unpacked ({error})") from None
+        raise NeocogError(
+            f"the file in the archive cannot be unpacked ({briefly(error)})"
+        ) from None
     except RuntimeError:  # zipfile's way to say that a password is needed
         raise NeocogError("the file is locked with a password") from None
     except Exception as error:  # zlib.error, lzma.LZMAError, ...: each packing has its own
-        raise NeocogError(f"the file in the archive is damaged ({error})") from None
+        raise NeocogError(f"the file in the archive is damaged ({briefly(error)})") from None
 
 
 class _Unpacked:

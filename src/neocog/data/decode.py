@@ -60,6 +60,7 @@ AVIF = "the image is AVIF, which this Pillow cannot read: pip install --upgrade 
 NO_MEMORY = "there is not enough memory to read the image"
 PASSING = (HEIC, AVIF, NO_MEMORY)  # true of this machine as it is now, not of the file
 TOO_LARGE = "the file is larger than"
+LONG_TEXT = 200  # letters of what another library says
 THUMB = 32  # pixels a side of the small grey form by which near-duplicates are found
 _HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
 _SPECIAL = (
@@ -197,8 +198,13 @@ def _refusing() -> Iterator[None]:
     except MemoryError:
         raise NeocogError(NO_MEMORY) from None
     except Exception as error:  # hostile files make Pillow's decoders raise nearly anything
-        why = " ".join(str(error).split())
-        raise NeocogError(f"the picture is damaged or truncated ({why})") from None
+        raise NeocogError(f"the picture is damaged or truncated ({briefly(error)})") from None
+
+
+def briefly(error: Exception) -> str:
+    """What an error says in one line that is not long: some quote the file that they are about."""
+    text = " ".join(str(error).split())
+    return text if len(text) <= LONG_TEXT else f"{text[:LONG_TEXT]}..."
 
 
 @contextmanager

@@ -13,9 +13,9 @@ from neocog.evaluate import _rejection, evaluate
 from neocog.metrics.accuracy import wilson_interval
 from neocog.report.words.sentences import told
 
-module = sys.modules["neocog.evaluate"]
-
 from .faults import Disk
+
+module = sys.modules["neocog.evaluate"]
 
 
 def test_the_result_is_what_the_classifier_says_of_the_test_split(digits_run):

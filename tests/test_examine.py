@@ -55,7 +55,7 @@ def test_what_would_make_a_number_wrong_exits_with_3(neocog_command, photos, tmp
     save(photos / "猫" / "too.png", 0)
     code, out, _ = neocog_command("data", photos, "--runs", tmp_path / "runs")
     assert code == 3
-    assert "error 2 copies of one picture with different labels" in out
+    assert "error 1 copy of an image under another label" in out
     assert "dog/0.png" in out and "猫/too.png" in out
     assert (tmp_path / "runs" / "data" / "photos" / "dog.png").is_file()
 

@@ -59,14 +59,16 @@ def evaluate(
     *,
     runs_dir: Path | None = None,
     device: str = "auto",
+    allow_outside: bool = False,
 ) -> Evaluation:
     """Judge a run, `latest` or a model file on its own test split, or on another data set's.
 
     `data_name` is a data set's name or a person's own pictures, all of which are used unless they
-    are split. Classes are matched by name; images of classes that the classifier does not know are
-    left out and counted in the notes and in `unknown_classes`. On its own test split the result is
-    kept in the run folder and in the model file. Raises UsageError where the classifier knows none
-    of the classes, NeocogError where the data are missing or have changed.
+    are split; `allow_outside` is as in a recipe. Classes are matched by name; images of classes
+    that the classifier does not know are left out and counted in the notes and in
+    `unknown_classes`. On its own test split the result is kept in the run folder and in the model
+    file. Raises UsageError where the classifier knows none of the classes, NeocogError where the
+    data are missing or have changed.
     """
     path = model_path(str(run), runs_folder(runs_dir))
     classifier = load(path, device=device)
@@ -76,12 +78,13 @@ def evaluate(
     train = None
     notes: tuple[str, ...] = ()
     unknown: tuple[tuple[str, int], ...] = ()
-    splits = _own(classifier, data_name, trained_on, lone=of_model_file(path) is None)
+    lone = of_model_file(path) is None
+    splits = _own(classifier, data_name, trained_on, lone, allow_outside)
     own = splits is not None
     if splits:
         test, train, split = splits.test, splits.train, "test"
     else:
-        other = _other_test(classifier, str(data_name))
+        other = _other_test(classifier, str(data_name), allow_outside)
         test, split, notes, unknown = other.test, other.split, other.notes, other.unknown
     notes = (*notes, *_about_size(test))
     middle = time.perf_counter()
@@ -272,17 +275,19 @@ def _same_data(one: str, other: str) -> bool:
     return Path(one).resolve() == Path(other).resolve()
 
 
-def _own(classifier: Classifier, asked: str | None, trained_on: str, lone: bool) -> Splits | None:
+def _own(
+    classifier: Classifier, asked: str | None, trained_on: str, lone: bool, allow_outside: bool
+) -> Splits | None:
     """A classifier's own splits, where these are `asked` for; None where other data are.
 
     A `lone` model file knows the name of its data and not their place: what is asked for is its own
     where the name and the test pictures are the same.
     """
     if asked is None or _same_data(asked, trained_on):
-        return own_splits(classifier, trained_on)
+        return own_splits(classifier, trained_on, allow_outside)
     if lone and trained_on and data.bare_name(asked) == trained_on:
         with suppress(NeocogError):
-            return own_splits(classifier, asked)
+            return own_splits(classifier, asked, allow_outside)
     return None
 
 
@@ -292,7 +297,7 @@ def splits_of(classifier: Classifier, path: Path) -> Splits:
     return own_splits(placed, str(placed.facts.get("data", {}).get("name", "")))
 
 
-def own_splits(classifier: Classifier, name: str) -> Splits:
+def own_splits(classifier: Classifier, name: str, allow_outside: bool = False) -> Splits:
     """The splits of the data set `name` that a classifier was made of.
 
     Raises NeocogError where its file does not say how, or the test pictures have changed.
@@ -309,7 +314,9 @@ def own_splits(classifier: Classifier, name: str) -> Splits:
             "needed.",
             "Put it back, or say where it is, or name other images: neocog evaluate RUN DATA",
         )
-    splits = data.load_for(replace(recipe, data=name))
+    splits = data.load_for(
+        replace(recipe, data=name, allow_outside=recipe.allow_outside or allow_outside)
+    )
     if splits.test.fingerprint() != classifier.facts["data"]["fingerprints"]["test"]:
         raise NeocogError(
             f"The test pictures of {name} are not those that the run knew.",
@@ -318,7 +325,9 @@ def own_splits(classifier: Classifier, name: str) -> Splits:
     return splits
 
 
-def _read_other(rule: Preprocessing, name: str) -> tuple[ImageSet, str, list[str]]:
+def _read_other(
+    rule: Preprocessing, name: str, allow_outside: bool
+) -> tuple[ImageSet, str, list[str]]:
     """The test pictures of a data set, or a person's own, by their own classes, and notes.
 
     Of own pictures that are split, those of test are taken, else of validation; else all that are
@@ -326,7 +335,7 @@ def _read_other(rule: Preprocessing, name: str) -> tuple[ImageSet, str, list[str
     """
     if name in data.DATASETS or not data.exists(name):
         return data.load(name).test, "test", []
-    listing = data.list_own(name)
+    listing = data.list_own(name, allow_outside)
     decoded, diagnosis = data.examine_own(listing, rule)
     found = data.as_set(listing, decoded, diagnosis)
     split = next((s for s in ("test", "validation") if s in listing.splits), "all")
@@ -354,12 +363,12 @@ class _Other:
     unknown: tuple[tuple[str, int], ...]
 
 
-def _other_test(classifier: Classifier, name: str) -> _Other:
+def _other_test(classifier: Classifier, name: str, allow_outside: bool) -> _Other:
     """Another data set's test split, as far as the classifier knows its classes.
 
     Raises UsageError where it knows none of them.
     """
-    found, split, notes = _read_other(classifier.preprocessing, name)
+    found, split, notes = _read_other(classifier.preprocessing, name, allow_outside)
     counts = np.bincount(found.labels, minlength=len(found.classes)).tolist()
     there = [c for c, n in zip(found.classes, counts, strict=True) if n]
     taken, similar = _matched(there, classifier.classes)

@@ -80,7 +80,9 @@ class Examination:
         }
 
 
-def examine(data: str, reading: Reading | None = None) -> Examination:
+def examine(
+    data: str, reading: Reading | None = None, *, allow_outside: bool = False
+) -> Examination:
     """Read and judge a person's pictures. Raises as `data.list_own` does."""
     if data in recipes.DEFAULT_FOR_DATA and not exists(data):
         raise UsageError(
@@ -89,9 +91,9 @@ def examine(data: str, reading: Reading | None = None) -> Examination:
         )
     if not exists(data):
         raise UsageError(f"There is no file or folder {data}.", "For example: neocog data photos/")
-    small = recipes.for_small(*look_at(data))
+    small = recipes.for_small(*look_at(data, allow_outside))
     form = form_of(recipes.get("scratch", small)) if small else FORM
-    listing = list_own(data)
+    listing = list_own(data, allow_outside)
     rule = form.rule()
     decoded, diagnosis = examine_own(listing, rule, reading)
     diagnosis = replace(

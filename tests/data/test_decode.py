@@ -1,13 +1,22 @@
 import io
+import os
+import re
+import stat
 import struct
+import subprocess
+import sys
+import threading
+import time
 import zlib
 
 import numpy as np
+import pillow_heif
 import pytest
-from PIL import Image
+from PIL import Image, features
 
 from neocog.data import decode
 from neocog.data.decode import read_picture
+from neocog.data.preprocess import Preprocessing
 from neocog.errors import NeocogError
 
 # Left half red, right half dark blue; wider than high.
@@ -29,6 +38,16 @@ def assert_is_the_picture(found, tolerance=3):
 
 
 RGB = Image.fromarray(PICTURE)
+WAYS = {
+    1: lambda i: i,
+    2: lambda i: i.transpose(Image.Transpose.FLIP_LEFT_RIGHT),
+    3: lambda i: i.transpose(Image.Transpose.ROTATE_180),
+    4: lambda i: i.transpose(Image.Transpose.FLIP_TOP_BOTTOM),
+    5: lambda i: i.transpose(Image.Transpose.TRANSPOSE),
+    6: lambda i: i.transpose(Image.Transpose.ROTATE_90),
+    7: lambda i: i.transpose(Image.Transpose.TRANSVERSE),
+    8: lambda i: i.transpose(Image.Transpose.ROTATE_270),
+}
 
 
 @pytest.mark.parametrize(
@@ -55,19 +74,9 @@ def test_cmyk_is_read():
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_exif_orientation_is_undone(orientation):
-    ways = {
-        1: lambda i: i,
-        2: lambda i: i.transpose(Image.Transpose.FLIP_LEFT_RIGHT),
-        3: lambda i: i.transpose(Image.Transpose.ROTATE_180),
-        4: lambda i: i.transpose(Image.Transpose.FLIP_TOP_BOTTOM),
-        5: lambda i: i.transpose(Image.Transpose.TRANSPOSE),
-        6: lambda i: i.transpose(Image.Transpose.ROTATE_90),
-        7: lambda i: i.transpose(Image.Transpose.TRANSVERSE),
-        8: lambda i: i.transpose(Image.Transpose.ROTATE_270),
-    }
     exif = Image.Exif()
     exif[0x0112] = orientation
-    assert_is_the_picture(read_picture(saved(ways[orientation](RGB), exif=exif)))
+    assert_is_the_picture(read_picture(saved(WAYS[orientation](RGB), exif=exif)))
 
 
 def test_alpha_is_laid_over_white():
@@ -154,3 +163,177 @@ def test_files_are_refused_in_one_line(tmp_path, monkeypatch):
     monkeypatch.setattr(decode, "MAX_BYTES", 10)
     with pytest.raises(NeocogError, match="larger than"):
         read_picture(tmp_path / "large.png")
+
+
+def heic(image, **options):
+    buffer = io.BytesIO()
+    pillow_heif.from_pillow(image).save(buffer, quality=95, **options)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_heic_is_read_upright_by_every_orientation(orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    content = heic(WAYS[orientation](RGB), exif=exif.tobytes())
+    assert content[4:8] == b"ftyp"
+    assert_is_the_picture(read_picture(content), tolerance=8)
+    fitted, facts, _ = decode.examine(content, 512, lambda picture: picture)
+    assert fitted.shape == PICTURE.shape and facts.format == "HEIF"
+    assert facts.orientation <= 1  # libheif has turned it: nothing is left to be turned
+
+
+def test_heic_without_its_extra_names_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    with pytest.raises(NeocogError, match=re.escape("pip install 'neocog[heic]'")):
+        read_picture(heic(RGB))
+
+
+@pytest.mark.skipif(not features.check("avif"), reason="this Pillow reads no AVIF")
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_avif_is_read_upright_by_every_orientation(orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    content = saved(WAYS[orientation](RGB), "AVIF", quality=95, exif=exif)
+    assert_is_the_picture(read_picture(content), tolerance=8)
+
+
+@pytest.mark.skipif(not features.check("avif"), reason="this Pillow writes no AVIF")
+def test_avif_that_this_pillow_cannot_read_says_so(monkeypatch):
+    monkeypatch.setattr(decode, "FORMATS", ("PNG", "JPEG"))
+    with pytest.raises(NeocogError, match="pip install --upgrade pillow"):
+        read_picture(saved(RGB, "AVIF"))
+
+
+def test_a_film_is_not_an_image():
+    with pytest.raises(NeocogError, match="not a picture"):
+        read_picture(struct.pack(">I", 24) + b"ftypisom" + bytes(4) + b"isommp42" + bytes(500))
+
+
+def with_scans(count, size=(64, 64)):
+    """A progressive JPEG with this many scans: its last one again and again."""
+    random = np.random.default_rng(0).integers(0, 255, (*size[::-1], 3), dtype=np.uint8)
+    content = saved(Image.fromarray(random), "JPEG", progressive=True)
+    begin = content.rindex(b"\xff\xda")
+    scans = content.count(b"\xff\xda")
+    return content[:-2] + content[begin:-2] * (count - scans) + content[-2:]
+
+
+def test_a_jpeg_with_hundreds_of_scans_is_refused_and_one_with_many_is_read():
+    assert read_picture(with_scans(100)).shape == (64, 64, 3)
+    with pytest.raises(NeocogError, match="more than 100 scans"):
+        read_picture(with_scans(101))
+
+
+def test_scans_are_counted_in_the_image_alone():
+    """Not in the film that a phone appends, nor in the preview in its EXIF."""
+    content = saved(RGB, "JPEG", comment=b"\xff\xda" * 200) + b"\xff\xda\0\0" * 200
+    assert_is_the_picture(read_picture(content), tolerance=8)
+
+
+def test_few_scans_of_very_many_pixels_are_refused():
+    content = bytearray(with_scans(90))
+    frame = content.index(b"\xff\xc2")  # height and width, which nothing else repeats
+    content[frame + 5 : frame + 9] = struct.pack(">HH", 9000, 9000)
+    with pytest.raises(NeocogError, match=r"90 scans of 9,000 x 9,000 pixels"):
+        read_picture(bytes(content))
+
+
+def test_a_phones_108_megapixels_are_read_at_a_smaller_scale():
+    content = saved(Image.new("RGB", (12000, 9000), (90, 20, 20)), "JPEG")
+    assert read_picture(content, shrink_to=512).shape == (1125, 1500, 3)
+    assert read_picture(content).shape == (4500, 6000, 3)
+    assert decode.size_of(content) == (12000, 9000)
+    _, facts, thumb = decode.examine(content, 512, lambda picture: picture)
+    assert (facts.width, facts.height) == (12000, 9000)
+    assert np.ptp(thumb) == 0
+
+
+def test_stripes_give_what_the_whole_gives(monkeypatch):
+    """For every kind of pixel; the whole is one stripe."""
+    random = np.random.default_rng(0)
+    noise = Image.fromarray(random.integers(0, 256, (31, 20, 4), dtype=np.uint8))
+    palette = noise.convert("RGB").quantize(16)
+    deep = Image.fromarray(random.integers(0, 65536, (31, 20), dtype=np.uint16))
+    floats = Image.fromarray(random.random((31, 20), dtype=np.float32) * 900)
+    contents = [saved(noise), saved(palette, transparency=3), saved(deep), saved(floats, "TIFF")]
+    contents += [saved(noise.convert(m), "TIFF") for m in ("RGB", "L", "LA", "CMYK", "1", "LAB")]
+    whole = [read_picture(content) for content in contents]
+    monkeypatch.setattr(decode, "STRIPE_PIXELS", 60)
+    for content, expected in zip(contents, whole, strict=True):
+        assert (read_picture(content) == expected).all()
+
+
+def test_room_is_shared_by_all_threads():
+    room, inside, most, lock = decode.Room(100), [0], [0], threading.Lock()
+
+    def work(amount):
+        with room.taken(amount):
+            with lock:
+                inside[0] += min(amount, 100)
+                most[0] = max(most[0], inside[0])
+            time.sleep(0.002)
+            with lock:
+                inside[0] -= min(amount, 100)
+
+    threads = [threading.Thread(target=work, args=(n % 7 * 20 + 10,)) for n in range(40)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert 60 <= most[0] <= 100 and room.free == 100
+
+
+def test_what_a_picture_needs_is_given_back_when_it_cannot_be_read():
+    for content in (saved(RGB)[:60], saved(RGB)):
+        with pytest.raises((NeocogError, ZeroDivisionError)):
+            decode.examine(content, 512, lambda _: 1 // 0)
+    assert decode._room.free == decode.ROOM_BYTES
+
+
+MAKE_TIFF = """
+import io, sys
+from PIL import Image
+for packing in ("tiff_lzw", "tiff_deflate", "jpeg", "group4"):
+    image = Image.effect_noise((200, 200), 90).convert("1" if packing == "group4" else "L")
+    buffer = io.BytesIO()
+    image.save(buffer, "TIFF", compression=packing)
+    content = bytearray(buffer.getvalue())
+    content[300:340] = bytes(range(200, 240))
+    from neocog.data.decode import read_picture
+    for data in (bytes(content), buffer.getvalue()[:-90], buffer.getvalue()[: len(content) // 2]):
+        try:
+            read_picture(data)
+        except Exception as error:
+            print("refused", error)
+"""
+
+
+def test_libtiff_prints_nothing_itself():
+    found = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", MAKE_TIFF],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "refused" in found.stdout
+    assert found.stderr == ""
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no FIFOs")
+def test_special_files_are_refused_at_once(tmp_path):
+    os.mkfifo(tmp_path / "pipe.png")
+    with pytest.raises(NeocogError, match="is a FIFO, not a regular file"):
+        read_picture(tmp_path / "pipe.png")
+    device = next(p for p in (decode.Path("/dev/zero"), decode.Path("/dev/null")) if p.exists())
+    assert stat.S_ISCHR(device.stat().st_mode)
+    with pytest.raises(NeocogError, match="is a character device"):
+        read_picture(device)
+
+
+def test_a_large_deep_image_is_fitted_as_a_small_one():
+    rule = Preprocessing((8, 8), 3, "crop", (0.5,) * 3, (0.5,) * 3, resize=8)
+    (fitted,) = decode.read_pictures(
+        [saved(Image.new("I;16", (40, 20), 40000))], rule.fit_picture, 8
+    )
+    assert (fitted == round(40000 * 255 / 65535)).all()

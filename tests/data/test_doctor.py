@@ -1,13 +1,17 @@
 """The doctor finds what was done to a sound data set, and nothing else."""
 
 import io
+import shutil
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from neocog import data
-from neocog.data.doctor import near_duplicates
+from neocog.data import duplicates
+from neocog.data.duplicates import components, near_duplicates
 from neocog.examine import examine
 
 from .test_own import picture, save
@@ -48,7 +52,13 @@ def test_copies_across_splits_and_with_other_labels_are_errors(photos):
     assert found["duplicates_across_splits"] == ("error", ["train/cat/leak.png"])
     assert found["near_duplicates_across_splits"] == ("error", ["train/cat/nearly.jpg"])
     assert found["conflicting_labels"][0] == "error"
-    assert set(found["conflicting_labels"][1]) == {"train/cat/7.png", "train/dog/conflict.png"}
+    # A pair is one copy; the other of the pair stands beside it.
+    values = {f["kind"]: f for f in examine(str(photos)).to_json()["findings"]}
+    conflict = values["conflicting_labels"]
+    assert (conflict["count"], conflict["paths"]) == (1, ["train/dog/conflict.png"])
+    assert conflict["same_as"] == ["train/cat/7.png"]
+    nearly = values["near_duplicates_across_splits"]
+    assert (nearly["count"], nearly["same_as"]) == (1, ["val/cat/15.png"])
     splits = data.load(str(photos), data.Form((0.5,) * 3, (0.5,) * 3, image_size=16))
     used = {path for part in splits.parts.values() for path in part.paths}
     assert len(used) == 59 and "val/cat/5.png" in used
@@ -66,6 +76,9 @@ def test_copies_inside_a_split_are_used_once_and_near_ones_stay_together(tmp_pat
     assert found["duplicates"][0] == found["near_duplicates"][0] == "warning"
     values = examine(str(tmp_path)).to_json()["findings"]
     (copies,) = [f for f in values if f["kind"] == "duplicates"]
+    (nearly,) = [f for f in values if f["kind"] == "near_duplicates"]
+    assert copies["count"] == nearly["count"] == 10  # of ten pictures, and not twenty
+    assert nearly["message"].startswith("10 images that are nearly the same as another")
     assert copies["paths"][0] == "dog/0 again.png" and copies["same_as"][0] == "dog/0.png"
     splits = data.load(str(tmp_path), data.Form((0.5,) * 3, (0.5,) * 3, image_size=16))
     assert sum(map(len, splits.parts.values())) == 70
@@ -99,13 +112,12 @@ def test_files_that_are_not_as_they_seem(photos):
     paths = {kind: [p.rpartition("/")[2] for p in found[kind][1]] for kind in found}
     assert paths["empty"] == ["empty.jpg"]
     assert paths["not_a_picture"] == ["text.jpg"]
-    assert paths["corrupt"] == ["half.jpg"]
+    assert paths["corrupt"] == ["half.jpg", "phone.HEIC"]  # it begins as HEIC, and holds nothing
     assert paths["wrong_suffix"] == ["jpeg.heic", "really a jpeg.png"]
     assert paths["modes"] == ["cmyk.jpg"]
     assert paths["turned"] == ["jpeg.heic", "turned.jpg"]
     assert paths["exif_stale"] == ["stale.jpg"]
     assert paths["exif_missing"] == ["cmyk.jpg", "really a jpeg.png"]
-    assert paths["unread_kind"] == ["phone.HEIC"] and "jpeg.heic" not in str(paths["corrupt"])
     assert paths["elongated"] == ["long.png"]
     assert paths["other_file"] == ["notes.txt"]
 
@@ -160,3 +172,130 @@ def test_exif_that_makes_no_sense_turns_nothing(photos, orientation):
     exif[0x0112] = orientation
     picture(700).save(photos / "train" / "cat" / "odd.jpg", exif=exif)
     assert "turned" not in kinds(photos)[1] and "corrupt" not in kinds(photos)[1]
+
+
+def test_a_class_that_is_only_in_val_is_left_out_and_named(photos):
+    save(photos / "val" / "bird" / "1.png", 900)
+    save(photos / "val" / "bird" / "2.png", 901)
+    sound, found = kinds(photos)
+    assert not sound and found["class_missing"] == ("error", ["bird"])
+    splits = data.load(str(photos), data.Form((0.5,) * 3, (0.5,) * 3, image_size=16))
+    assert splits.classes == ("cat", "dog") == splits.test.classes
+    assert len(splits.test) == 12 and not any("bird" in path for path in splits.test.paths)
+    messages = [f["message"] for f in splits.findings]
+    assert "1 class without an image in train, left out: bird" in messages
+
+
+def test_class_names_that_differ_by_case_or_spaces_are_pointed_out(tmp_path):
+    for n, name in enumerate(("dog", "Dog", "hot dog", "hotdog ", "cat") * 12):
+        save(tmp_path / name / f"{n}.png", n)
+    _, found = kinds(tmp_path)
+    values = [
+        f["message"]
+        for f in examine(str(tmp_path)).to_json()["findings"]
+        if f["kind"] == "similar_classes"
+    ]
+    assert found["similar_classes"][0] == "warning"
+    assert values == [
+        '2 classes whose names differ by case or spaces only: "Dog", "dog": are they one?',
+        '2 classes whose names differ by case or spaces only: "hot dog", "hotdog ": are they one?',
+    ]
+
+
+def test_groups_that_a_table_gives_are_announced(tmp_path):
+    rows = ["path,label,group"]
+    for n in range(40):
+        save(tmp_path / f"{n}.png", n)
+        rows.append(f"{n}.png,{'ab'[n % 2]},g{n // 4}")
+    (tmp_path / "list.csv").write_text("\n".join(rows))
+    sound, found = kinds(tmp_path / "list.csv")
+    assert sound and list(found) == ["groups"] and found["groups"][0] == "note"
+    (finding,) = examine(str(tmp_path / "list.csv")).to_json()["findings"]
+    assert finding["message"].startswith("10 groups of images given: the images of a group stay")
+
+
+def test_file_names_stand_under_every_finding_about_files(photos, neocog_command):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    picture(700).save(photos / "train" / "cat" / "phone.jpg", exif=exif)
+    _, out, _ = neocog_command("data", photos)
+    assert "note 1 image turned upright as its EXIF says\n    train/cat/phone.jpg\n" in out
+
+
+def photo(seed, side=160):
+    """Something like a photo: colours that change on every scale."""
+    random = np.random.default_rng(seed)
+    canvas = np.zeros((side, side, 3))
+    for cells in (3, 6, 12, 24, 48):
+        layer = Image.fromarray(random.integers(0, 256, (cells, cells, 3), dtype=np.uint8))
+        canvas += np.asarray(layer.resize((side, side), Image.Resampling.BICUBIC)) / cells
+    canvas -= canvas.min()
+    return Image.fromarray((canvas * (255 / canvas.max())).astype(np.uint8))
+
+
+def test_mirrored_and_cropped_copies_across_splits_are_found(tmp_path):
+    for n in range(60):
+        split = "val" if n % 5 == 0 else "train"
+        path = tmp_path / split / ("cat" if n % 2 else "dog") / f"{n}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        photo(n).save(path)
+    assert kinds(tmp_path) == (True, {})
+    mirror = Image.Transpose.FLIP_LEFT_RIGHT
+    cat = tmp_path / "train" / "cat"
+    photo(5).transpose(mirror).save(cat / "mirrored.jpg", quality=70)
+    photo(15).crop((10, 4, 154, 148)).save(cat / "cropped.jpg", quality=70)
+    photo(25).crop((31, 20, 159, 148)).transpose(mirror).save(cat / "both.png")
+    values = {f["kind"]: f for f in examine(str(tmp_path)).to_json()["findings"]}
+    found = values.pop("near_duplicates_across_splits")
+    pairs = dict(zip(found["paths"], found["same_as"], strict=True))
+    assert pairs == {
+        "train/cat/mirrored.jpg": "val/cat/5.png",
+        "train/cat/cropped.jpg": "val/cat/15.png",
+        "train/cat/both.png": "val/cat/25.png",
+    }
+    assert found["severity"] == "error" and set(values) <= {"exif_missing"}
+
+
+def test_digits_that_all_look_alike_are_not_called_crops_of_each_other(mnist5k):
+    """What is found are the upright strokes that were called near-duplicates before."""
+    digits = [Image.fromarray(image[:, :, 0]) for image in mnist5k.train.images[:600]]
+    for side in (32, 96):
+        large = [digit.resize((side, side)).resize((32, 32)) for digit in digits]
+        thumbs = np.stack([np.asarray(image) for image in large])
+        found = near_duplicates(thumbs, np.arange(600))
+        assert found == components(duplicates._alike(thumbs, thumbs)) and len(found) <= 3
+
+
+@pytest.mark.parametrize("kind", ["heic", "truncated", "locked"])
+@pytest.mark.parametrize("command", ["data", "train"])
+def test_a_set_without_one_usable_image_gets_one_clear_message(
+    tmp_path, neocog_command, monkeypatch, kind, command
+):
+    folder = tmp_path / "photos"
+    for n in range(4):
+        path = folder / ("cat" if n % 2 else "dog") / f"{n}.{'heic' if kind == 'heic' else 'png'}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if kind == "heic":
+            path.write_bytes(bytes(4) + b"ftypheic" + bytes(100))
+        else:
+            save(path, n)
+            path.write_bytes(path.read_bytes()[:60])
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    if kind == "locked":
+        folder = Path(shutil.make_archive(str(tmp_path / "set"), "zip", folder))
+        content = bytearray(folder.read_bytes())  # the flag that says that a password is needed
+        for mark, place in ((b"PK\3\4", 6), (b"PK\1\2", 8)):
+            begin = content.find(mark)
+            while begin >= 0:
+                content[begin + place] |= 1
+                begin = content.find(mark, begin + 4)
+        folder.write_bytes(content)
+    code, out, err = neocog_command(command, folder)
+    told = {
+        "heic": "pip install 'neocog[heic]'", "truncated": "damaged", "locked": "password"
+    }[kind]  # fmt: skip
+    assert told in out + err and "reshape" not in out + err
+    if command == "train":
+        assert code == 1 and "None of the 4 images" in err
+    else:
+        assert code == 3 and "0 of 4 pictures are fit for use" in out

@@ -1,3 +1,6 @@
+import os
+import shutil
+import socket
 import zlib
 
 import numpy as np
@@ -122,3 +125,51 @@ def test_links_out_of_the_folder_are_not_followed(photos, tmp_path):
     splits = data.load(str(photos), RGB)
     (finding,) = splits.findings
     assert (finding["kind"], finding["paths"]) == ("link", ["猫/link.png"])
+
+
+def linked(photos, store):
+    """The photos moved to a store, and a folder that links to each of them."""
+    shutil.move(photos, store)
+    for file in sorted(store.rglob("*.png")):
+        link = photos / file.relative_to(store)
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(file)
+
+
+def test_a_folder_of_links_to_a_store_is_read_with_follow_links(photos, tmp_path, neocog_command):
+    expected = data.load(str(photos), RGB).describe()
+    linked(photos, tmp_path / "store")
+    with pytest.raises(NeocogError, match=r"only links to files outside it.*--follow-links"):
+        data.load(str(photos), RGB)
+    allowed = data.Form(RGB.mean, RGB.std, allow_outside=True)
+    assert data.load(str(photos), allowed).describe() == expected
+    assert neocog_command("data", photos)[0] == 1
+    code, out, _ = neocog_command("data", photos, "--follow-links")
+    assert code == 0 and "100 of 100" in out
+
+
+def test_linked_class_folders_are_followed_once_and_circles_end(photos, tmp_path):
+    (tmp_path / "store").mkdir()
+    shutil.move(photos / "猫", tmp_path / "store" / "猫")
+    (photos / "猫").symlink_to(tmp_path / "store" / "猫")
+    (tmp_path / "store" / "猫" / "circle").symlink_to(tmp_path / "store" / "猫")
+    (photos / "dog house" / "broken.png").symlink_to(tmp_path / "nothing.png")
+    listing = data.list_own(str(photos), allow_outside=True)
+    assert [sum(p.label == c for p in listing.pictures) for c in listing.classes] == [60, 40]
+    assert sorted(listing.left_out) == [("link", "dog house/broken.png"), ("link", "猫/circle")]
+    refused = data.list_own(str(photos))
+    assert refused.classes == ("dog house",) and ("link", "猫") in refused.left_out
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no FIFOs")
+def test_special_files_in_a_folder_are_left_out_and_named(photos, neocog_command):
+    os.mkfifo(photos / "猫" / "pipe.png")
+    with socket.socket(socket.AF_UNIX) as plug:
+        os.chdir(photos)
+        plug.bind("plug.png")
+    listing = data.list_own(str(photos))
+    assert sorted(listing.left_out) == [("special", "plug.png"), ("special", "猫/pipe.png")]
+    finding = {f["kind"]: f for f in data.load(str(photos), RGB).findings}["special"]
+    assert finding["message"].startswith("2 special files (FIFO, socket or device)")
+    code, _, err = neocog_command("data", photos / "猫" / "pipe.png")
+    assert code == 2 and "is a FIFO, and none of pictures" in err

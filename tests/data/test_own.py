@@ -2,6 +2,8 @@
 
 import csv
 import io
+import json
+import os
 import shutil
 import tarfile
 import zipfile
@@ -12,7 +14,7 @@ import pytest
 from PIL import Image
 
 from neocog import data
-from neocog.data import decoded, own
+from neocog.data import decoded, own, tables
 from neocog.data.images import Rows
 from neocog.data.listing import arrange
 from neocog.errors import NeocogError, UsageError
@@ -428,3 +430,114 @@ def test_grey_pictures_for_a_network_that_takes_rgb_are_noted(tmp_path):
     assert found[0]["paths"] == ["a/0.png", "a/2.png", "b/1.png"]
     kinds = {f["kind"] for f in data.load(str(tmp_path), data.Form()).findings}
     assert "grey_to_rgb" not in kinds  # the network takes grey ones
+
+
+def test_a_table_may_name_files_outside_its_folder_when_that_is_allowed(photos, tmp_path):
+    (tmp_path / "tables" / "in").mkdir(parents=True)
+    (tmp_path / "tables" / "link.png").symlink_to(photos / "cat" / "3.png")
+    save(tmp_path / "tables" / "in" / "own.png", 500)
+    outside = ["../photos/dog/0.png", str(photos / "cat" / "1.png"), "link.png"]
+    rows = [("path", "label"), *((name, "x") for name in outside)]
+    with pytest.raises(NeocogError, match=r"only files outside.*3 of 3 rows.*--allow-outside"):
+        data.list_own(write_csv(tmp_path / "tables" / "list.csv", rows))
+    rows += [("in/own.png", "y"), ("in/../in/own.png", "y")]
+    path = write_csv(tmp_path / "tables" / "list.csv", rows)
+    listing = data.list_own(path)
+    assert [p.path for p in listing.pictures] == ["in/own.png", "in/../in/own.png"]
+    assert listing.left_out == [("outside", name) for name in outside]
+    assert len(data.list_own(path, allow_outside=True).pictures) == 5
+
+
+def test_what_was_allowed_is_recorded_and_holds_for_evaluate(photos, tmp_path, neocog_command):
+    rows = [("path", "label"), *((str(p), p.parent.name) for p in sorted(photos.rglob("*.png")))]
+    (tmp_path / "tables").mkdir()
+    path = write_csv(tmp_path / "tables" / "list.csv", rows)
+    train = ("train", path, "--recipe", "scratch", "--epochs", 1, "--set", "model=lenet5")
+    assert neocog_command(*train)[0] == 1
+    code, _, err = neocog_command(*train, "--allow-outside", "--json")
+    assert code == 0, err
+    assert neocog_command("evaluate", "latest", "--json")[0] == 0
+    assert neocog_command("train", "--resume", "latest", "--json")[0] == 0
+    code, _, err = neocog_command("evaluate", "latest", path)
+    assert code == 0, err  # its own data
+    shutil.copy(path, tmp_path / "tables" / "other.csv")
+    code, _, err = neocog_command("evaluate", "latest", tmp_path / "tables" / "other.csv")
+    assert code == 1 and "--allow-outside" in err
+    other = tmp_path / "tables" / "other.csv"
+    assert neocog_command("evaluate", "latest", other, "--allow-outside")[0] == 0
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no FIFOs")
+def test_a_special_file_in_a_table_is_named(photos, tmp_path):
+    os.mkfifo(tmp_path / "pipe.png")
+    rows = [("path", "label"), ("pipe.png", "cat"), ("photos/cat/1.png", "cat")]
+    listing = data.list_own(write_csv(tmp_path / "list.csv", rows))
+    assert listing.left_out == [("special", "pipe.png")]
+
+
+def test_a_zip_that_unpacks_to_too_much_is_refused(tmp_path, monkeypatch):
+    from neocog.data import archive
+
+    monkeypatch.setattr(archive, "UNPACKED_LEAST", 10 * 2**20)
+    with zipfile.ZipFile(tmp_path / "set.zip", "w", zipfile.ZIP_DEFLATED) as packed:
+        for n in range(40):
+            packed.writestr(f"a/{n}.png", bytes(2**20))
+    with pytest.raises(NeocogError, match=r"unpacks to more than .*bomb"):
+        data.list_own(str(tmp_path / "set.zip"))
+
+
+def test_a_member_of_a_zip_that_grows_a_thousandfold_is_not_read(tmp_path, monkeypatch):
+    from neocog.data import archive
+
+    monkeypatch.setattr(archive, "MEMBER_LEAST", 2**20)
+    content = io.BytesIO()
+    picture(1, 1500).save(content, "BMP")  # 6.8 MB, which shrink well, as real ones do
+    with zipfile.ZipFile(tmp_path / "set.zip", "w", zipfile.ZIP_DEFLATED) as packed:
+        packed.writestr("a/zeros.png", bytes(32 * 2**20))
+        packed.writestr("b/fine.bmp", content.getvalue()[: 2**20])
+    found = {p.path: p for p in data.list_own(str(tmp_path / "set.zip")).pictures}
+    with pytest.raises(NeocogError, match="more than 100 times its size"):
+        found["a/zeros.png"].source()
+    assert len(found["b/fine.bmp"].source()) == 2**20
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar", "gztar"])
+def test_an_archive_of_too_many_entries_is_refused(photos, monkeypatch, kind):
+    from neocog.data import archive
+
+    path = packed(photos, kind)
+    monkeypatch.setattr(archive, "MAX_ENTRIES", 30)
+    with pytest.raises(NeocogError, match=r"more than 30 files and folders.*name the folder"):
+        data.list_own(str(path))
+
+
+def test_a_table_that_is_too_large_is_refused(photos, tmp_path, monkeypatch):
+    path = write_csv(tmp_path / "list.csv", [("path", "label"), *[("a", "b")] * 50])
+    monkeypatch.setattr(tables, "MAX_ROWS", 20)
+    with pytest.raises(NeocogError, match="more than 20 rows"):
+        data.list_own(path)
+    monkeypatch.setattr(tables, "MAX_TABLE_BYTES", 20)
+    with pytest.raises(NeocogError, match="larger than"):
+        data.list_own(path)
+
+
+@pytest.mark.parametrize("way", ["above", "absolute", "link"])
+def test_a_cache_index_cannot_name_a_file_outside_the_cache(photos, tmp_path, monkeypatch, way):
+    monkeypatch.setenv("NEOCOG_CACHE", str(tmp_path / "cache"))
+    expected = data.load(str(photos), FORM)
+    (index,) = decoded.packs_folder().rglob("index.json")
+    values = json.loads(index.read_text())
+    outside = tmp_path / "precious"
+    (index.parent / values["pixels"]).rename(outside)
+    if way == "link":
+        (index.parent / values["pixels"]).symlink_to(outside)
+    else:
+        named = os.path.relpath(outside, index.parent) if way == "above" else str(outside)
+        index.write_text(json.dumps({**values, "pixels": named}))
+    outside.write_bytes(bytes(outside.stat().st_size))  # what would be trained on instead
+    save(photos / "cat" / "more.png", 4000)  # so that the pack is written anew
+    found = data.load(str(photos), FORM)
+    assert outside.is_file()
+    images = dict(zip(found.train.paths, found.train.images, strict=True))
+    for path, image in zip(expected.train.paths, expected.train.images, strict=True):
+        assert (images.get(path, image) == image).all()

@@ -51,6 +51,14 @@ JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object on sta
 LangOption = Annotated[
     str | None, typer.Option(help="Language of the page: en or zh.", show_default="the system's")
 ]
+OutsideOption = Annotated[
+    bool,
+    typer.Option(
+        "--allow-outside",
+        "--follow-links",
+        help="Read files outside DATA's folder, too, where links or a CSV file lead there.",
+    ),
+]
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 
 
@@ -95,6 +103,7 @@ def train(
     folds: Annotated[
         int | None, typer.Option(help="Photos: the spread of the accuracy over so many fits.")
     ] = None,
+    allow_outside: OutsideOption = False,
     seed: Annotated[
         int | None,
         typer.Option(
@@ -118,6 +127,7 @@ def train(
     given = {"data": data, "model": model, "epochs": epochs, "seed": seed}
     given |= {"weights": weights, "fine_tune": fine_tune, "folds": folds}
     overrides: dict[str, Any] = {k: v for k, v in given.items() if v is not None}
+    overrides |= {"allow_outside": True} if allow_outside else {}
     overrides |= _assignments(set_ or [])
     console = make_console(stderr=as_json)
     if resume:
@@ -175,7 +185,7 @@ def _recipe(
     chosen = recipes.choose(data, name, model)
     meant = name or model or {"weights", "fine_tune", "folds"} & set(overrides)
     if chosen == "photos" and not meant and data and exists(data):
-        count, side = look_at(data)
+        count, side = look_at(data, bool(overrides.get("allow_outside")))
         small = recipes.for_small(count, side)
         if small:
             findings.show_small(console, count, side)
@@ -209,6 +219,7 @@ def evaluate(
     data: Annotated[
         str | None, typer.Argument(help="Another data set, or a folder of class folders.")
     ] = None,
+    allow_outside: OutsideOption = False,
     device: DeviceOption = "auto",
     runs: RunsOption = None,
     as_json: JsonOption = False,
@@ -218,7 +229,7 @@ def evaluate(
     from neocog.report import plots
     from neocog.terminal import judged, make_console
 
-    evaluation = judge(run, data, runs_dir=runs, device=device)
+    evaluation = judge(run, data, runs_dir=runs, device=device, allow_outside=allow_outside)
     judged.show_evaluation(make_console(stderr=as_json), evaluation.result)
     if evaluation.run and evaluation.recorded:
         plots.draw(evaluation.run, evaluation)
@@ -383,6 +394,7 @@ def data(
         bool,
         typer.Option("--clear-cache", help="Delete decoded pictures and features that are kept."),
     ] = False,
+    allow_outside: OutsideOption = False,
     runs: RunsOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -400,7 +412,7 @@ def data(
         return
     progress = bars.ReadingProgress(console)
     try:
-        found = examine(data, reading=progress)
+        found = examine(data, reading=progress, allow_outside=allow_outside)
     finally:
         progress.close()
     from neocog import runs as run_folders

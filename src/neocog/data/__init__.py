@@ -95,7 +95,7 @@ def load(name: str, form: Form = Form(), reading: Reading | None = None) -> Spli
     if name not in DATASETS:
         if not exists(name):
             raise unknown("data set or folder", name, DATASETS)
-        return load_own(list_own(name), form, reading)
+        return load_own(list_own(name, form.allow_outside), form, reading)
     entry = DATASETS[name]
     train, test = entry.read()
     if test is None:
@@ -144,6 +144,7 @@ def form_of(recipe: Recipe) -> Form:
         recipe.test_mirrored,
         recipe.resize_pixels or 0,
         recipe.train_resize_pixels or 0,
+        recipe.allow_outside,
     )
 
 

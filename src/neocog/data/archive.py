@@ -11,11 +11,14 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO, cast
 
-from neocog.data.decode import MAX_BYTES
+from neocog.data.decode import MAX_BYTES, briefly
 from neocog.errors import NeocogError
 
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 UNPACKED_LEAST, UNPACKED_RATIO = 2**30, 100  # photos hardly shrink: more than that is a bomb
+MEMBER_LEAST = 16 * 2**20  # a drawing as BMP shrinks by more, and is small
+MAX_ENTRIES = 200_000
+BY_FOLDER = "Unpack it yourself if you trust it, and name the folder."
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,7 @@ def members(path: Path) -> tuple[list[Member], list[tuple[str, str]]]:
     except NeocogError:
         raise
     except Exception as error:  # zlib.error, lzma.LZMAError, ...: each packing has its own
-        raise NeocogError(f"{path} is damaged or no archive ({error}).") from None
+        raise NeocogError(f"{path} is damaged or no archive ({briefly(error)}).") from None
 
 
 @dataclass
@@ -74,6 +77,8 @@ def _points_out(name: str) -> bool:
 def _zip(path: Path) -> _Found:
     archive, found = zipfile.ZipFile(path), _Found()
     entries = archive.infolist()
+    _check_count(path, len(entries))
+    _check_size(path, sum(entry.file_size for entry in entries))
     encoding = _zip_encoding(entries)
     for entry in entries:
         name = _zip_name(entry, encoding)
@@ -86,6 +91,17 @@ def _zip(path: Path) -> _Found:
             read = partial(_read_zipped, archive, entry)
             found.members.append(Member(shown, read, (entry.file_size, entry.CRC)))
     return found
+
+
+def _check_count(path: Path, count: int) -> None:
+    if count > MAX_ENTRIES:
+        raise NeocogError(f"{path} holds more than {MAX_ENTRIES:,} files and folders.", BY_FOLDER)
+
+
+def _check_size(path: Path, unpacked: int) -> None:
+    most = UNPACKED_LEAST + UNPACKED_RATIO * path.stat().st_size
+    if unpacked > most:
+        raise NeocogError(f"{path} unpacks to more than {most / 1e9:.0f} GB (a bomb?).", BY_FOLDER)
 
 
 def _zip_encoding(entries: list[zipfile.ZipInfo]) -> str:
@@ -112,15 +128,21 @@ def _zip_name(entry: zipfile.ZipInfo, encoding: str) -> str:
 
 
 def _read_zipped(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
+    if entry.file_size > MEMBER_LEAST + UNPACKED_RATIO * entry.compress_size:
+        raise NeocogError(
+            f"the file unpacks to more than {UNPACKED_RATIO} times its size (a bomb?)"
+        )
     try:
         with archive.open(entry) as file:
             return file.read(MAX_BYTES + 1)
     except NotImplementedError as error:  # a RuntimeError, too, but of an unknown packing
-        raise NeocogError(f"the file in the archive cannot be unpacked ({error})") from None
+        raise NeocogError(
+            f"the file in the archive cannot be unpacked ({briefly(error)})"
+        ) from None
     except RuntimeError:  # zipfile's way to say that a password is needed
         raise NeocogError("the file is locked with a password") from None
     except Exception as error:  # zlib.error, lzma.LZMAError, ...: each packing has its own
-        raise NeocogError(f"the file in the archive is damaged ({error})") from None
+        raise NeocogError(f"the file in the archive is damaged ({briefly(error)})") from None
 
 
 class _Unpacked:
@@ -133,14 +155,9 @@ class _Unpacked:
             with tarfile.open(path) as packed:
                 unpacked = cast(IO[bytes], packed.fileobj)
                 unpacked.seek(0)
-                most = UNPACKED_LEAST + UNPACKED_RATIO * path.stat().st_size
                 while block := unpacked.read(2**20):
                     self.file.write(block)
-                    if self.file.tell() > most:
-                        raise NeocogError(
-                            f"{path} unpacks to more than {most / 1e9:.0f} GB (a bomb?).",
-                            "Unpack it yourself if you trust it, and name the folder.",
-                        )
+                    _check_size(path, self.file.tell())
         except BaseException:
             self.file.close()
             raise
@@ -168,7 +185,8 @@ def _tar(path: Path) -> _Found:
         nullcontext(unpacked.file) if unpacked else path.open("rb") as plain,
         tarfile.open(fileobj=plain, mode="r:") as archive,
     ):
-        for entry in archive:
+        for count, entry in enumerate(archive, start=1):
+            _check_count(path, count)
             if entry.isdir():
                 found.folders.append(str(PurePosixPath(entry.name)))
             elif _points_out(entry.name):

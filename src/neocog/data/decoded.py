@@ -24,7 +24,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neocog.data.cache import cache_folder, features_folder, keep_json, read_json
-from neocog.data.decode import EMPTY, THUMB, TOO_LARGE, Facts, examine, quietly, read_bytes
+from neocog.data.decode import (
+    EMPTY,
+    PASSING,
+    THUMB,
+    TOO_LARGE,
+    Facts,
+    examine,
+    quietly,
+    read_bytes,
+)
 from neocog.data.images import Rows
 from neocog.data.listing import Listing, Picture
 from neocog.data.preprocess import Preprocessing
@@ -34,8 +43,8 @@ from neocog.files import NewFile, make_folder, sweep, sync_folder, unique_name
 log = logging.getLogger(__name__)
 
 PACK = re.compile(r"(?P<process>\d+)-[0-9a-f]{8}\.(pixels|thumbs)")
-PASSING = re.compile(r"neocog-(?P<process>\d+)-[a-z0-9_]{8}")  # temporary folders
-DECODING = 1  # counted up where the same file and rule give other pixels: what was kept is stale
+TEMPORARY_FOLDERS = re.compile(r"neocog-(?P<process>\d+)-[a-z0-9_]{8}")  # temporary folders
+DECODING = 2  # counted up where the same file and rule give other pixels: what was kept is stale
 MEMORY_BYTES = 2**30  # pictures that take more stay on disk, and are read from there batch by batch
 TRIES = 3  # where other processes replace the same pack
 CHUNK = 256  # pictures decoded at a time: what is in memory while a pack is written
@@ -156,7 +165,7 @@ def _passing_folder() -> Path:
 @cache
 def sweep_left_overs(folder: Path) -> None:
     """Delete what killed processes left in the cache `folder` and among temporary folders, once."""
-    sweep(Path(tempfile.gettempdir()), PASSING)
+    sweep(Path(tempfile.gettempdir()), TEMPORARY_FOLDERS)
     for below, _, _ in os.walk(folder):
         sweep(Path(below))
     for path in (folder / "photos").glob("*"):
@@ -214,6 +223,8 @@ class _Pack:
             if not all(map(PACK.fullmatch, names)):  # others may lie outside the folder
                 raise ValueError("its index names files that are not its own")
             pixels, small = (self.folder / name for name in names)
+            if pixels.is_symlink() or small.is_symlink():
+                raise ValueError("its index names links")
             sizes = [pixels.stat().st_size, small.stat().st_size]
             if sizes != [count * int(np.prod(self.shape)), count * THUMB * THUMB]:
                 raise ValueError("its files are not as long as they were")
@@ -393,7 +404,7 @@ def _read(pack: _Pack, picture: Picture, rule: Preprocessing) -> tuple[str, _Res
     if digest in pack.row_of:
         return digest, None
     try:
-        found, facts, thumb = examine(data, rule.shrink_to)
-        return digest, (facts, rule.fit_picture(found), thumb)
+        image, facts, thumb = examine(data, rule.shrink_to, rule.fit_picture)
+        return digest, (facts, image, thumb)
     except NeocogError as error:
-        return digest, error.message
+        return ("" if error.message in PASSING else digest), error.message

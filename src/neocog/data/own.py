@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from neocog.data import tables
 from neocog.data.archive import is_archive
-from neocog.data.decode import Facts, read_bytes, size_of
+from neocog.data.decode import Facts, read_bytes, size_of, special_kind
 from neocog.data.decoded import MEMORY_BYTES, Decoded, Reading, decode
-from neocog.data.doctor import NOTE, SHOWN, WARNING, Diagnosis, Finding, examine
+from neocog.data.doctor import NOTE, SHOWN, WARNING, Diagnosis, Finding, examine, with_count
 from neocog.data.folder import read_archive, read_folder
 from neocog.data.images import ImageSet, Splits
 from neocog.data.listing import Listing
@@ -35,7 +35,8 @@ class Form:
     The fields are those of `Recipe`. Without `mean` and `std` a named data set has those of its own
     recipe, and a person's own pictures are made grey, with 0.5 for both. `train_resize` is the
     short side, in pixels, that the pictures to train on are brought to before they are cut, where
-    it is another than the others' `resize`.
+    it is another than the others' `resize`. With `allow_outside` files outside the data set's
+    folder are read, too, where links lead to them or a CSV file names them.
     """
 
     mean: tuple[float, ...] = ()
@@ -46,6 +47,7 @@ class Form:
     mirrored: bool = False
     resize: int = 0
     train_resize: int = 0
+    allow_outside: bool = False
 
     def rule(self) -> Preprocessing:
         """The preprocessing of a person's own pictures."""
@@ -67,34 +69,36 @@ def exists(name: str) -> bool:
     return os.path.exists(name)  # noqa: PTH110 - Path.exists fails on a name too long
 
 
-def list_own(name: str) -> Listing:
+def list_own(name: str, allow_outside: bool = False) -> Listing:
     """What a person's data set holds: a folder, a zip or tar file, a CSV file or Parquet.
 
-    Raises UsageError for a file that is none of these, NeocogError as their readers do.
+    Files outside its folder, which links and CSV files may name, are read with `allow_outside`
+    only. Raises UsageError for a file that is none of these, NeocogError as their readers do.
     """
     path = Path(name)
     if tables.is_parquet(path):
         return tables.list_parquet(path)
     if path.is_dir():
-        return read_folder(path)
+        return read_folder(path, allow_outside)
     if is_archive(path):
         return read_archive(path)
     if path.is_file() and path.suffix.lower() in (".csv", ".tsv"):
-        return tables.list_csv(path)
+        return tables.list_csv(path, allow_outside)
+    kind = special_kind(path)
     raise UsageError(
-        f"{name} is a file, and none of pictures.",
+        f"{name} is a {kind or 'file'}, and none of pictures.",
         "Name a folder of class folders, a zip or tar file of one, a CSV file with the columns "
         "path,label, or Parquet.",
     )
 
 
-def look_at(name: str) -> tuple[int, int]:
+def look_at(name: str, allow_outside: bool = False) -> tuple[int, int]:
     """How many pictures a person's data set has, and their usual short side in pixels.
 
     The side is the median of a few pictures, by their headers; 0 where none of them can be read.
     Raises as `list_own` does.
     """
-    pictures = list_own(name).pictures
+    pictures = list_own(name, allow_outside).pictures
     sides = []
     for picture in pictures[:: max(1, len(pictures) // LOOKED_AT)]:
         with suppress(NeocogError):
@@ -114,13 +118,22 @@ def load_own(listing: Listing, form: Form, reading: Reading | None) -> Splits:
     """A person's pictures: the splits that are given, and what else is needed cut by content."""
     rule = form.rule()
     decoded, diagnosis = examine_own(listing, rule, reading)
-    everything = as_set(listing, decoded, diagnosis)
+    if not len(diagnosis.kept):
+        why = [f.message for f in diagnosis.findings if f.kind != "none_usable"][:3]
+        raise NeocogError(
+            f"None of the {len(listing.pictures):,} images in {listing.root} can be used: "
+            f"{'; '.join(why)}.",
+            f"See: neocog data {listing.root}",
+        )
+    taught = _taught(listing, diagnosis)
+    diagnosis = replace(diagnosis, kept=_of_classes(listing, diagnosis.kept, taught))
+    everything = as_set(listing, decoded, diagnosis, taught)
     digests = [decoded.digests[n] for n in diagnosis.kept]
     parts, note = _cut(listing, everything, diagnosis, digests, form.validation_size)
     train, validation, test = (everything.subset(part) for part in parts)
     if form.train_resize and form.train_resize != form.resize:
         other = decode(listing, replace(rule, resize=form.train_resize), reading)
-        train = as_set(listing, other, diagnosis).subset(parts[0])
+        train = as_set(listing, other, diagnosis, taught).subset(parts[0])
     train, validation, test = (
         _in_memory(part, len(everything)) for part in (train, validation, test)
     )
@@ -159,25 +172,49 @@ def _missing(parts: list[ImageSet], validation_size: int | None) -> list[Finding
         there = set(part.labels.tolist())
         missing = tuple(c for k, c in enumerate(part.classes) if k not in there)
         if missing and not (name == "validation" and validation_size == 0):
-            text = (
-                f"{len(missing):,} class(es) without a picture in {name}: {', '.join(missing[:5])}"
-            )
+            text = with_count(len(missing), "{class|classes} without an image in ")
+            text += f"{name}: {', '.join(missing[:5])}"
             found.append(Finding("class_missing", WARNING, len(missing), missing[:20], text))
     return found
 
 
-def as_set(listing: Listing, decoded: Decoded, diagnosis: Diagnosis) -> ImageSet:
-    """The pictures that are fit for use, in the listing's order."""
-    usable = decoded.usable.tolist()
-    everything = ImageSet(
-        decoded.images,
-        listing.labels()[decoded.usable],
-        listing.classes,
-        tuple(listing.pictures[n].path for n in usable),
-        diagnosis.groups[decoded.usable],
-        tuple(f.pixels for f in decoded.facts if isinstance(f, Facts)),
+def as_set(
+    listing: Listing,
+    decoded: Decoded,
+    diagnosis: Diagnosis,
+    classes: tuple[str, ...] | None = None,
+) -> ImageSet:
+    """The pictures that are fit for use, in the listing's order.
+
+    `classes`, of which all that are kept must be, are the listing's where none are given.
+    """
+    classes = listing.classes if classes is None else classes
+    place = {name: k for k, name in enumerate(classes)}
+    chosen = np.nonzero(np.isin(decoded.usable, diagnosis.kept))[0]
+    kept = decoded.usable[chosen].tolist()
+    return ImageSet(
+        decoded.images.take(chosen),
+        np.array([place[listing.pictures[n].label] for n in kept], dtype=np.int64),
+        classes,
+        tuple(listing.pictures[n].path for n in kept),
+        diagnosis.groups[kept],
+        tuple(f.pixels for f in (decoded.facts[n] for n in kept) if isinstance(f, Facts)),
     )
-    return everything.subset(np.nonzero(np.isin(decoded.usable, diagnosis.kept))[0])
+
+
+def _taught(listing: Listing, diagnosis: Diagnosis) -> tuple[str, ...]:
+    """The classes that can be learned: where a train split is given, those with images in it."""
+    if len(listing.splits) < 2 or "train" not in listing.splits:
+        return listing.classes
+    train = (listing.pictures[n] for n in diagnosis.kept)
+    there = {picture.label for picture in train if picture.split == "train"}
+    return tuple(name for name in listing.classes if name in there)
+
+
+def _of_classes(
+    listing: Listing, kept: NDArray[np.int64], classes: tuple[str, ...]
+) -> NDArray[np.int64]:
+    return kept[[listing.pictures[n].label in classes for n in kept]]
 
 
 def _cut(

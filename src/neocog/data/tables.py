@@ -4,6 +4,8 @@ import csv
 import io
 import os
 import zlib
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neocog.data.cache import remembered
-from neocog.data.decode import read_pictures
+from neocog.data.decode import read_pictures, special_kind
+from neocog.data.folder import is_inside
 from neocog.data.images import ImageSet
 from neocog.data.listing import SPLIT_NAMES, SPLIT_OF, Listing, Picture
 from neocog.data.preprocess import Preprocessing
@@ -35,6 +38,7 @@ ROWS_AT_ONCE = 64  # of a Parquet file
 # A Parquet file may unpack to so many times its size, or to so many bytes, whichever is more.
 MOST_RATIO, LEAST_LIMIT = 100, 256 * 2**20
 MOST_CLASSES = 100_000
+MAX_TABLE_BYTES, MAX_ROWS = 256 * 2**20, 2_000_000  # of a CSV file
 DECODING = 1  # counted up where the same files and rule give other pixels: what was kept is stale
 
 
@@ -74,21 +78,26 @@ def list_parquet(path: Path) -> Listing:
     return Listing(path, pictures, next(iter(tables.values())).classes)
 
 
-def list_csv(path: Path) -> Listing:
+def list_csv(path: Path, allow_outside: bool = False) -> Listing:
     """The pictures that a CSV file names: columns path and label, and split and group if it likes.
 
-    Paths are relative to the file's folder; commas, semicolons or tabs part the columns. Raises
-    NeocogError for a file without such columns or without a picture that is there.
+    Paths are relative to the file's folder; a file outside it is left out, unless `allow_outside`
+    is set. Commas, semicolons or tabs part the columns. Raises NeocogError for a file without such
+    columns or without a picture that is there.
     """
-    rows = _csv_rows(path)
-    pictures, left_out = [], []
-    for number, row in rows:
+    pictures: list[Picture] = []
+    left_out = []
+    root, rows = path.parent.resolve(), 0
+    for number, row in _csv_rows(path):
+        rows += 1
         name, label = row.get("path", ""), row.get("label", "")
         file = path.parent / name
         if not name or not label:
             left_out.append(("no_label", name or f"line {number}"))
         elif not os.path.isfile(file):  # noqa: PTH113 - a cell may be too long for a name
-            left_out.append(("missing", name))
+            left_out.append(("special" if _is_special(file) else "missing", name))
+        elif not allow_outside and not is_inside(file, root):
+            left_out.append(("outside", name))
         else:
             facts = file.stat()
             split = row.get("split", "").lower()
@@ -101,8 +110,14 @@ def list_csv(path: Path) -> Listing:
             group = row.get("group") or None
             pictures.append(Picture(name, label, file, stamp, SPLIT_OF.get(split), group))
     if not pictures:
+        outside = sum(kind == "outside" for kind, _ in left_out)
+        if outside:
+            raise NeocogError(
+                f"{path} names only files outside its folder ({outside:,} of {rows:,} rows).",
+                "If you trust the file, add: --allow-outside",
+            )
         raise NeocogError(
-            f"{path} names no labelled picture that is there ({len(rows):,} rows).",
+            f"{path} names no labelled picture that is there ({rows:,} rows).",
             f"Paths are relative to {path.parent.resolve()}.",
         )
     if any(picture.split for picture in pictures):  # what is not said to be held out is not
@@ -110,9 +125,18 @@ def list_csv(path: Path) -> Listing:
     return Listing(path, pictures, tuple(sorted({p.label for p in pictures})), left_out)
 
 
-def _csv_rows(path: Path) -> list[tuple[int, dict[str, str]]]:
+def _is_special(file: Path) -> bool:
+    with suppress(OSError, ValueError):
+        return bool(special_kind(file))
+    return False
+
+
+def _csv_rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
     """(line number, what it says by our names of the columns) of every row that is not empty."""
-    raw = path.read_bytes()
+    with path.open("rb") as file:
+        raw = file.read(MAX_TABLE_BYTES + 1)
+    if len(raw) > MAX_TABLE_BYTES:
+        raise NeocogError(f"{path} is larger than {MAX_TABLE_BYTES // 2**20} MB.")
     wide = raw.startswith((b"\xff\xfe", b"\xfe\xff"))
     try:
         text = raw.decode("utf-16" if wide else "utf-8-sig")
@@ -122,10 +146,20 @@ def _csv_rows(path: Path) -> list[tuple[int, dict[str, str]]]:
     delimiter = max(",;\t", key=head.count)
     table = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     try:
-        lines = [(table.line_num, row) for row in table]
+        names = [name.strip().lower() for name in next(table, [])]
+        found = _columns(path, names)
+        for number, row in enumerate(table):
+            if number >= MAX_ROWS:
+                raise NeocogError(f"{path} has more than {MAX_ROWS:,} rows.")
+            if any(row):
+                places = found.items()
+                yield table.line_num, {k: row[n].strip() for k, n in places if n < len(row)}
     except csv.Error as error:
         raise NeocogError(f"{path}, line {table.line_num}: {error}.") from None
-    names = [name.strip().lower() for name in (lines[0][1] if lines else [])]
+
+
+def _columns(path: Path, names: list[str]) -> dict[str, int]:
+    """Where our columns are among the `names` of a table's. Raises NeocogError for others."""
     found = {
         ours: place
         for ours, theirs in COLUMNS.items()
@@ -138,11 +172,7 @@ def _csv_rows(path: Path) -> list[tuple[int, dict[str, str]]]:
             "Expected a first line path,label and, if you like, split and group (or file, image; "
             "class, category, target).",
         )
-    return [
-        (number, {k: row[place].strip() for k, place in found.items() if place < len(row)})
-        for number, row in lines[1:]
-        if any(row)
-    ]
+    return found
 
 
 def is_parquet(path: Path) -> bool:

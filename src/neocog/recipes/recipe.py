@@ -73,6 +73,7 @@ class Recipe:
     `norm_bias_rate_factor` multiplies the learning rate of batch norms' biases. `map_penalty`
     is the constant j of loss=map. `test_mirrored` averages the answers to a picture and its
     mirror image. precision=fast is bfloat16 where the processor is made for it, else float32.
+    `allow_outside` lets links and CSV files name files outside the data's folder.
     `printed_*` are what the source printed, or this project's README of its own.
     `honest_validation_size` is what `neocog reproduce` holds back to say, beside a published
     figure, what an honest choice gives. Raises UsageError where a value is outside its range or
@@ -126,6 +127,7 @@ class Recipe:
     precision: str = "float32"
     channels_last: bool = False
     test_mirrored: bool = False
+    allow_outside: bool = False
     honest_validation_size: int | None = None
     seed: int = 0
     printed_test_accuracy: float | None = None

@@ -15,7 +15,7 @@ if TYPE_CHECKING:  # it imports torch
     from neocog.examine import Examination
 
 # Findings whose paths are names of classes, which the message has already.
-ABOUT_CLASSES = ("class_missing", "few_pictures", "imbalance", "one_class")
+ABOUT_CLASSES = ("class_missing", "few_pictures", "imbalance", "one_class", "similar_classes")
 FINDING_PATHS, MOST_ROWS = 3, 40  # lines of a list that a terminal shows
 
 
@@ -47,9 +47,7 @@ def show_findings(console: Console, findings: Sequence[dict[str, Any]]) -> None:
             highlight=False,
             soft_wrap=True,
         )
-        hidden = severity == "note" and finding["kind"] != "other_file"
-        hidden |= finding["kind"] in ABOUT_CLASSES
-        shown = finding["paths"][: 0 if hidden else FINDING_PATHS]
+        shown = finding["paths"][: 0 if finding["kind"] in ABOUT_CLASSES else FINDING_PATHS]
         more = finding["count"] - len(shown)
         for path, twin in zip_longest(shown, finding["same_as"][: len(shown)], fillvalue=""):
             text = f"    {path} = {twin}" if twin else f"    {path}"

@@ -24,7 +24,7 @@ FITTING = ((0, 0.5), (0.05, 0.65), (0.025, 0.8), (0.025, 0.85), (0.0125, 0.9), (
 GRID = 24  # points a side that a crop is fitted at
 FITTED_AT_ONCE = 2048
 MOST = 20_000  # images that are searched for crops
-PER_IMAGE = 20  # candidates, above which a likeness says nothing
+PER_IMAGE = 5  # candidates in one window, above which a likeness says nothing
 # Left, up and larger about the middle, and their opposites.
 _MOVES = np.array(
     [[1, 0, 0], [-1, 0, 0], [0, 1, 0], [0, -1, 0], [-0.5, -0.5, 1], [0.5, 0.5, -1]],
@@ -83,19 +83,21 @@ def _crops(
     None where so much looks like something else that a likeness says nothing: digits, say.
     """
     whole, everything = thumbs.astype(np.float32), np.array([[0, 0, 1]], dtype=np.float32)
-    room, count = PER_IMAGE * len(thumbs), len(thumbs)
+    count = len(thumbs)
     joined = np.array([(a * count + b, b * count + a) for a, b in known], dtype=np.int64).ravel()
     sides = [(crops, _low(_sampled(crops, everything))) for crops in (whole, whole[:, :, ::-1])]
     pairs = []
     for box in _boxes():
         windows = _low(_sampled(whole, box))
         for crops, wanted in sides:
+            new, places = 0, []
             for a, b in _close(windows, wanted, FOUND):
-                new = ~np.isin(a * count + b, joined)
-                room -= int(new.sum())
-                if room < 0:
+                unknown = ~np.isin(a * count + b, joined)
+                places.append((a[unknown], b[unknown]))
+                new += len(places[-1][0])
+                if new > PER_IMAGE * count:
                     return []
-                a, b = a[new], b[new]
+            for a, b in places:
                 few = range(0, len(a), FITTED_AT_ONCE)
                 parts = [slice(begin, begin + FITTED_AT_ONCE) for begin in few]
                 sure = [_fits(whole[a[part]], crops[b[part]], box) for part in parts]

@@ -47,9 +47,10 @@ def csv_cell(value: object) -> object:
 def to_json(value: Any, indent: int | None = None) -> str:
     """`value` as JSON that a terminal can show: letters as they are, hidden characters escaped.
 
-    What a reader of the JSON gets is the text itself.
+    What a reader of the JSON gets is the text itself. Raises ValueError for NaN and infinity, which
+    JSON does not have.
     """
-    text = json.dumps(value, ensure_ascii=False, indent=indent)
+    text = json.dumps(value, ensure_ascii=False, indent=indent, allow_nan=False)
     return _UNSAFE_IN_JSON.sub(lambda found: json.dumps(found[0])[1:-1], text)
 
 

@@ -134,7 +134,7 @@ class _Notebook:
         detail: str = "",
         same_as: Sequence[str] = (),
     ) -> None:
-        """Note a finding about some paths, if there are any: `with_count`, and a detail as it is."""
+        """Note a finding about some paths, if there are any; `detail` follows the message."""
         if paths:
             text = with_count(len(paths), message) + detail
             shown = tuple(paths[:SHOWN])

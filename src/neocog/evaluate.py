@@ -307,7 +307,10 @@ def own_splits(classifier: Classifier, name: str, allow_outside: bool = False) -
             "The model file does not say what it was trained on.",
             "Name the data to judge it on: neocog evaluate MODEL DATA",
         )
-    recipe = Recipe.from_json(classifier.facts["recipe"])
+    try:
+        recipe = Recipe.from_json(classifier.facts["recipe"])
+    except UsageError as error:  # nobody typed it: the file is wrong
+        raise NeocogError(f"The recipe in the model file cannot be used. {error.message}") from None
     if name not in data.DATASETS and not data.exists(name):
         raise NeocogError(
             f"The classifier was trained on {name}, which is not there; its own test images are "

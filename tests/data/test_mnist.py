@@ -53,6 +53,15 @@ def test_reads_plain_and_gzipped_files_alike(files):
     assert plain[0].labels.tolist() == [i % 10 for i in range(60)]
 
 
+def test_a_file_that_unpacks_to_far_more_is_refused(files, monkeypatch):
+    folder, _ = files
+    (folder / TRAIN_IMAGES).unlink()
+    (folder / f"{TRAIN_IMAGES}.gz").write_bytes(gzip.compress(bytes(2**21)))
+    monkeypatch.setattr(mnist, "MOST_BYTES", 2**20)
+    with pytest.raises(NeocogError, match="unpacks to more than 1 MB"):
+        mnist.read_idx_set(SMALL)
+
+
 @pytest.mark.parametrize("packed", [False, True])
 def test_a_truncated_file_is_named(files, packed):
     folder, contents = files

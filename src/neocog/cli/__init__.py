@@ -439,10 +439,10 @@ def models(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List the networks, or show the layers of one.
+    r"""List the networks, or show the layers of one.
 
-    A layer pattern is a network, too, for `train --model` as well: "[[conv3-32 relu]*2 pool2]*3
-    [fc128 relu]*1 fc". Its words: conv3-32 (s2 strides, p0 pads by nothing), pool2, avgpool2, gap,
+    A layer pattern is a network, too, for `train --model` as well: "\[\[conv3-32 relu]*2 pool2]*3
+    \[fc128 relu]*1 fc". Its words: conv3-32 (s2 strides, p0 pads by nothing), pool2, avgpool2, gap,
     bn, relu, tanh, sigmoid, gelu, drop0.5, fc128, and fc, which ends it. It may have 2,000 layers
     and 250 million parameters, and a layer may give 100 million values for an image.
     """

@@ -16,6 +16,8 @@ from neocog.data.cache import cache_folder, data_folders, fetch_set
 from neocog.data.images import ImageSet
 from neocog.errors import NeocogError
 
+MOST_BYTES = 128 * 2**20  # of an unpacked file; MNIST's largest has 47 MB
+
 
 @dataclass(frozen=True)
 class IdxFiles:
@@ -141,10 +143,12 @@ def _read_idx(path: Path, md5: str | None) -> NDArray[np.uint8]:
     """An IDX file's array; LeCun's format: two zero bytes, type 8, dimensions, sizes, bytes."""
     hint = f"Delete it and try again, or copy it there anew: {path}"
     try:
-        raw = path.read_bytes()
-        content = gzip.decompress(raw) if path.suffix == ".gz" else raw
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            content = file.read(MOST_BYTES + 1)
     except (OSError, EOFError, zlib.error) as error:
         raise NeocogError(f"{path} is damaged or truncated ({error}).", hint) from None
+    if len(content) > MOST_BYTES:
+        raise NeocogError(f"{path} unpacks to more than {MOST_BYTES // 2**20} MB.", hint)
     dimensions = content[3] if len(content) > 4 and content[:3] == b"\0\0\x08" else 0
     header = 4 + 4 * dimensions
     if not 1 <= dimensions <= 3 or len(content) < header:

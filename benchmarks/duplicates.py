@@ -15,7 +15,7 @@ from PIL import Image, ImageEnhance
 
 from neocog import data
 from neocog.data import decode
-from neocog.data.doctor import counted
+from neocog.data.doctor import with_count
 from neocog.data.duplicates import near_duplicates
 from neocog.data.folder import list_pictures
 
@@ -67,7 +67,9 @@ def planted(folder):
     thumbs = [thumb_of(image) for image in images]
     kinds, origins = ["photo"] * len(images), list(range(len(images)))
     before = near_duplicates(np.stack(thumbs), np.arange(len(thumbs)))
-    print(f"{len(images):,} photos, in which {counted(len(before), '{pair is|pairs are}')} found")
+    print(
+        f"{len(images):,} photos, in which {with_count(len(before), '{pair is|pairs are}')} found"
+    )
     for kind, copy in COPIES.items():
         for n in random.choice(len(images), min(EACH, len(images)), replace=False):
             thumbs.append(thumb_of(copy(images[n])))

@@ -2,7 +2,6 @@
 
 import csv
 import io
-import json
 import os
 import shutil
 import tarfile
@@ -14,7 +13,7 @@ import pytest
 from PIL import Image
 
 from neocog import data
-from neocog.data import decoded, own, tables
+from neocog.data import cache, decoded, own, tables
 from neocog.data.images import Rows
 from neocog.data.listing import arrange
 from neocog.errors import NeocogError, UsageError
@@ -526,14 +525,14 @@ def test_a_cache_index_cannot_name_a_file_outside_the_cache(photos, tmp_path, mo
     monkeypatch.setenv("NEOCOG_CACHE", str(tmp_path / "cache"))
     expected = data.load(str(photos), FORM)
     (index,) = decoded.packs_folder().rglob("index.json")
-    values = json.loads(index.read_text())
+    values = cache.read_json(index)
     outside = tmp_path / "precious"
     (index.parent / values["pixels"]).rename(outside)
     if way == "link":
         (index.parent / values["pixels"]).symlink_to(outside)
     else:
         named = os.path.relpath(outside, index.parent) if way == "above" else str(outside)
-        index.write_text(json.dumps({**values, "pixels": named}))
+        cache.keep_json(index, {**values, "pixels": named})
     outside.write_bytes(bytes(outside.stat().st_size))  # what would be trained on instead
     save(photos / "cat" / "more.png", 4000)  # so that the pack is written anew
     found = data.load(str(photos), FORM)

@@ -12,6 +12,7 @@ from PIL import Image
 
 from neocog import data
 from neocog.data import cache, tables
+from neocog.data.decode import NO_PICTURE
 from neocog.data.preprocess import Preprocessing
 from neocog.errors import NeocogError
 
@@ -64,7 +65,7 @@ def test_an_unreadable_row_is_told_every_time(tmp_path, parquet):
     for _ in range(2):
         found, skipped = tables.decode(tables.read_parquet(file)["train"], RULE)
         assert len(found) == 3 and found.labels.tolist() == [0, 1, 1]
-        assert skipped == ["row 2: the file is not a picture (PNG, JPEG, BMP, GIF, TIFF, WebP)"]
+        assert skipped == [f"row 2: {NO_PICTURE}"]
 
 
 def test_a_folder_of_tables_is_split_by_their_names(tmp_path, parquet):

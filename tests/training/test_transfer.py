@@ -419,4 +419,4 @@ def test_evaluating_on_what_was_trained_on_is_told(photos, tmp_path):
     assert any("cannot be checked: " in note and "is not here" in note for note in gone)
     (tmp_path / "away").rename(photos)
     (tmp_path / "0.png").rename(photos / "a" / "0.png")
-    assert any("different labels" in note for note in worse["notes"])
+    assert any("under another label" in note for note in worse["notes"])

@@ -24,6 +24,10 @@ FITTING = ((0, 0.5), (0.05, 0.65), (0.025, 0.8), (0.025, 0.85), (0.0125, 0.9), (
 GRID = 24  # points a side that a crop is fitted at
 FITTED_AT_ONCE = 2048
 MOST = 20_000  # images that are searched for crops
+# Images are not searched for crops where most of them is plain, as the paper around a digit is:
+# digits of one class are as like each other as crops are. Plain is what changes by less than STEP
+# grey levels from one place of the small grey form to the next.
+PLAIN, STEP = 0.5, 4
 PER_IMAGE = 5  # candidates in one window, above which a likeness says nothing
 # Left, up and larger about the middle, and their opposites.
 _MOVES = np.array(
@@ -38,16 +42,27 @@ def near_duplicates(thumbs: NDArray[np.uint8], names: NDArray[np.int64]) -> list
     `thumbs`, N x 32 x 32, are their small grey forms; `names` are what they are called in the
     answer. Two are alike where the grey levels correlate at both 16 x 16 and 32 x 32, as they are
     or mirrored, or where one correlates with a window of the other. Crops are looked for among up
-    to MOST images.
+    to MOST images, and only among those with detail in at least half of them.
     """
     if len(thumbs) < 2:
         return []
     usable = np.nonzero(_rows(thumbs).std(1) >= FLAT)[0]
     some = thumbs[usable]
     pairs = [*_alike(some, some), *_alike(some, some[:, :, ::-1])]
-    if len(some) <= MOST:
-        pairs += _crops(some, pairs)
+    detailed = np.nonzero(_plain_share(some) <= PLAIN)[0]
+    if 1 < len(detailed) <= MOST:
+        place = {int(n): k for k, n in enumerate(detailed)}
+        known = [(place[a], place[b]) for a, b in pairs if a in place and b in place]
+        pairs += [(int(detailed[a]), int(detailed[b])) for a, b in _crops(some[detailed], known)]
     return components(names[usable[list(pair)]].tolist() for pair in pairs)
+
+
+def _plain_share(thumbs: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """The share of each small grey form, (N, S, S), where neighbours hardly differ."""
+    grey = thumbs.astype(np.int16)
+    across = np.abs(np.diff(grey, axis=2))[:, :-1]
+    down = np.abs(np.diff(grey, axis=1))[:, :, :-1]
+    return np.asarray(((across < STEP) & (down < STEP)).mean((1, 2)))
 
 
 def _alike(ones: NDArray[np.uint8], others: NDArray[np.uint8]) -> Iterator[tuple[int, int]]:

@@ -312,7 +312,6 @@ _HIGHEST: dict[str, float] = {
     "folds": 1000,
     "epochs": 10**7,
     "batch_size": 10**7,
-    "learning_rate": 1e6,
 }
 
 

@@ -228,8 +228,8 @@ def _train(
             classifier.save(run.model_file)
         if report:
             report(0, 0, head)
-    first = head or next(iter(run.read_metrics()), {})
-    if not recipe.feature_views or tunes(recipe, first):
+    # Without a head that was just fitted there is a checkpoint: fine-tuning had begun.
+    if not recipe.feature_views or tunes(recipe, head or {}):
         _fit(run, recipe, splits, classifier, report, head)
 
 

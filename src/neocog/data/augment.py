@@ -116,8 +116,8 @@ def elastic(batch: Tensor, pixels: float, generator: torch.Generator) -> Tensor:
     knots = (n, 2, -(-height // ELASTIC_GRID) + 1, -(-width // ELASTIC_GRID) + 1)
     moved = torch.randn(knots, generator=generator).to(batch.device) * pixels
     moved = F.interpolate(moved, (height, width), mode="bicubic", align_corners=True)
-    still = torch.eye(2, 3, device=batch.device).expand(n, 2, 3)
-    grid = F.affine_grid(still, list(batch.shape), align_corners=False)
+    still = torch.eye(2, 3, device=batch.device)[None]
+    grid = F.affine_grid(still, [1, *batch.shape[1:]], align_corners=False)
     step = torch.tensor([2 / width, 2 / height], device=batch.device)
     return F.grid_sample(batch, grid + moved.permute(0, 2, 3, 1) * step, align_corners=False)
 
@@ -128,8 +128,11 @@ def worn(batch: Tensor, fraction: float, generator: torch.Generator) -> Tensor:
     As a pen skips, as a stroke thins out towards its end, as an image ends before its digit does:
     a third of those each.
     """
-    n, height, width = len(batch), batch.shape[2], batch.shape[3]
-    u = torch.rand(n, 6, generator=generator).to(batch.device)
+    height, width = batch.shape[2:]
+    u = torch.rand(len(batch), 6, generator=generator).to(batch.device)
+    chosen = torch.nonzero(u[:, 0] < fraction)[:, 0]
+    changed = batch.clone()
+    batch, u = batch[chosen], u[chosen]
     ys = torch.arange(height).to(batch)[None, :, None]
     xs = torch.arange(width).to(batch)[None, None, :]
     y, x, edge = (0.2 + 0.6 * u[:, 1]) * height, (0.2 + 0.6 * u[:, 2]) * width, u[:, 3] * 4
@@ -151,7 +154,8 @@ def worn(batch: Tensor, fraction: float, generator: torch.Generator) -> Tensor:
     cut = (inward >= (0.1 * u[:, 4, None, None] * height).round()).to(batch)
     kind = (u[:, 0] / fraction * 3).floor()[:, None, None]
     kept = torch.where(kind == 0, gap, torch.where(kind == 1, pale, cut))
-    return torch.where((kind < 3)[:, None], batch * kept[:, None], batch)
+    changed[chosen] = batch * kept[:, None]
+    return changed
 
 
 def _first(has: Tensor) -> Tensor:

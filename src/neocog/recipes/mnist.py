@@ -28,8 +28,8 @@ QUICKSTART = Recipe(
     std=MNIST_STD,
 )
 
-# 99.45% +- 0.05 (n = 3); 404 s of training on one thread of two virtual cores that others used, too:
-# 1.6 times the processor time of five epochs without bending, which gave 99.47% +- 0.04 (n = 3).
+# 99.45% +- 0.05 (n = 3); 404 s of training on one thread of two cores that others used, too:
+# 1.5 times the processor time of five epochs without bending, which gave 99.47% +- 0.04 (n = 3).
 # torch 2.15: neocog reproduce mnist --seeds 3; other hands: benchmarks/handwriting.py
 MNIST = Recipe(
     name="mnist",

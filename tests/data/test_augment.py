@@ -3,10 +3,10 @@ import math
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageDraw
 from torchvision import transforms
 
-from neocog.data import augment
+from neocog.data import augment, hands
 from neocog.data.loader import seeded
 
 
@@ -108,13 +108,17 @@ def test_strokes_thicken_and_thin_the_shares_asked_for(batch):
     assert (ink < 0).float().mean() == pytest.approx(0.2, abs=0.1)
 
 
-@pytest.mark.parametrize("name", ["shift", "affine", "strokes", "grow"])
+@pytest.mark.parametrize("name", ["shift", "affine", "strokes", "grow", "elastic", "worn", "hands"])
 def test_the_generator_decides_and_the_batch_is_not_changed(name, batch):
+    labels = torch.full((200,), 7)
     calls = {
         "shift": lambda g: augment.shift(batch, 2, g),
         "affine": lambda g: augment.affine(batch, g, 10, 0.1, 0.1, 1),
         "strokes": lambda g: augment.strokes(batch, 0.3, g),
         "grow": lambda g: augment.grow_and_crop(batch, 36, g),
+        "elastic": lambda g: augment.elastic(batch, 0.5, g),
+        "worn": lambda g: augment.worn(batch, 0.5, g),
+        "hands": lambda g: hands.other_hands(batch, labels, 0.5, g),
     }
     before = batch.clone()
     first, second, other = (calls[name](seeded(k)) for k in (1, 1, 2))
@@ -122,3 +126,89 @@ def test_the_generator_decides_and_the_batch_is_not_changed(name, batch):
     assert not torch.equal(first, other)
     assert torch.equal(batch, before)
     assert first.shape == batch.shape
+
+
+def test_elastic_bends_smoothly_and_by_no_more_than_its_deviates(batch):
+    """A dot is found where the displaced grid says; far points move apart, near ones together."""
+    dots = torch.zeros(200, 1, 28, 28)
+    dots[:, :, 10, 10] = dots[:, :, 10, 14] = dots[:, :, 20, 20] = 255
+    bent = augment.elastic(dots, 0.5, seeded(3))[:, 0]
+    ys, xs = torch.meshgrid(torch.arange(28.0), torch.arange(28.0), indexing="ij")
+
+    def place(rows, columns):
+        part = bent[:, rows, columns]
+        total = part.sum((1, 2)).clamp(min=1)
+        return torch.stack(
+            [(part * axis[rows, columns]).sum((1, 2)) / total for axis in (ys, xs)], 1
+        )
+
+    first = place(slice(7, 14), slice(7, 12)) - torch.tensor([10.0, 10.0])
+    second = place(slice(7, 14), slice(12, 17)) - torch.tensor([10.0, 14.0])
+    far = place(slice(17, 24), slice(17, 24)) - torch.tensor([20.0, 20.0])
+    assert 0.2 < first.std() < 0.6 and abs(first.mean()) < 0.1
+    assert (first - second).std() < 0.8 * (first - far).std()
+    same = augment.elastic(batch, 0.0, seeded(1))
+    assert torch.allclose(same, batch, atol=1e-2)
+
+
+def test_worn_takes_ink_from_the_share_asked_for_and_adds_none(batch):
+    changed = augment.worn(batch, 0.6, seeded(3))
+    assert (changed <= batch + 1e-3).all()
+    less = changed.sum((1, 2, 3)) < batch.sum((1, 2, 3)) - 1
+    # Some gaps fall beside the strokes, some cuts take nothing.
+    assert 0.3 < less.float().mean() < 0.6
+    lost = 1 - changed.sum((1, 2, 3)) / batch.sum((1, 2, 3))
+    assert lost.max() < 0.5 and lost.mean() > 0.01
+
+
+@pytest.mark.parametrize("digit", [1, 7, 9])
+def test_other_hands_add_a_stroke_where_the_digit_has_its_place(digit, mnist5k):
+    chosen = np.flatnonzero(mnist5k.train.labels == digit)[:150]
+    batch = torch.tensor(mnist5k.train.images[chosen]).permute(0, 3, 1, 2).float()
+    labels = torch.full((len(batch),), digit)
+    changed = hands.other_hands(batch, labels, 0.999, seeded(4))
+    added = (changed.sum((1, 2, 3)) - batch.sum((1, 2, 3))) / 255
+    assert 3 < added.median() < 25
+    ys = torch.arange(28.0)[:, None]
+    columns = torch.arange(28.0)
+    for images in (batch, changed):
+        total = images.sum((1, 2, 3))
+        middle = (
+            (images[:, 0] * ys).sum((1, 2)) / total,
+            (images[:, 0] * columns).sum((1, 2)) / total,
+        )
+        assert all((abs(m - 14) <= 1.01).all() for m in middle)
+    wider = spread(changed, 3) - spread(batch, 3)
+    taller = spread(changed, 2) - spread(batch, 2)
+    assert (wider >= -1).all() and (taller >= -1).all()
+    assert {1: wider.median() >= 2, 7: taller.median() <= 1, 9: taller.median() <= 2}[digit]
+
+
+def spread(batch, axis):
+    """How many rows (2) or columns (3) lie between the first and the last that have ink, N."""
+    has = (batch[:, 0] > 64).any(2 if axis == 2 else 1).int()
+    return 28 - has.argmax(1) - has.flip(1).argmax(1)
+
+
+def test_other_hands_leave_other_digits_and_the_rest_alone(mnist5k):
+    batch = torch.tensor(mnist5k.train.images[::15]).permute(0, 3, 1, 2).float()
+    labels = torch.tensor(mnist5k.train.labels[::15])
+    changed = hands.other_hands(batch, labels, 0.5, seeded(4))
+    same = torch.tensor([torch.equal(a, b) for a, b in zip(batch, changed, strict=True)])
+    may = (labels == 1) | (labels == 7) | (labels == 9)
+    assert same[~may].all()
+    assert (~same[may]).float().mean() == pytest.approx(0.5, abs=0.15)
+
+
+def test_a_stroke_covers_what_a_disc_moved_along_it_covers():
+    like = torch.zeros(1, 28, 28)
+    begin, end, pen = torch.tensor([[5.0, 6.0]]), torch.tensor([[20.0, 15.0]]), torch.tensor([3.0])
+    drawn = hands.covered(like, begin, end, pen)[0]
+    image = Image.new("L", (28 * 16, 28 * 16))
+    draw = ImageDraw.Draw(image)
+    for share in np.linspace(0, 1, 400):
+        x, y = ((begin + share * (end - begin))[0].numpy() + 0.5) * 16
+        draw.ellipse((x - 24, y - 24, x + 24, y + 24), 255)
+    expected = np.asarray(image.resize((28, 28), Image.Resampling.BOX)) / 255
+    assert np.abs(drawn.numpy() - expected).max() < 0.3
+    assert drawn.sum() == pytest.approx(expected.sum(), rel=0.03)

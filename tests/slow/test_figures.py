@@ -1,11 +1,12 @@
 """The figures that the README claims, on the full MNIST."""
 
+import importlib.util
 import os
 from pathlib import Path
 
 import pytest
 
-from neocog import predict, recipes
+from neocog import classifier, predict, recipes
 from neocog.evaluate import evaluate
 from neocog.training import train
 
@@ -61,3 +62,16 @@ def test_the_ten_photos_are_read(mnist_run):
         Path(p.path).stem for p in outcome.predictions
     ]
     assert len(outcome.predictions) == 10
+
+
+def test_other_hands_pens_and_images_are_read(mnist_run):
+    """benchmarks/handwriting.py, every kind; the README's figures are means of three seeds."""
+    path = Path(__file__).parents[2] / "benchmarks" / "handwriting.py"
+    spec = importlib.util.spec_from_file_location("handwriting", path)
+    handwriting = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(handwriting)
+    drawn = list(handwriting.images())
+    said, _ = handwriting.answers(classifier.load(mnist_run.path), drawn)
+    for kind, floor in {"paper": 0.93, "thin": 0.95, "mouse": 0.95, "continental": 0.97}.items():
+        right = [s == one.label for s, one in zip(said, drawn, strict=True) if one.kind == kind]
+        assert floor < sum(right) / len(right) < 0.9999, kind

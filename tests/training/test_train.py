@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import scipy.special
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 
 from neocog import classifier, data, models, recipes, runs
@@ -461,6 +462,17 @@ def test_changes_that_the_pictures_do_not_allow_are_refused(digits_recipe, tmp_p
     with pytest.raises(UsageError, match=says):
         train(replace(digits_recipe, **changes), runs_dir=tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_other_hands_want_the_ten_digits(digits_recipe, tmp_path):
+    for number in range(40):
+        grey = np.random.default_rng(number).integers(0, 256, (16, 16), dtype=np.uint8)
+        folder = tmp_path / "shapes" / "ab"[number % 2]
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(grey).save(folder / f"{number}.png")
+    changed = replace(digits_recipe, data=str(tmp_path / "shapes"), augment_hand_fraction=0.5)
+    with pytest.raises(UsageError, match="classes 0 to 9"):
+        train(changed, runs_dir=tmp_path / "runs")
 
 
 def test_a_decay_that_renews_the_optimiser_drops_its_moments(digits_recipe, tmp_path):

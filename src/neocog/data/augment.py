@@ -9,9 +9,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from neocog.data.hands import other_hands
 from neocog.data.loader import seeded
 from neocog.recipes import Recipe
 
+ELASTIC_GRID = 7  # pixels between the points that `elastic` moves
 CROP_GROWTH = 1.15  # a crop is taken from the picture grown by this factor
 
 
@@ -104,10 +106,69 @@ def strokes(batch: Tensor, fraction: float, generator: torch.Generator) -> Tenso
     return torch.where(u < fraction, thick, torch.where(u > 1 - fraction / 2, thin, batch))
 
 
-def augmented(recipe: Recipe, pictures: Tensor, step: int, flips: Tensor | None) -> Tensor:
+def elastic(batch: Tensor, pixels: float, generator: torch.Generator) -> Tensor:
+    """Bend every picture: points ELASTIC_GRID apart move by a normal deviate times `pixels`.
+
+    Between them the shift is a cubic's; each way its own (after Simard, Steinkraus and Platt, "Best
+    practices for convolutional neural networks applied to visual document analysis", 2003).
+    """
+    n, height, width = len(batch), batch.shape[2], batch.shape[3]
+    knots = (n, 2, -(-height // ELASTIC_GRID) + 1, -(-width // ELASTIC_GRID) + 1)
+    moved = torch.randn(knots, generator=generator).to(batch.device) * pixels
+    moved = F.interpolate(moved, (height, width), mode="bicubic", align_corners=True)
+    still = torch.eye(2, 3, device=batch.device)[None]
+    grid = F.affine_grid(still, [1, *batch.shape[1:]], align_corners=False)
+    step = torch.tensor([2 / width, 2 / height], device=batch.device)
+    return F.grid_sample(batch, grid + moved.permute(0, 2, 3, 1) * step, align_corners=False)
+
+
+def worn(batch: Tensor, fraction: float, generator: torch.Generator) -> Tensor:
+    """A `fraction` of the pictures with a loss: a gap in a stroke, pale at one end, or cut off.
+
+    As a pen skips, as a stroke thins out towards its end, as an image ends before its digit does:
+    a third of those each.
+    """
+    height, width = batch.shape[2:]
+    u = torch.rand(len(batch), 6, generator=generator).to(batch.device)
+    chosen = torch.nonzero(u[:, 0] < fraction)[:, 0]
+    changed = batch.clone()
+    batch, u = batch[chosen], u[chosen]
+    ys = torch.arange(height).to(batch)[None, :, None]
+    xs = torch.arange(width).to(batch)[None, None, :]
+    y, x, edge = (0.2 + 0.6 * u[:, 1]) * height, (0.2 + 0.6 * u[:, 2]) * width, u[:, 3] * 4
+    radius = (0.03 + 0.05 * u[:, 4]) * height
+    away = torch.hypot(ys - y[:, None, None], xs - x[:, None, None])
+    gap = (away - radius[:, None, None] + 0.5).clamp(0, 1)
+    side = edge.floor().long()[:, None, None]
+    # How far from the edge of the box that holds the ink: from above, below, left or right.
+    inked = batch[:, 0] > 32
+    rows, columns = inked.any(2), inked.any(1)
+    top, bottom = _first(rows), height - 1 - _first(rows.flip(1))
+    left, right = _first(columns), width - 1 - _first(columns.flip(1))
+    inward = torch.where(
+        side < 2,
+        torch.where(side == 0, ys - top[:, None, None], bottom[:, None, None] - ys),
+        torch.where(side == 2, xs - left[:, None, None], right[:, None, None] - xs),
+    )
+    pale = (0.3 + 0.5 * u[:, 4, None, None] + inward / (0.3 * height)).clamp(0, 1)
+    cut = (inward >= (0.1 * u[:, 4, None, None] * height).round()).to(batch)
+    kind = (u[:, 0] / fraction * 3).floor()[:, None, None]
+    kept = torch.where(kind == 0, gap, torch.where(kind == 1, pale, cut))
+    changed[chosen] = batch * kept[:, None]
+    return changed
+
+
+def _first(has: Tensor) -> Tensor:
+    """The first place of each row that is set, n; 0 where none is."""
+    return has.to(torch.uint8).argmax(1)
+
+
+def augmented(
+    recipe: Recipe, pictures: Tensor, step: int, flips: Tensor | None, labels: Tensor
+) -> Tensor:
     """The batch, N x H x W x C, with the random changes that (seed, step) decide.
 
-    `flips` names the pictures to mirror.
+    `flips` names the pictures to mirror; `labels`, N, say which digits they are.
     """
     whole = int(recipe.augment_shift_pixels)
     bends = (
@@ -116,10 +177,18 @@ def augmented(recipe: Recipe, pictures: Tensor, step: int, flips: Tensor | None)
         recipe.augment_shear_fraction,
     )
     fixed = recipe.augment_shift_pixels or recipe.augment_stroke_fraction
+    fixed = fixed or recipe.augment_hand_fraction or recipe.augment_worn_fraction
+    fixed = fixed or recipe.augment_elastic_pixels
     if not (any(bends) or fixed or recipe.augment_grow_pixels or flips is not None):
         return pictures
     generator = seeded(recipe.seed, step, 2)
     batch = pictures.permute(0, 3, 1, 2).float()
+    if recipe.augment_hand_fraction:
+        batch = other_hands(batch, labels, recipe.augment_hand_fraction, generator)
+    if recipe.augment_worn_fraction:
+        batch = worn(batch, recipe.augment_worn_fraction, generator)
+    if recipe.augment_elastic_pixels:
+        batch = elastic(batch, recipe.augment_elastic_pixels, generator)
     if recipe.augment_stroke_fraction:
         batch = strokes(batch, recipe.augment_stroke_fraction, generator)
     if any(bends) or whole != recipe.augment_shift_pixels:

@@ -18,8 +18,16 @@ Mask = NDArray[np.bool_]
 
 _BILINEAR = Image.Resampling.BILINEAR
 WORK_SIZE = 256  # the longest side that strokes are looked for at, in pixels
+OUT = 4  # pixels from the edge: what comes as near runs out of the picture
+SOFTEN = 0.35  # of its own pixel: how much an enlarged picture is blurred against steps in lines
+TONES = 0.1  # of the variance of grey levels: less beside two levels is an even image
+BROADEST = 0.3  # of the longest side: what is broader is a shadow, not a stroke
 STEP = 6  # the paper, which has no detail, is measured at every STEP-th pixel
+LEAST_INK = 0.004  # of the picture: less beside a line is no digit
 LEAST_CONTRAST = 14.0  # of 255: what differs less from its surroundings is paper
+# A printed line: how near to the edge and how thick, as shares of the side, how much of the edge it
+# runs along, and how far it rises on the way.
+LINE_REACH, LINE_WIDTH, LINE_COVER, LINE_TILT = 0.15, 0.055, 0.85, 0.05
 # Mean stroke width over the longer side of the digit: MNIST's middle 90% lies between these.
 THINNEST, THICKEST = 0.095, 0.22
 
@@ -30,10 +38,7 @@ def find_digit(picture: NDArray[np.uint8], size: int, box: int) -> NDArray[np.ui
     Its longer side measures `box` pixels and its centre of mass lies in the middle. Raises
     NeocogError where the picture shows no ink.
     """
-    work = _to_work_size(picture)
-    contrast = _ink_contrast(work)
-    mask = _choose_strokes(contrast)
-    return _set_in_box(_even_strokes(mask), size, box)
+    return _set_in_box(_even_strokes(_strokes(picture)[1]), size, box)
 
 
 def find_ink(picture: NDArray[np.uint8]) -> tuple[tuple[float, float, float, float], bool]:
@@ -41,8 +46,7 @@ def find_ink(picture: NDArray[np.uint8]) -> tuple[tuple[float, float, float, flo
 
     Raises as `find_digit` does.
     """
-    work = _to_work_size(picture)
-    mask = _choose_strokes(_ink_contrast(work))
+    work, mask = _strokes(picture)
     height, width = mask.shape
     rows, columns = np.nonzero(mask)
     box = (
@@ -54,21 +58,35 @@ def find_ink(picture: NDArray[np.uint8]) -> tuple[tuple[float, float, float, flo
     return box, bool(work[mask].mean() < work[~mask].mean())
 
 
-def _to_work_size(picture: NDArray[np.uint8]) -> Floats:
+def _strokes(picture: NDArray[np.uint8]) -> tuple[Floats, Mask]:
+    """The picture at the size it is worked at, and which of its pixels are the digit's."""
     height, width = picture.shape[:2]
     scale = WORK_SIZE / max(height, width)
     target = (max(1, round(width * scale)), max(1, round(height * scale)))
     resample = Image.Resampling.BOX if scale < 0.5 else Image.Resampling.BICUBIC
-    return np.asarray(Image.fromarray(picture).resize(target, resample), dtype=np.float32)
+    work = np.asarray(Image.fromarray(picture).resize(target, resample), dtype=np.float32)
+    contrast = _ink_contrast(work, max(1.0, SOFTEN * scale))
+    thickest = round(max(LINE_WIDTH * WORK_SIZE, 2.5 * scale))
+    without = contrast * ~_printed_lines(contrast > _threshold(contrast), thickest)
+    if (without > max(6 * _noise(contrast), LEAST_CONTRAST)).mean() < LEAST_INK:
+        without = contrast  # what looked like a line was the digit
+    # Lines darker than the ink must not say how dark ink is.
+    return work, _choose_strokes(without, _threshold(without))
 
 
-def _ink_contrast(work: Floats) -> Floats:
-    """How far each pixel departs from the paper around it, 0..255, either way."""
-    smooth = ndimage.gaussian_filter(work, (1.0, 1.0, 0.0))
+def _ink_contrast(work: Floats, blur: float) -> Floats:
+    """How far each pixel departs from the paper around it, 0..255, either way.
+
+    `blur`, in pixels, takes the grain out, and the steps of a picture that was enlarged.
+    """
+    smooth = ndimage.gaussian_filter(work, (blur, blur, 0.0))
+    two_tone = _two_tone(smooth)
+    if two_tone is not None:
+        return two_tone
     small = smooth[::STEP, ::STEP]
     # The paper's colour: a median over half the picture, which keeps the edges of shadows.
     window = max(small.shape[:2]) // 2 | 1
-    median = ndimage.median_filter(small, size=(window, window, 1), mode="nearest")
+    median = ndimage.median_filter(small, size=(window, window, 1), mode="reflect")
     difference = smooth - _enlarged(median, smooth)
     # Ink is the minority that departs far, so the longer tail tells which side it is on.
     sign = -1.0 if float(np.sum(difference * difference * difference)) < 0 else 1.0
@@ -85,6 +103,33 @@ def _ink_contrast(work: Floats) -> Floats:
     return np.minimum(first, second)
 
 
+def _two_tone(smooth: Floats) -> Floats | None:
+    """The contrast to the one colour of all paper; None where paper or light is not even.
+
+    In an image that is cut out tightly there is more ink than paper in places, so that what lies
+    around a pixel cannot say what paper is there. Even is where two levels (Otsu, "A threshold
+    selection method from gray-level histograms", 1979) leave less than TONES of the variance, and
+    the rarer one is strokes, not a shadow.
+    """
+    grey = smooth.mean(axis=2)
+    counts, edges = np.histogram(grey, 128)
+    levels = (edges[:-1] + edges[1:]) / 2
+    below = np.cumsum(counts) / grey.size
+    sums = np.cumsum(counts * levels) / grey.size
+    with np.errstate(divide="ignore", invalid="ignore"):
+        between = (sums[-1] * below - sums) ** 2 / (below * (1 - below))
+    between = np.nan_to_num(between, nan=0.0, posinf=0.0)
+    split = int(between.argmax())
+    if between[split] < (1 - TONES) * grey.var() or np.ptp(grey) < 4 * LEAST_CONTRAST:
+        return None
+    dark = grey <= edges[split + 1]
+    ink, sign = (dark, -1.0) if dark.mean() < 0.5 else (~dark, 1.0)
+    if ndimage.distance_transform_edt(np.pad(ink, 1)).max() > BROADEST / 2 * WORK_SIZE:
+        return None
+    difference: Floats = smooth - np.median(smooth[~ink], axis=0)
+    return np.clip(sign * difference, 0, 255).max(axis=2)
+
+
 def _enlarged(small: Floats, like: Floats) -> Floats:
     """`small`, every STEP-th pixel of a picture, stretched to the size of `like`."""
     size = (like.shape[1], like.shape[0])
@@ -98,11 +143,75 @@ def _peak(contrast: Floats) -> float:
     return float(np.percentile(inked, 90)) if inked.size else 0.0
 
 
-def _choose_strokes(contrast: Floats) -> Mask:
+def _threshold(contrast: Floats) -> float:
+    """The contrast from which on a pixel is ink."""
+    return max(0.4 * _peak(contrast), 4 * _noise(contrast), LEAST_CONTRAST)
+
+
+def _noise(contrast: Floats) -> float:
+    """The standard deviation of what is paper."""
+    return 1.4826 * float(np.median(np.abs(contrast - np.median(contrast))))
+
+
+def _printed_lines(ink: Mask, thickest: int) -> Mask:
+    """The straight lines along the edges, which the cut out of a printed square left, and beyond.
+
+    A line runs along nearly a whole edge and is thin: at most `thickest` pixels. A digit cut out
+    so tightly that its own bar or foot lies along the edge reaches the opposite edge as well.
+    """
+    lines = [_line_at_the_top(np.rot90(ink, turn), thickest) for turn in range(4)]
+    found = np.zeros(ink.shape, dtype=bool)
+    for turn, line in enumerate(lines):
+        if line is not None:
+            found |= np.rot90(line, -turn)
+    rest = ink & ~found
+    if sum(line is not None for line in lines) == 1:
+        turn = next(k for k, line in enumerate(lines) if line is not None)
+        if np.rot90(rest, turn)[-2:].any() and _touch(found & ink, rest):
+            return np.zeros(ink.shape, dtype=bool)
+    return found
+
+
+def _line_at_the_top(ink: Mask, thickest: int) -> Mask | None:
+    """A straight line near the upper edge and what lies above it; None where there is none."""
+    high, wide = ink.shape
+    depth = min(high, round(LINE_REACH * WORK_SIZE))
+    if ink[:depth].any(axis=0).mean() < 0.8 * LINE_COVER:
+        return None
+    away = np.arange(wide) - wide // 2
+    best, best_cover, best_shift = None, LINE_COVER, None
+    for tilt in np.linspace(-LINE_TILT, LINE_TILT, 21):
+        shift = np.rint(tilt * away).astype(int)
+        rows = np.arange(depth)[:, None] + shift[None, :]
+        inside = (rows >= 0) & (rows < high)
+        levelled = ink[rows.clip(0, high - 1), np.arange(wide)] & inside
+        # Where a tilted line has left the picture there is nothing to cover.
+        cover = levelled.sum(axis=1) / np.maximum(inside.sum(axis=1), 0.8 * wide)
+        if cover.max() > best_cover:
+            best, best_cover, best_shift = cover, cover.max(), shift
+    if best is None or best_shift is None:
+        return None
+    peak = int(best.argmax())
+    thin = np.flatnonzero(best < 0.6)
+    begin = int(thin[thin < peak].max(initial=-1)) + 1
+    end = int(thin[thin > peak].min(initial=depth))
+    rows = np.arange(begin, end)[:, None] + best_shift
+    level = ink[rows.clip(0, high - 1), np.arange(wide)] | (rows <= 0)
+    # A digit's own bar or foot ends within the picture.
+    runs_out = level[:, :OUT].any() and level[:, -OUT:].any()
+    if end - begin > thickest or end == depth or not runs_out:
+        return None
+    limit: NDArray[np.int64] = end + 1 + best_shift
+    return np.arange(high)[:, None] < limit[None, :]
+
+
+def _touch(a: Mask, b: Mask) -> bool:
+    return bool((ndimage.binary_dilation(a, np.ones((3, 3)), iterations=2) & b).any())
+
+
+def _choose_strokes(contrast: Floats, low: float) -> Mask:
     """Which pixels are the digit's: its main stroke and the strokes that belong to it."""
     peak = _peak(contrast)
-    noise = 1.4826 * float(np.median(np.abs(contrast - np.median(contrast))))
-    low = max(0.4 * peak, 4 * noise, LEAST_CONTRAST)
     labels, count = ndimage.label(contrast > low, structure=np.ones((3, 3)))
     if count == 0:
         raise NeocogError("no digit was found: the picture shows no ink that stands out")
@@ -113,24 +222,42 @@ def _choose_strokes(contrast: Floats) -> Mask:
     rim[:2], rim[-2:], rim[:, :2], rim[:, -2:] = True, True, True, True
     at_rim = ndimage.sum_labels(rim, labels, parts) / rim.sum()
     # What runs out of the picture is more likely a table's edge or a shadow than the digit.
-    weight = area * depth * (depth > 0.6 * peak) * np.where(at_rim > 0, 0.25, 1) * (at_rim < 0.1)
+    likely = np.where(at_rim > 0, 0.25, 1) * np.where(at_rim < 0.1, 1, 0.02)
+    boxes = ndimage.find_objects(labels)
+    likely *= [0.02 if _is_line(box, contrast.shape) else 1.0 for box in boxes]
+    weight = area * depth * (depth > 0.6 * peak) * likely
     if not weight.max() > 0:
         weight = area * depth
     main = int(np.argmax(weight))
-    boxes = ndimage.find_objects(labels)
-    reach = 0.25 * max(s.stop - s.start for s in boxes[main])
+    size = max(s.stop - s.start for s in boxes[main])
     keep = [
         part
         for part in parts
         if part - 1 == main
         or (
             weight[part - 1] > 0
+            and likely[part - 1] > 0.1
             and area[part - 1] > 0.04 * area[main]
             and (at_rim[part - 1] == 0 or at_rim[main] > 0)
-            and _gap(boxes[main], boxes[part - 1]) < reach
+            and _gap(boxes[main], boxes[part - 1]) < 0.25 * size
         )
     ]
     return np.isin(labels, keep)
+
+
+def _is_line(box: tuple[slice, ...], shape: tuple[int, ...]) -> bool:
+    """Whether a stroke is a piece of a printed line: thin, long, and near an edge all along."""
+    for axis in (0, 1):
+        thick = box[axis].stop - box[axis].start
+        long = box[1 - axis].stop - box[1 - axis].start
+        inmost = min(box[axis].stop, shape[axis] - box[axis].start)
+        if (
+            thick < 1.5 * LINE_WIDTH * WORK_SIZE
+            and long > max(4 * thick, 0.4 * shape[1 - axis])
+            and inmost < LINE_REACH * WORK_SIZE
+        ):
+            return True
+    return False
 
 
 def _gap(a: tuple[slice, ...], b: tuple[slice, ...]) -> int:

@@ -66,6 +66,9 @@ class Recipe:
     last. `validation/loss` is the recipe's own loss, as `train/loss` is; `train/accuracy_after` is
     measured on the whole training split after the epoch.
     `augment_*` describe uniform ranges, drawn anew for every picture and epoch;
+    `augment_elastic_pixels` is the standard deviation by which points of the picture move against
+    each other, `augment_worn_fraction` the share of pictures with a gap, a pale or a cut off end,
+    `augment_hand_fraction` the share of ones, sevens and nines that get an upstroke, a bar, a foot;
     `augment_grow_pixels` is the side that pictures are grown to before a crop of their own size
     is taken at random (0: not). `augment_flip` alternating mirrors a random half in the first
     epoch and the other half in the next. `decay_at_epochs` and `decay_factor` belong to
@@ -105,6 +108,9 @@ class Recipe:
     augment_scale_fraction: float = 0.0
     augment_shear_fraction: float = 0.0
     augment_stroke_fraction: float = 0.0
+    augment_elastic_pixels: float = 0.0
+    augment_worn_fraction: float = 0.0
+    augment_hand_fraction: float = 0.0
     augment_grow_pixels: int = 0
     augment_flip: str = "none"
     augment_edge: str = "black"
@@ -144,7 +150,7 @@ class Recipe:
             raise UsageError(
                 f"learning_rate ({self.learning_rate}) and std {self.std} must be above 0."
             )
-        for field in ("label_smoothing", "augment_stroke_fraction", "warmup_fraction"):
+        for field in _BELOW_1:
             if not getattr(self, field) < 1:
                 raise UsageError(f"{field} must be below 1, not {getattr(self, field)}.")
         numbers = [v for v in vars(self).values() if isinstance(v, float)]
@@ -185,6 +191,7 @@ class Recipe:
             self.augment_scale_fraction,
             self.augment_shear_fraction,
             self.augment_shift_pixels % 1,
+            self.augment_elastic_pixels,
         )
         if self.augment_edge == "reflect" and any(bends):
             raise UsageError(
@@ -274,6 +281,13 @@ def _cannot_be(error: FieldError) -> UsageError:
     )
 
 
+_BELOW_1 = (
+    "label_smoothing",
+    "augment_stroke_fraction",
+    "augment_worn_fraction",
+    "augment_hand_fraction",
+    "warmup_fraction",
+)
 _LOWEST: dict[str, float] = {
     "epochs": 1,
     "image_size_pixels": 1,
@@ -300,6 +314,9 @@ _LOWEST: dict[str, float] = {
     "augment_scale_fraction": 0,
     "augment_shear_fraction": 0,
     "augment_stroke_fraction": 0,
+    "augment_elastic_pixels": 0,
+    "augment_worn_fraction": 0,
+    "augment_hand_fraction": 0,
 }
 
 

@@ -30,5 +30,6 @@ def seen_pictures(recipe: Recipe, train: ImageSet) -> tuple[Tensor, list[str]]:
     else:
         flips = augment.which_are_mirrored(len(train), recipe.augment_flip, recipe.seed, 0)
         mirrored = None if flips is None else flips[order]
-        shown = augment.augmented(recipe, batch, 0, mirrored).float()
+        targets = torch.from_numpy(train.labels[order.numpy()])
+        shown = augment.augmented(recipe, batch, 0, mirrored, targets).float()
     return shown.clamp(0, 255).round().byte(), labels

@@ -286,7 +286,8 @@ def _fit(  # noqa: C901 - the loop is read from top to bottom
             ):
                 step = epoch * batches + number
                 flips = None if mirrored is None else mirrored[order[slice(*cuts[number])]]
-                inputs = preprocessing.normalize(augment.augmented(recipe, pictures, step, flips))
+                changed = augment.augmented(recipe, pictures, step, flips, targets)
+                inputs = preprocessing.normalize(changed)
                 for group in optimizer.param_groups:
                     group["lr"] = learning_rate(recipe, step, steps) * group["rate_factor"]
                 with low_precision:
@@ -498,6 +499,12 @@ def _check_augmentation(recipe: Recipe, splits: Splits) -> None:
             f"augment_grow_pixels ({recipe.augment_grow_pixels}) is smaller than the pictures "
             f"({height} x {width}).",
             f"Say: --set augment_grow_pixels={round(1.25 * max(height, width))}, or 0 not to grow.",
+        )
+    if recipe.augment_hand_fraction and splits.train.classes != tuple("0123456789"):
+        raise UsageError(
+            "augment_hand_fraction adds strokes to the digits 1, 7 and 9: it wants the classes 0 "
+            "to 9.",
+            "Say: --set augment_hand_fraction=0",
         )
     if recipe.augment_edge == "reflect" and recipe.augment_shift_pixels >= min(height, width):
         raise UsageError(

@@ -398,6 +398,12 @@ CHANGES: Phrases = {
     "augment_shear_fraction": ("sheared by up to {n}", "错切至多 {n}"),
     "augment_stroke_fraction": ("strokes thickened or thinned in some", "部分笔画加粗或变细"),
     "augment_grow_pixels": ("grown to {n:pixel|pixels} and cropped", "放大到 {n} 像素后随机裁剪"),
+    "augment_elastic_pixels": ("bent by about {n:pixel|pixels}", "弹性形变约 {n} 像素"),
+    "augment_worn_fraction": ("gaps, pale or cut off ends in some", "部分笔画有断口、变浅或被裁掉"),
+    "augment_hand_fraction": (
+        "upstrokes, bars and feet added to some 1, 7 and 9",
+        "部分 1、7、9 加上起笔、横杠或底脚",
+    ),
     "augment_flip": ("half of them mirrored", "一半左右镜像"),
     "mirrored": ("half of them mirrored", "一半左右镜像"),
     "views": ("some mirrored, some cropped", "部分镜像，部分裁剪"),

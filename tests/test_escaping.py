@@ -1,6 +1,7 @@
 """Text from outside: nothing of it acts on a terminal, a page or a spreadsheet."""
 
 import json
+import math
 
 import pytest
 from hypothesis import given
@@ -59,3 +60,8 @@ def test_other_cells_stay_as_they_are(text):
 def test_a_hostile_name_is_harmless_everywhere():
     for made in (visible(HOSTILE), str(csv_cell(HOSTILE)), to_json(HOSTILE)):
         assert not set(made) & set(HOSTILE.replace(" ", "")) - set("[31m]0;title gnp.exe2J")
+
+
+def test_json_has_no_numbers_that_are_not_finite():
+    value = {"a": [math.nan, (math.inf, -math.inf), 1.5], "b": {"c": math.nan}}
+    assert json.loads(to_json(value)) == {"a": [None, [None, None], 1.5], "b": {"c": None}}

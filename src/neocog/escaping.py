@@ -6,7 +6,9 @@ this module.
 """
 
 import json
+import math
 import re
+from collections.abc import Mapping
 from typing import Any
 
 # Controls (C0, DEL, C1), line and paragraph separators, marks that turn the direction of text,
@@ -47,11 +49,19 @@ def csv_cell(value: object) -> object:
 def to_json(value: Any, indent: int | None = None) -> str:
     """`value` as JSON that a terminal can show: letters as they are, hidden characters escaped.
 
-    What a reader of the JSON gets is the text itself. Raises ValueError for NaN and infinity, which
-    JSON does not have.
+    What a reader of the JSON gets is the text itself. NaN and infinity, which JSON does not have,
+    become null.
     """
-    text = json.dumps(value, ensure_ascii=False, indent=indent, allow_nan=False)
+    text = json.dumps(_finite(value), ensure_ascii=False, indent=indent, allow_nan=False)
     return _UNSAFE_IN_JSON.sub(lambda found: json.dumps(found[0])[1:-1], text)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {name: _finite(item) for name, item in value.items()}
+    return [_finite(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def _escape(found: re.Match[str]) -> str:

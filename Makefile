@@ -10,8 +10,9 @@ train: $(VENV)/installed ## train LeNet-5 on real digits, offline
 
 # A process a core with one thread each: what is tested is small, and threads that wait for each
 # other take longer than one.
-test: $(VENV)/developing ## the fast tests
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n auto --maxprocesses 4
+test: $(VENV)/developing ## the fast tests; with COVERAGE=1 the lines that they run, too
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n auto --maxprocesses 4 \
+		$(if $(COVERAGE),--cov neocog --cov-report term:skip-covered --cov-fail-under 95)
 
 test-slow: $(VENV)/developing ## the tests that train for long
 	$(BIN)/python -m pytest -m slow

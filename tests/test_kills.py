@@ -72,7 +72,7 @@ def photos(tmp_path):
     return tmp_path / "photos"
 
 
-times = pytest.mark.parametrize("times", [3, pytest.param(10, marks=pytest.mark.slow)])
+times = pytest.mark.parametrize("times", [1, pytest.param(10, marks=pytest.mark.slow)])
 
 
 @times

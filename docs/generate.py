@@ -122,8 +122,8 @@ def _paragraph(docstring: str, heading: str) -> str:
     if not found:
         raise SystemExit(f"A network's docstring has no line '{heading}:': {docstring[:60]}")
     where = found[1].removeprefix(",").strip()  # "Deviations, both networks: ..."
-    text = " ".join(found[2].split()).replace("|", "\\|")
-    return f"{where}: {text}" if where else text[:1].upper() + text[1:]
+    text = " ".join(f"{where}: {found[2]}".removeprefix(": ").split()).replace("|", "\\|")
+    return text[:1].upper() + text[1:]
 
 
 def recipes(zh: bool) -> str:

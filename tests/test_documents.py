@@ -91,6 +91,12 @@ def test_a_translated_page_shows_the_same_commands_and_code(page):
     assert code[0] == code[1]
 
 
+@pytest.mark.parametrize("page", TRANSLATED, ids=lambda page: page.name)
+def test_a_chinese_page_links_to_chinese_pages_where_there_are_any(page):
+    for target in re.findall(r"\]\(([^)#:]+)\.md", page.read_text("utf-8")):
+        assert target.endswith(".zh") or not (page.parent / f"{target}.zh.md").exists(), target
+
+
 def test_the_generated_regions_are_current():
     """Figures, networks, papers and recipes, in every page that has them."""
     generate = script("generate")

@@ -17,8 +17,11 @@ def name_of(requirement: str) -> str:
 
 
 NEEDED = [name_of(text) for text in PROJECT["dependencies"]]
-OF_EXTRAS = [name_of(t) for extra, some in EXTRAS.items() if extra != "dev" for t in some]
-TO_DEVELOP = [name_of(t) for t in EXTRAS["dev"] if name_of(t) not in OF_EXTRAS]
+FOR_USERS = [extra for extra in EXTRAS if extra not in ("docs", "dev")]
+OF_EXTRAS = [name_of(text) for extra in FOR_USERS for text in EXTRAS[extra]]
+TO_DEVELOP = [
+    name for text in (*EXTRAS["docs"], *EXTRAS["dev"]) if (name := name_of(text)) not in OF_EXTRAS
+]
 
 
 def tables() -> dict[str, dict[str, str]]:

@@ -141,8 +141,14 @@ def test_the_recipe_that_is_not_named_is_the_networks_or_the_datas(data, model, 
     assert recipes.choose(data, "digits", model) == "digits"
 
 
-def test_every_network_is_trained_by_a_recipe():
-    assert set(MODELS) <= {recipe.model for recipe in RECIPES.values()} | set(PRETRAINED)
+@pytest.mark.parametrize("name", MODELS)
+def test_every_network_is_trained_by_a_recipe(name):
+    """By its own, or by the one of data that it was made for: a new network needs no recipe."""
+    channels, side = int(MODELS[name].input.split(" x ")[0]), MODELS[name].input.split(" x ")[-1]
+    data = "mnist" if channels == 1 else "cifar10" if side == "32" else "a folder"
+    chosen = recipes.get(recipes.choose(data, None, name), {"model": name})
+    assert chosen.model == name
+    assert (chosen.data in ("PHOTOS", "cifar10")) == (channels == 3)
 
 
 def test_what_photos_can_begin_with_has_weights():

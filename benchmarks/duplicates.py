@@ -15,9 +15,9 @@ from PIL import Image, ImageEnhance
 
 from neocog import data
 from neocog.data import decode
-from neocog.data.doctor import with_count
+from neocog.data.checks import with_count
 from neocog.data.duplicates import near_duplicates
-from neocog.data.folder import list_pictures
+from neocog.data.sources.folder import list_pictures
 
 EACH = 200  # copies of a kind
 random = np.random.default_rng(0)

@@ -31,7 +31,7 @@ from neocog import data, models, recipes
 from neocog.classifier import logits
 from neocog.metrics.selection import log_losses
 from neocog.models import pretrained
-from neocog.training import transfer
+from neocog.training import head
 
 POOL = {"cifar10": 200, "mnist": 80}  # images of a class
 CERTAIN = 0.99
@@ -144,9 +144,9 @@ def draw(
     return Draw(*parts, strangers[some])
 
 
-def known(labels: np.ndarray, classes: int) -> transfer.Known:
+def known(labels: np.ndarray, classes: int) -> head.Known:
     names = tuple(map(str, range(len(labels))))
-    return transfer.Known(labels, names, np.arange(len(labels)), classes)
+    return head.Known(labels, names, np.arange(len(labels)), classes)
 
 
 def least(drawn: Draw, classes: int) -> float:
@@ -154,31 +154,31 @@ def least(drawn: Draw, classes: int) -> float:
     features, labels = drawn.train
     truth = known(labels, classes)
     parts = []
-    for part in truth.folds(transfer.FOLDS):
+    for part in truth.folds(head.FOLDS):
         rest = np.setdiff1d(np.arange(len(labels)), part)
         parts.append((rest, features[part], labels[part]))
-    if len(labels) >= transfer.FEW:
+    if len(labels) >= head.FEW:
         parts = [(np.arange(len(labels)), *drawn.validation)]
-    losses = np.zeros(len(transfer.PENALTIES))
+    losses = np.zeros(len(head.PENALTIES))
     for rest, judged, right in parts:
-        problem = transfer.Problem(features[None, rest], truth.subset(rest))
-        for n, penalty in enumerate(transfer.PENALTIES):
+        problem = head.Problem(features[None, rest], truth.subset(rest))
+        for n, penalty in enumerate(head.PENALTIES):
             weight, bias = problem.solve(penalty)
             losses[n] += log_losses((judged @ weight.T + bias).numpy(), right).mean()
-    return transfer.PENALTIES[int(losses.argmin())]
+    return head.PENALTIES[int(losses.argmin())]
 
 
 def measure(drawn: Draw, classes: int) -> dict[str, np.ndarray]:
     """Accuracy, log-loss and share of strangers above 99%, for each way; penalties for two."""
     (features, labels), (held, truth) = drawn.train, drawn.validation
     train = known(labels, classes)
-    fitted = {"chosen": transfer.fit(features[None], train, held, truth)}
+    fitted = {"chosen": head.fit(features[None], train, held, truth)}
     penalty = least(drawn, classes)
     fitted["least"] = replace(
-        fitted["chosen"], **solved(transfer.Problem(features[None], train), penalty)
+        fitted["chosen"], **solved(head.Problem(features[None], train), penalty)
     )
     both = known(np.concatenate([labels, truth]), classes)
-    fitted["refit"] = transfer.refit(fitted["chosen"], torch.cat([features, held])[None], both)
+    fitted["refit"] = head.refit(fitted["chosen"], torch.cat([features, held])[None], both)
     found = {}
     for way in WAYS:
         outputs = fitted[way].logits(drawn.test[0]).numpy()
@@ -194,7 +194,7 @@ def measure(drawn: Draw, classes: int) -> dict[str, np.ndarray]:
     return found
 
 
-def solved(problem: transfer.Problem, penalty: float) -> dict[str, torch.Tensor]:
+def solved(problem: head.Problem, penalty: float) -> dict[str, torch.Tensor]:
     return dict(zip(("weight", "bias"), problem.solve(penalty), strict=True))
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from neocog import cli, data, recipes
-from neocog.data import mnist
+from neocog.data.sources import mnist
 from neocog.runs import Run
 from neocog.training import train
 

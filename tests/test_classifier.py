@@ -8,8 +8,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from neocog import classifier, data, evaluate, models
+from neocog import classifier, data, models
 from neocog.errors import NeocogError, UsageError
+from neocog.evaluation import evaluate
 
 
 @pytest.fixture

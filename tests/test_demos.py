@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from neocog.terminal.demos import number
+from neocog.demos.terminal import number
 
 DEMOS = ["convolution", "pooling", "softmax", "padding", "sharing"]
 

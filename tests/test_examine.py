@@ -5,11 +5,11 @@ import json
 import pytest
 
 from neocog import recipes
-from neocog.data import decoded
+from neocog.data import decode_cache
 from neocog.errors import UsageError
 from neocog.examine import examine
 
-from .data.test_own import save
+from .data.test_custom import save
 
 
 @pytest.fixture
@@ -62,10 +62,10 @@ def test_what_would_make_a_number_wrong_exits_with_3(neocog_command, photos, tmp
 
 def test_the_cache_can_be_cleared(neocog_command, photos):
     examine(str(photos))
-    assert any(decoded.packs_folder().iterdir())
+    assert any(decode_cache.packs_folder().iterdir())
     code, out, _ = neocog_command("data", "--clear-cache")
     assert code == 0 and "MB of decoded pictures and features deleted" in out
-    assert not any(decoded.packs_folder().rglob("*.pixels"))
+    assert not any(decode_cache.packs_folder().rglob("*.pixels"))
 
 
 def test_names_that_are_no_pictures_of_ones_own(neocog_command, tmp_path):

@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from neocog import data, runs
-from neocog.data import decoded
-from neocog.evaluate import evaluate
+from neocog.data import decode_cache
+from neocog.evaluation.evaluate import evaluate
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks")
 
@@ -20,8 +20,8 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks")
 # with [seconds it took, its exit code].
 CHILD = """
 import json, os, signal, sys, threading, time
-import neocog.cli, neocog.data, neocog.evaluate, neocog.report.page, neocog.report.plots
-import neocog.report.sheets, neocog.report.words, neocog.examine, neocog.terminal.findings
+import neocog.cli, neocog.data, neocog.evaluation.evaluate, neocog.report.page, neocog.report.plots
+import neocog.report.contact_sheets, neocog.report.words, neocog.examine, neocog.terminal.dataset
 for line in sys.stdin:
     command, seconds, number = json.loads(line)
     begin = time.monotonic()
@@ -82,13 +82,13 @@ def test_data_and_its_cache_outlast_kills(forked, photos, tmp_path, times):
     seconds, code = forked(*command)
     assert code == 0
     expected = data.load(str(photos), form).describe()
-    decoded.clear()
+    decode_cache.clear()
     for n in range(times):
         after = random.uniform(0, seconds)
         forked(*command, after=after)
         assert data.load(str(photos), form).describe() == expected, f"kill {n} after {after} s"
         if n % 2:
-            decoded.clear()
+            decode_cache.clear()
     assert forked(*command)[1] == 0
     for sheet in (tmp_path / "sheets").glob("*.png"):
         Image.open(sheet).load()

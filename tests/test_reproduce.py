@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from neocog import recipes, reproduce
-from neocog.data import cifar
+from neocog.data.sources import cifar
 from neocog.errors import UsageError
 from neocog.reproduce import Measured
 from neocog.runs import Run

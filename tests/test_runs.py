@@ -8,7 +8,7 @@ import time
 import pytest
 
 from neocog import recipes, runs
-from neocog.data import decoded
+from neocog.data import decode_cache
 from neocog.errors import NeocogError, UsageError
 from neocog.training import resume
 
@@ -263,7 +263,7 @@ def test_left_over_packs_and_temporary_folders_are_swept(tmp_path, monkeypatch):
     pack = tmp_path / "cache" / "photos" / "key"
     pack.mkdir(parents=True)
     named = left(pack, f"{gone}-00000000.pixels")
-    decoded.keep_json(pack / "index.json", {"pixels": named.name})
+    decode_cache.keep_json(pack / "index.json", {"pixels": named.name})
     swept = [left(pack, f"{gone}-11111111.pixels"), left(pack, f"{gone}-11111111.thumbs")]
     kept = [named, left(pack, f"{os.getpid()}-11111111.pixels"),
             left(pack, f"{gone}-22222222.pixels", when=time.time())]  # fmt: skip
@@ -275,6 +275,6 @@ def test_left_over_packs_and_temporary_folders_are_swept(tmp_path, monkeypatch):
     link = tmp_path / "tmp" / f"neocog-{gone}-linklink"
     link.symlink_to(tmp_path / "cache")
     os.utime(link, (OLD, OLD), follow_symlinks=False)
-    decoded.sweep_left_overs(tmp_path / "cache")
+    decode_cache.sweep_left_overs(tmp_path / "cache")
     assert not any(path.exists() for path in swept)
     assert all(path.exists() for path in (*kept, pack / "index.json"))

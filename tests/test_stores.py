@@ -11,13 +11,13 @@ import torch
 from PIL import Image
 
 from neocog import classifier, data, models, recipes, runs
-from neocog.data import ImageSet, Preprocessing, decoded
+from neocog.data import ImageSet, Preprocessing, decode_cache
 from neocog.data.cache import remembered
 from neocog.errors import NeocogError
-from neocog.evaluate import evaluate
-from neocog.files import append, write_atomic
+from neocog.evaluation.evaluate import evaluate
 from neocog.report import page, plots
 from neocog.runs import Run
+from neocog.storage.atomic import append, write_atomic
 from neocog.training import features, resume, train
 from tests.faults import Disk, PowerLoss, strike_everywhere
 
@@ -307,8 +307,8 @@ def test_one_damaged_image_is_decoded_again_and_no_other(photos, monkeypatch, tm
     (file,) = (tmp_path / "cache").rglob("*.pixels")
     damaged(file, "bit")
     read = []
-    examine = decoded.examine
-    monkeypatch.setattr(decoded, "examine", lambda *a: read.append(a) or examine(*a))
+    examine = decode_cache.examine
+    monkeypatch.setattr(decode_cache, "examine", lambda *a: read.append(a) or examine(*a))
     data.load(str(photos), FORM)
     assert len(read) == 1
 
@@ -317,12 +317,12 @@ def test_an_index_cannot_name_files_outside_its_folder(photos, monkeypatch, tmp_
     monkeypatch.setenv("NEOCOG_CACHE", str(tmp_path / "cache"))
     expected = data.load(str(photos), FORM).describe()
     (file,) = (tmp_path / "cache").rglob("index.json")
-    index = decoded.read_json(file)
+    index = decode_cache.read_json(file)
     for key in ("pixels", "thumbs"):
         victim = tmp_path / f"victim.{key}"
         (file.parent / index[key]).rename(victim)
         index[key] = str(victim)
-    decoded.keep_json(file, index)
+    decode_cache.keep_json(file, index)
     save = photos / "cat" / "1.png"
     save.rename(photos / "cat" / "renamed.png")
     assert data.load(str(photos), FORM).describe()["sizes"] == expected["sizes"]

@@ -18,11 +18,11 @@ from neocog.data.decode import read_pictures
 from neocog.data.images import Images
 from neocog.data.preprocess import Preprocessing
 from neocog.errors import NeocogError, UsageError
-from neocog.files import write_atomic
+from neocog.inspection.fuse_batch_norm import folded
 from neocog.json_fields import short
 from neocog.model_card import Architecture, ModelCard, card_in, undescribed
-from neocog.models.folded import folded
 from neocog.models.meta_device import build_on_meta
+from neocog.storage.atomic import write_atomic
 
 # What safetensors calls the types that weights and counters have.
 DTYPES = {

@@ -6,11 +6,11 @@ from typing import Any
 
 from neocog import recipes
 from neocog.data import Form, examine_own, exists, form_of, list_own, look_at
+from neocog.data.checks import Diagnosis
+from neocog.data.custom import TEST_SHARE, grey_to_rgb
 from neocog.data.decode import Facts
-from neocog.data.decoded import Decoded, Reading
-from neocog.data.doctor import Diagnosis
-from neocog.data.listing import Listing
-from neocog.data.own import TEST_SHARE, grey_to_rgb
+from neocog.data.decode_cache import Decoded, Reading
+from neocog.data.sources.index import Listing
 from neocog.errors import UsageError
 
 # As the recipe `photos` holds its pictures, so that what is decoded is decoded for both; many small

@@ -9,10 +9,10 @@ from typing import Any
 
 from neocog.classifier import Prediction, load, model_path
 from neocog.data import exists
-from neocog.data.archive import is_archive
 from neocog.data.decode import MAX_BYTES
-from neocog.data.folder import list_pictures
-from neocog.data.listing import SUFFIXES
+from neocog.data.sources.archive import is_archive
+from neocog.data.sources.folder import list_pictures
+from neocog.data.sources.index import SUFFIXES
 from neocog.errors import UsageError
 from neocog.runs import find, is_run, runs_folder, shown_as
 

@@ -15,11 +15,11 @@ from neocog import recipes, runs
 from neocog.classifier import pick_device
 from neocog.data import DATASETS
 from neocog.errors import NeocogError, UsageError
-from neocog.evaluate import evaluate
-from neocog.files import write_atomic
+from neocog.evaluation.evaluate import evaluate
 from neocog.metrics.accuracy import wilson_interval
 from neocog.recipes import Recipe
 from neocog.runs import Run
+from neocog.storage.atomic import write_atomic
 from neocog.training import resume, train
 from neocog.training.train import Report
 

@@ -14,8 +14,8 @@ from typing import Any
 
 from neocog.errors import NeocogError, UsageError
 from neocog.escaping import csv_cell
-from neocog.files import append, make_folder, sweep, write_atomic
 from neocog.recipes import Recipe
+from neocog.storage.atomic import append, make_folder, sweep, write_atomic
 
 MODEL_SUFFIX = ".safetensors"
 

@@ -5,7 +5,7 @@ import pytest
 from sklearn.datasets import load_digits
 
 from neocog import data
-from neocog.data import embedded
+from neocog.data.sources import bundled
 from neocog.errors import UsageError
 from neocog.recipes import DEFAULT_FOR_DATA, RECIPES
 
@@ -21,7 +21,7 @@ def test_mnist5k_is_split_3500_500_1000_with_all_classes_alike(mnist5k):
 
 def test_digits_are_scikit_learns():
     reference = load_digits()
-    found = embedded.read_digits()
+    found = bundled.read_digits()
     assert (found.labels == reference.target).all()
     assert np.abs(found.images[:, :, :, 0] / 255 * 16 - reference.images).max() < 0.04
 

@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 from PIL import Image, features
 
 from neocog import data
-from neocog.data import archive
 from neocog.data.decode import examine, quietly, read_bytes, read_picture
+from neocog.data.sources import archive
 from neocog.errors import NeocogError
 
 from .test_decode import bomb, with_scans

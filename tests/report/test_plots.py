@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from neocog.data import ImageSet
-from neocog.evaluate import Evaluation, evaluate, judge
+from neocog.evaluation.evaluate import Evaluation, evaluate, judge
 from neocog.report import plots
 
 

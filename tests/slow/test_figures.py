@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from neocog import classifier, predict, recipes
-from neocog.evaluate import evaluate
+from neocog.evaluation.evaluate import evaluate
 from neocog.training import train
 
 pytestmark = [pytest.mark.slow, pytest.mark.mnist]

@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from neocog import recipes
-from neocog.terminal import bars
+from neocog.terminal import progress as bars
 
 HEAD = {
     "epoch": 0, "time_seconds": 6.0, "features_seconds": 5.0, "head_seconds": 1.0,

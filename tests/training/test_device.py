@@ -9,7 +9,7 @@ import torch
 from neocog import classifier, data, recipes
 from neocog.training import Interrupted, resume, train
 
-from ..data.test_own import save
+from ..data.test_custom import save
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 

@@ -14,13 +14,13 @@ from safetensors.torch import load_file
 
 from neocog import classifier, data, models, recipes, runs
 from neocog.errors import NeocogError, UsageError
-from neocog.evaluate import evaluate
+from neocog.evaluation.evaluate import evaluate
 from neocog.models import MODELS, Network
 from neocog.runs import Run
 from neocog.training import Interrupted, resume, train
 from neocog.training import train as train_function
 
-from ..data.test_own import save
+from ..data.test_custom import save
 
 loop = sys.modules["neocog.training.train"]
 

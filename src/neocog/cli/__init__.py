@@ -121,7 +121,9 @@ def train(
 ) -> None:
     """Train a network; alone, LeNet-5 on 5,000 real digits in seconds, offline."""
     from neocog import runs as run_folders
-    from neocog.terminal import bars, judged, make_console
+    from neocog.terminal import make_console
+    from neocog.terminal import progress as bars
+    from neocog.terminal import results as judged
 
     folder = run_folders.runs_folder(runs)
     given = {"data": data, "model": model, "epochs": epochs, "seed": seed}
@@ -180,7 +182,7 @@ def _recipe(
     """The recipe that was named, or that suits the network and the data."""
     from neocog import recipes
     from neocog.data import exists, look_at
-    from neocog.terminal import findings
+    from neocog.terminal import dataset
 
     chosen = recipes.choose(data, name, model)
     meant = name or model or {"weights", "fine_tune", "folds"} & set(overrides)
@@ -188,17 +190,17 @@ def _recipe(
         count, side = look_at(data, bool(overrides.get("allow_outside")))
         small = recipes.for_small(count, side)
         if small:
-            findings.show_small(console, count, side)
+            dataset.show_small(console, count, side)
             return recipes.get("scratch", {**small, **overrides})
     return recipes.get(chosen, overrides)
 
 
 def _finish(run: "Run", console: "Console", device: str) -> dict[str, Any]:
     """After training: judge, draw, and say what came of it."""
-    from neocog.evaluate import evaluate
+    from neocog.evaluation.evaluate import evaluate
     from neocog.report import page, plots
     from neocog.report.words import language
-    from neocog.terminal import judged
+    from neocog.terminal import results as judged
 
     evaluation = evaluate(run.path, device=device)
     result = evaluation.result
@@ -225,9 +227,10 @@ def evaluate(
     as_json: JsonOption = False,
 ) -> None:
     """Judge a run on its test split, or on another data set."""
-    from neocog.evaluate import evaluate as judge
+    from neocog.evaluation.evaluate import evaluate as judge
     from neocog.report import plots
-    from neocog.terminal import judged, make_console
+    from neocog.terminal import make_console
+    from neocog.terminal import results as judged
 
     evaluation = judge(run, data, runs_dir=runs, device=device, allow_outside=allow_outside)
     judged.show_evaluation(make_console(stderr=as_json), evaluation.result)
@@ -258,7 +261,8 @@ def predict(
 ) -> None:
     """Say what is on pictures."""
     from neocog.predict import predict as ask
-    from neocog.terminal import answers, make_console
+    from neocog.terminal import make_console
+    from neocog.terminal import predictions as answers
 
     if as_json and csv == "-":
         raise UsageError(
@@ -309,7 +313,9 @@ def explain(
     as_json: JsonOption = False,
 ) -> None:
     """Show what the network sees in a picture: its layers, and what speaks for the answer."""
-    from neocog.terminal import answers, bars, make_console
+    from neocog.terminal import make_console
+    from neocog.terminal import predictions as answers
+    from neocog.terminal import progress as bars
 
     console = make_console(stderr=as_json)
     if maximize:
@@ -320,7 +326,7 @@ def explain(
                 "--maximize looks through a run's test pictures for the maps of one layer.",
                 "For example: neocog explain latest --layer c1 --maximize",
             )
-        from neocog.report.maximized import maximize as look_through
+        from neocog.report.top_activations import maximize as look_through
 
         run = (arguments or ["latest"])[0]
         found = look_through(run, layer, out=out, lang=lang, device=device, runs_dir=runs)
@@ -328,8 +334,8 @@ def explain(
         if as_json:
             print(to_json(found.to_json()))
         return
-    from neocog.report.explanation import Wanted
-    from neocog.report.explanation import explain as look_into
+    from neocog.report.explanation_page import Wanted
+    from neocog.report.explanation_page import explain as look_into
 
     with bars.looking(console) as looking:
         seen = look_into(
@@ -360,10 +366,11 @@ def report(
 ) -> None:
     """Write report.html: all of a run on one page, its mistakes and what the network sees."""
     from neocog.report.words import language
-    from neocog.terminal import judged, make_console
+    from neocog.terminal import make_console
+    from neocog.terminal import results as judged
 
     spoken = language(lang)  # before the work
-    from neocog.evaluate import evaluate as judge
+    from neocog.evaluation.evaluate import evaluate as judge
     from neocog.report import page
 
     evaluation = judge(run, runs_dir=runs, device=device)
@@ -399,13 +406,14 @@ def data(
     as_json: JsonOption = False,
 ) -> None:
     """Say what is wrong with your pictures before you believe a number; exits 3 if it matters."""
-    from neocog.data import decoded
+    from neocog.data import decode_cache
     from neocog.examine import examine
-    from neocog.terminal import bars, findings, make_console
+    from neocog.terminal import dataset, make_console
+    from neocog.terminal import progress as bars
 
     console = make_console(stderr=as_json)
     if clear_cache:
-        findings.show_freed(console, decoded.clear())
+        dataset.show_freed(console, decode_cache.clear())
     if data is None:
         if not clear_cache:
             raise UsageError("No pictures are named.", "For example: neocog data photos/")
@@ -416,13 +424,13 @@ def data(
     finally:
         progress.close()
     from neocog import runs as run_folders
-    from neocog.report import sheets as contact
+    from neocog.report import contact_sheets as contact
 
     folder = sheets or run_folders.runs_folder(runs) / "data" / Path(data).name.partition(".")[0]
     drawn = contact.draw(found, folder)
     if as_json:
         print(to_json({**found.to_json(), "sheets": [str(p) for p in drawn]}))
-    findings.show_data(console, found, drawn)
+    dataset.show_data(console, found, drawn)
     if not found.sound:
         raise typer.Exit(3)
 
@@ -509,7 +517,8 @@ def reproduce(
     """Train what was published, and set the printed figures beside the measured ones."""
     from neocog import training as training_room
     from neocog.reproduce import reproduce as run_all
-    from neocog.terminal import bars, make_console, tables
+    from neocog.terminal import make_console, tables
+    from neocog.terminal import progress as bars
 
     console = make_console(stderr=as_json)
     kept = Path("benchmarks", "results")

@@ -90,19 +90,19 @@ def convolution(
             "A trained layer needs a picture.",
             f"For example: neocog demo convolution --run {run or 'latest'} --image photo.jpg",
         )
-    from neocog.explain.convolution import Dimensions
-    from neocog.report import animation
-    from neocog.terminal import demos as shown
+    from neocog.demos import convolution_page
+    from neocog.demos import terminal as shown
+    from neocog.demos.convolution import Dimensions
     from neocog.terminal import make_console
 
     if trained:
         assert image is not None
-        demo = animation.from_run(
+        demo = convolution_page.from_run(
             run or "latest", image, layer, filter_ or (), runs_dir=runs, lang=spoken
         )
     else:
-        demo = animation.from_dimensions(Dimensions(**given), seed, spoken)
-    written = animation.write(demo, html, gif, png)
+        demo = convolution_page.from_dimensions(Dimensions(**given), seed, spoken)
+    written = convolution_page.write(demo, html, gif, png)
     found = demo.to_json()
     if as_json:
         print(to_json({**found, "files": [str(path) for path in written]}))
@@ -124,8 +124,8 @@ def pooling(
     as_json: JsonOption = False,
 ) -> None:
     """Pooling by maximum and by mean: 224 x 224 x 64 to 112 x 112 x 64, and 8 x 8 to 2 x 2."""
-    from neocog.explain import pooling as explained
-    from neocog.terminal import demos as shown
+    from neocog.demos import pooling as explained
+    from neocog.demos import terminal as shown
     from neocog.terminal import make_console
 
     published, found = explained.published(), explained.example(size, window, stride, seed)
@@ -144,8 +144,8 @@ def softmax(
     as_json: JsonOption = False,
 ) -> None:
     """Softmax, log-softmax, cross-entropy and nll on the same logits, and the wrong pairings."""
-    from neocog.explain import softmax as explained
-    from neocog.terminal import demos as shown
+    from neocog.demos import softmax as explained
+    from neocog.demos import terminal as shown
     from neocog.terminal import make_console
 
     found = explained.compare(logits or (2.0, 1.0, 0.1), label)
@@ -162,8 +162,8 @@ def padding(
     as_json: JsonOption = False,
 ) -> None:
     """What a border of zeros does: valid, same and full, and how often the border is seen."""
-    from neocog.explain import padding as explained
-    from neocog.terminal import demos as shown
+    from neocog.demos import padding as explained
+    from neocog.demos import terminal as shown
     from neocog.terminal import make_console
 
     found = explained.compare(size, kernel)
@@ -199,8 +199,8 @@ def sharing(
     """
     from dataclasses import asdict
 
-    from neocog.models.sharing import sharing as count
-    from neocog.terminal import demos as shown
+    from neocog.demos import terminal as shown
+    from neocog.demos.sharing import sharing as count
     from neocog.terminal import make_console
 
     name, rows = count(model, layer, size)
@@ -216,8 +216,8 @@ def normalization(
     as_json: JsonOption = False,
 ) -> None:
     """Bring numbers to mean 0 and standard deviation 1: 16 48 27 238 12."""
-    from neocog.metrics.normalization import standardise
-    from neocog.terminal import demos as shown
+    from neocog.demos import terminal as shown
+    from neocog.demos.normalization import standardise
     from neocog.terminal import make_console
 
     found = standardise(numbers)

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from neocog.data import cifar, embedded, mnist
-from neocog.data.decoded import Reading
+from neocog.data.custom import Form, as_set, examine_own, exists, list_own, load_own, look_at
+from neocog.data.decode_cache import Reading
 from neocog.data.images import ImageSet, Splits
-from neocog.data.own import Form, as_set, examine_own, exists, list_own, load_own, look_at
 from neocog.data.preprocess import Preprocessing
-from neocog.data.split import SPLIT_SEED, stratified
+from neocog.data.sources import bundled, cifar, mnist
+from neocog.data.splits import SPLIT_SEED, stratified
 from neocog.errors import unknown
 from neocog.recipes import DEFAULT_FOR_DATA, RECIPES, Recipe
 
@@ -36,7 +36,7 @@ class DataSet:
 DATASETS: dict[str, DataSet] = {
     "mnist5k": DataSet(
         "5,000 MNIST digits that arrive with pip",
-        lambda: (embedded.read_mnist5k(), None),
+        lambda: (bundled.read_mnist5k(), None),
         validation_size=500,
         test_size=1000,
         fit="digit",
@@ -72,7 +72,7 @@ DATASETS: dict[str, DataSet] = {
     ),
     "digits": DataSet(
         "scikit-learn's 1,797 digits of 8 x 8",
-        lambda: (embedded.read_digits(), None),
+        lambda: (bundled.read_digits(), None),
         validation_size=180,
         test_size=360,
         fit="digit",

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from neocog.download import cache, fetch
 from neocog.errors import NeocogError
-from neocog.files import make_folder, write_atomic
+from neocog.storage.atomic import make_folder, write_atomic
+from neocog.storage.download import cache, fetch
 
 log = logging.getLogger(__name__)
 

@@ -116,7 +116,7 @@ class Preprocessing:
         if self._is_fitted(picture):
             return self._centred(_grey(picture)[:, :, None])
         if self.fit == "digit":
-            from neocog.data.ink import find_digit  # scipy: only where a picture is read
+            from neocog.data.digits import find_digit  # scipy: only where a picture is read
 
             return find_digit(picture, height, self.box)[:, :, None]
         if self.fit == "crop":
@@ -137,7 +137,7 @@ class Preprocessing:
         if self._is_fitted(picture):
             return Taken(whole, as_it_is=True)
         if self.fit == "digit":
-            from neocog.data.ink import find_ink
+            from neocog.data.digits import find_ink
 
             return Taken(*find_ink(picture))
         if self.fit == "crop":

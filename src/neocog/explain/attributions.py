@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from neocog.explain.activations import evaluating
+from neocog.inspection.hooks import evaluating
 
 AT_ONCE = 16  # pictures in a pass
 

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from neocog.explain.activations import evaluating, watched
+from neocog.inspection.hooks import evaluating, watched
 
 
 def first_filters(model: nn.Module, inputs: Tensor) -> tuple[str, Tensor] | None:

@@ -10,13 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from neocog.errors import UsageError
-from neocog.explain.activations import (
-    as_maps,
-    evaluating,
-    is_convolution,
-    layer_called,
-    watched,
-)
+from neocog.inspection.hooks import as_maps, evaluating, is_convolution, layer_called, watched
 
 
 def default_layer(model: nn.Module, inputs: Tensor) -> str | None:

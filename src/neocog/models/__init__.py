@@ -125,7 +125,7 @@ def build(
     """
     network = describe(name)
     if name.startswith("timm/"):
-        from neocog.models.wrapped import from_timm
+        from neocog.models.torchvision import from_timm
 
         return from_timm(name.removeprefix("timm/"))(num_classes, in_channels, image_size)
     if name not in MODELS:

@@ -12,9 +12,9 @@ initialisation is used.
 
 from torch import Tensor, nn
 
-from neocog.models.shapes import convolved, require
-from neocog.models.weights import draw_as_he
-from neocog.models.wrapped import wrapped
+from neocog.models.geometry import convolved, require
+from neocog.models.initialization import draw_as_he
+from neocog.models.torchvision import wrapped
 
 
 class AlexNet2012(nn.Module):

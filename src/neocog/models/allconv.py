@@ -7,8 +7,8 @@ Deviations: He's initialisation, of which the paper says nothing.
 
 from torch import Tensor, nn
 
-from neocog.models.shapes import require
-from neocog.models.weights import draw_as_he
+from neocog.models.geometry import require
+from neocog.models.initialization import draw_as_he
 
 
 class AllConv(nn.Module):

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from neocog.models.shapes import require
+from neocog.models.geometry import require
 
 # Parts of smaller variance are not made as large as the others. The paper has 5e-4; in pictures
 # that went through JPEG the parts of 1e-4 are its noise.

@@ -10,7 +10,7 @@ has no global average before it.
 
 from torch import Tensor, nn
 
-from neocog.models.shapes import convolved, require
+from neocog.models.geometry import convolved, require
 
 
 class ConvNet(nn.Module):

@@ -4,6 +4,6 @@ Paper: Liu, Mao, Wu, Feichtenhofer, Darrell and Xie, "A ConvNet for the 2020s", 
 Deviations: none known.
 """
 
-from neocog.models.wrapped import wrapped
+from neocog.models.torchvision import wrapped
 
 convnext_tiny = wrapped("convnext_tiny", least=32)

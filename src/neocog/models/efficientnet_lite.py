@@ -12,7 +12,7 @@ from collections.abc import Mapping
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from neocog.models.shapes import require
+from neocog.models.geometry import require
 
 # Blocks, kernel, stride of the first, expansion, channels: table 1 of the paper, without SE.
 STAGES = (

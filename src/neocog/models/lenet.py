@@ -11,7 +11,7 @@ the flattened maps; ten linear logits and cross-entropy for the RBF units and th
 
 from torch import Tensor, nn
 
-from neocog.models.shapes import convolved, require
+from neocog.models.geometry import convolved, require
 
 
 class LeNet(nn.Module):

@@ -11,8 +11,8 @@ logits like every other here; the recipe `lenet1` trains them with cross-entropy
 from torch import Tensor, nn
 
 from neocog.errors import UsageError
+from neocog.models.initialization import draw_as_lecun
 from neocog.models.lenet5_1998 import PartialConvolution, ScaledTanh, Subsampling
-from neocog.models.weights import draw_as_lecun
 from neocog.wording import counted
 
 # Table 1 of the paper: which maps of H2 each of the 12 maps of H3 sees.

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from neocog.errors import UsageError
-from neocog.models.weights import draw_as_lecun
+from neocog.models.initialization import draw_as_lecun
 from neocog.wording import counted
 
 # Table I of the paper: which maps of S2 each of the 16 maps of C3 sees.

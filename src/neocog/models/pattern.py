@@ -30,8 +30,8 @@ from dataclasses import dataclass, field
 from torch import nn
 
 from neocog.errors import UsageError, unknown
-from neocog.models.shapes import convolved
-from neocog.models.weights import draw_as_he
+from neocog.models.geometry import convolved
+from neocog.models.initialization import draw_as_he
 
 MOST_LAYERS = 2000
 MOST_UNITS = 65536

@@ -11,11 +11,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from neocog.download import MOST_BYTES, cache, digest_of, fetch
 from neocog.errors import NeocogError, UsageError
-from neocog.files import write_atomic
 from neocog.models import MODELS, efficientnet_lite
 from neocog.recipes import Recipe
+from neocog.storage.atomic import write_atomic
+from neocog.storage.download import MOST_BYTES, cache, digest_of, fetch
 
 DEFAULT = "efficientnet-lite0"  # its weights come with pip
 DIGITS = 8  # of the SHA-256 that torchvision writes into the names of its files
@@ -310,7 +310,7 @@ def _timm_origin(name: str) -> Origin:
 
 def _timm_state(name: str) -> dict[str, Tensor]:
     timm = _timm()
-    from neocog.download import offline
+    from neocog.storage.download import offline
 
     if offline():
         raise NeocogError(f"{name} is not fetched: NEOCOG_OFFLINE=1 forbids it.")

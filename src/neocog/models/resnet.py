@@ -5,7 +5,7 @@ Deviations: torchvision's: in bottlenecks the 3x3 convolution has the stride, no
 Activations are not in place.
 """
 
-from neocog.models.wrapped import wrapped
+from neocog.models.torchvision import wrapped
 
 resnet18 = wrapped("resnet18", least=32)
 resnet34 = wrapped("resnet34", least=32)

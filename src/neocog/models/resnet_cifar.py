@@ -13,7 +13,7 @@ import functools
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from neocog.models.shapes import require
+from neocog.models.geometry import require
 
 
 class PaddedShortcut(nn.Module):

@@ -8,7 +8,7 @@ of this layer alone is one of a linear classifier; activations are not in place.
 
 from torch import nn
 
-from neocog.models.wrapped import wrapped
+from neocog.models.torchvision import wrapped
 
 _squeezenet1_1 = wrapped("squeezenet1_1", least=17)
 

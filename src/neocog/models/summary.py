@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from neocog.errors import UsageError
-from neocog.explain.activations import evaluating, watched
-from neocog.explain.receptive_field import Seen, look
+from neocog.inspection.hooks import evaluating, watched
+from neocog.inspection.receptive_field import Seen, look
 from neocog.models import MODELS, Network, build, describe
 
 

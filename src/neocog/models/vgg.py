@@ -6,7 +6,7 @@ Deviations: torchvision's average to 7 x 7 before the Linear layers, which chang
 224 x 224 and lets smaller pictures in; activations are not in place.
 """
 
-from neocog.models.wrapped import wrapped
+from neocog.models.torchvision import wrapped
 
 vgg11 = wrapped("vgg11", least=32)
 vgg13 = wrapped("vgg13", least=32)

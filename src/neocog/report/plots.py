@@ -16,17 +16,17 @@ from PIL import Image, ImageDraw
 
 from neocog.data import ImageSet
 from neocog.escaping import visible
-from neocog.evaluate import Evaluation
-from neocog.files import make_folder, write_atomic
+from neocog.evaluation.evaluate import Evaluation
 from neocog.metrics.calibration import doubt, sure
 from neocog.recipes import Recipe
-from neocog.report.fonts import chinese_font, drawn_font
+from neocog.rendering.fonts import chinese_font, drawn_font
+from neocog.rendering.grids import shown
 from neocog.report.losses import loss_title
-from neocog.report.pictures import shown
-from neocog.report.seen import as_carried_out, seen_pictures
+from neocog.report.training_batch import as_carried_out, seen_pictures
 from neocog.report.words import speaker
 from neocog.report.words.report import REPORT
 from neocog.runs import Run
+from neocog.storage.atomic import make_folder, write_atomic
 from neocog.wording import counted, percent
 
 INK, QUIET, TRAIN, VALIDATION, WRONG = "#222222", "#8a8a8a", "#1f6fb2", "#d1731c", "#b3261e"

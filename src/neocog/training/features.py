@@ -17,7 +17,7 @@ from neocog.classifier import Classifier, batch_of, batch_size_for
 from neocog.data import ImageSet, augment, loader
 from neocog.data.cache import features_folder, keep_arrays, read_arrays
 from neocog.data.images import Images, Rows
-from neocog.models.folded import folded
+from neocog.inspection.fuse_batch_norm import folded
 from neocog.models.pretrained import last_layer
 from neocog.recipes import Recipe
 from neocog.training.precision import has_bfloat16

@@ -24,17 +24,17 @@ from neocog.classifier import Classifier, logits, pick_device
 from neocog.data import Splits, augment, loader
 from neocog.data.images import Rows
 from neocog.errors import NeocogError, UsageError
-from neocog.files import sweep
 from neocog.models import pretrained
 from neocog.recipes import Recipe
 from neocog.runs import Run
-from neocog.training import checkpoint
-from neocog.training.checkpoint import Progress
+from neocog.storage.atomic import sweep
+from neocog.training import state as checkpoint
+from neocog.training.head import check_folds, fit_last_layer, tunes
 from neocog.training.initial_weights import are_for_other_classes, taken_over
 from neocog.training.loss import check_gives_logits, make_loss, measured
 from neocog.training.optimizer import learning_rate, make_optimizer
 from neocog.training.precision import has_bfloat16
-from neocog.training.transfer import check_folds, fit_last_layer, tunes
+from neocog.training.state import Progress
 
 log = logging.getLogger(__name__)
 

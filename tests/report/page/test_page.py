@@ -8,7 +8,7 @@ from markupsafe import escape
 
 from neocog import recipes
 from neocog.data import ImageSet
-from neocog.evaluate import evaluate, judge
+from neocog.evaluation.evaluate import evaluate, judge
 from neocog.models import build
 from neocog.report import page
 from neocog.report.page import confusions
@@ -16,7 +16,7 @@ from neocog.report.words import LANGUAGES, speaker
 from neocog.report.words.report import CHANGES, REPORT
 from neocog.training import train
 
-from ...data.test_own import save
+from ...data.test_custom import save
 
 MEGA = 1_000_000
 

@@ -1,4 +1,4 @@
-from neocog.data import doctor
+from neocog.data import checks
 from neocog.report.words.sentences import told
 
 
@@ -9,11 +9,11 @@ def test_recorded_sentences_are_told_in_chinese():
 
 
 def test_what_the_doctor_says_can_be_said_in_chinese():
-    sentences = [message for _, message in doctor.LEFT_OUT.values()]
-    sentences += [message for *_, message in doctor._DUPLICATES]
+    sentences = [message for _, message in checks.LEFT_OUT.values()]
+    sentences += [message for *_, message in checks._DUPLICATES]
     for sentence in sentences:
         for count in (1, 1234):
-            text = doctor.with_count(count, sentence)
+            text = checks.with_count(count, sentence)
             assert "{" not in text and "(s)" not in text
             assert told(text, "zh") != text
 

@@ -7,19 +7,25 @@ import numpy as np
 
 import neocog
 from neocog.data import DATASETS, ImageSet
-from neocog.evaluate import Evaluation
-from neocog.files import write_atomic
+from neocog.evaluation.evaluate import Evaluation
 from neocog.metrics.calibration import doubt, sure
 from neocog.recipes import Recipe
-from neocog.report import pages
-from neocog.report.page import course, diagram, inside, judged, trained
+from neocog.rendering import html
+from neocog.rendering.sprites import sprite
+from neocog.report.page import (
+    curves_section,
+    diagram,
+    metrics_section,
+    model_section,
+    setup_section,
+)
 from neocog.report.page.confusions import confusion
-from neocog.report.page.sprites import sprite
-from neocog.report.seen import as_carried_out, seen_pictures
+from neocog.report.training_batch import as_carried_out, seen_pictures
 from neocog.report.words import speaker
 from neocog.report.words.report import CHANGES, REPORT, Say
 from neocog.report.words.sentences import told
 from neocog.runs import Run
+from neocog.storage.atomic import write_atomic
 from neocog.wording import percent
 
 # In the order of the page; each is its place's name and its heading's phrase.
@@ -37,11 +43,11 @@ def write(evaluation: Evaluation, lang: str) -> Path:
     say = speaker(REPORT, lang)
     lines = run.read_metrics()
     recipe = as_carried_out(run.read_recipe(), lines[0])
-    network = trained.network(evaluation.classifier)
+    network = setup_section.network(evaluation.classifier)
     blocks = diagram.blocks(network)
-    rows, many = judged.classes(evaluation)
+    rows, many = metrics_section.classes(evaluation)
     within = _inside(evaluation, blocks)
-    page = pages.render(
+    page = html.render(
         "report.html",
         REPORT,
         lang,
@@ -50,25 +56,25 @@ def write(evaluation: Evaluation, lang: str) -> Path:
         sure=sure,
         percent=percent,
         version=neocog.__version__,
-        verdict=judged.verdict(evaluation, run, say, lang),
-        trained=trained.trained(run, evaluation.classifier, network, blocks, say),
-        data=trained.data(run, say, lang),
-        environment=trained.environment(run, say),
-        curves=course.curves(recipe, lines, evaluation.result["selected_epoch"], say),
-        curves_note=course.curves_note(recipe, lines, say),
-        penalties=course.penalties(lines[0], say),
-        penalties_note=course.penalties_note(lines[0], say),
-        head_notes=course.head_notes(lines[0], evaluation.test.classes, say),
+        verdict=metrics_section.verdict(evaluation, run, say, lang),
+        trained=setup_section.trained(run, evaluation.classifier, network, blocks, say),
+        data=setup_section.data(run, say, lang),
+        environment=setup_section.environment(run, say),
+        curves=curves_section.curves(recipe, lines, evaluation.result["selected_epoch"], say),
+        curves_note=curves_section.curves_note(recipe, lines, say),
+        penalties=curves_section.penalties(lines[0], say),
+        penalties_note=curves_section.penalties_note(lines[0], say),
+        head_notes=curves_section.head_notes(lines[0], evaluation.test.classes, say),
         classes=evaluation.test.classes,
         confusion=confusion(evaluation.test, evaluation.probabilities),
         per_class=rows,
         many_classes=many,
-        calibration=judged.calibration(evaluation, say),
+        calibration=metrics_section.calibration(evaluation, say),
         **_looks(evaluation),
         seen=_seen(recipe, evaluation.train, speaker(CHANGES, lang), say),
         **within,
         findings=_findings(run, lang),
-        timings=course.timings(evaluation.result, lines, _trained_on(run), say),
+        timings=curves_section.timings(evaluation.result, lines, _trained_on(run), say),
     )
     write_atomic(run.report_file, page)
     return run.report_file
@@ -81,20 +87,22 @@ def _looks(evaluation: Evaluation) -> dict[str, Any]:
     wrong = np.nonzero(probabilities.argmax(1) != labels)[0]
     worst = wrong[np.argsort(doubts[wrong], kind="stable")][:MOST]
     least = np.argsort(-doubts, kind="stable")[:MOST]
-    layer = inside.layer_to_look_at(evaluation.classifier, evaluation.test.images[:1])
-    both = inside.looks(evaluation, np.concatenate([worst, least]), layer)
+    layer = model_section.layer_to_look_at(evaluation.classifier, evaluation.test.images[:1])
+    both = model_section.looks(evaluation, np.concatenate([worst, least]), layer)
     return {"mistakes": both[: len(worst)], "unsure": both[len(worst) :], "cam_layer": layer}
 
 
 def _inside(evaluation: Evaluation, blocks: list[diagram.Block]) -> dict[str, Any]:
     """The first layer's filters, and a few pictures' ways through the network."""
-    chosen = inside.clear_ones(evaluation)
-    passages, layers = inside.passages(evaluation, chosen, blocks) if len(chosen) else ([], 0)
+    chosen = model_section.clear_ones(evaluation)
+    passages, layers = (
+        model_section.passages(evaluation, chosen, blocks) if len(chosen) else ([], 0)
+    )
     return {
-        "filters": inside.filters(evaluation.classifier, evaluation.test.images[:1]),
+        "filters": model_section.filters(evaluation.classifier, evaluation.test.images[:1]),
         "maps": passages,
         "layers": layers,
-        "most_maps": inside.MOST_MAPS,
+        "most_maps": model_section.MOST_MAPS,
     }
 
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from neocog.data import ImageSet
 from neocog.metrics.accuracy import worst_confusions
 from neocog.metrics.calibration import doubt
-from neocog.report.page.sprites import MOST, Sprite, sprite
+from neocog.rendering.sprites import MOST, Sprite, sprite
 
 FEW_CLASSES = 30  # up to here a cell has room for its number
 MANY_CLASSES = 150  # from here on a matrix cannot be read

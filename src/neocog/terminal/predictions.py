@@ -1,0 +1,106 @@
+"""What is on pictures, and why the network says so."""
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+
+from neocog.errors import NeocogError
+from neocog.escaping import csv_cell
+from neocog.metrics.calibration import sure
+from neocog.storage.atomic import write_atomic
+from neocog.terminal import escape
+from neocog.wording import counted, plural
+
+if TYPE_CHECKING:  # it imports torch
+    from neocog.classifier import Prediction
+
+
+def show_predictions(console: Console, predictions: Sequence["Prediction"]) -> None:
+    """A table of labels and probabilities, then a line for each picture that could not be used."""
+    good = [p for p in predictions if p.error is None]
+    if good:
+        table = Table()
+        table.add_column("picture", overflow="fold")
+        table.add_column("label")
+        table.add_column("probability", justify="right")
+        table.add_column("next")
+        for p in good:
+            others = ", ".join(
+                f"{label} {sure(share)}" for label, share in p.top[1:] if share >= 5e-4
+            )
+            label = f"not sure ({p.label})" if p.rejected else str(p.label)
+            table.add_row(escape(p.path), escape(label), sure(p.probability or 0), escape(others))
+        console.print(table)
+
+
+def show_explained(
+    console: Console,
+    predictions: Sequence["Prediction"],
+    layer: str | None,
+    page: Path | None,
+    files: int,
+) -> None:
+    """What was explained, and where it is to be seen."""
+    show_predictions(console, [p for p in predictions if p.error is None])
+    if page is None:
+        return
+    if layer is None:
+        console.print("The network has no maps: there is no Grad-CAM of it.", highlight=False)
+    else:
+        console.print(escape(f"Grad-CAM of the layer {layer}."), highlight=False)
+    console.print(f"Page: {escape(str(page))}", highlight=False)
+    console.print(f"and {counted(files, 'PNG file')} beside it.", highlight=False)
+
+
+def show_maximized(console: Console, layer: str, page: Path, picture: Path) -> None:
+    """Where the pictures that excite a layer are to be seen."""
+    text = f"The test pictures that each map of {layer} answers most strongly."
+    for line in (text, f"Page: {page}", f"Picture: {picture}"):
+        console.print(escape(line), highlight=False)
+
+
+def show_failures(console: Console, predictions: Sequence["Prediction"]) -> None:
+    """A line for each picture that could not be used."""
+    for p in predictions:
+        if p.error is not None:
+            console.print(f"{escape(p.path)}: {escape(p.error)}", highlight=False, soft_wrap=True)
+
+
+def predictions_csv(predictions: Sequence["Prediction"], top: int) -> str:
+    """The predictions as comma-separated text with a header line; no cell is a formula."""
+    text = io.StringIO()
+    ranks = range(1, top + 1)
+    columns = [column for k in ranks for column in (f"top{k}", f"probability{k}")]
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["path", "label", "probability", "rejected", "error", *columns])
+    for p in predictions:
+        pairs: list[Any] = [value for pair in p.top for value in pair]
+        pairs += [""] * (2 * top - len(pairs))
+        error = p.error or ""
+        cells = [p.path, p.label or "", p.probability or "", p.rejected, error, *pairs]
+        writer.writerow(map(csv_cell, cells))
+    return text.getvalue()
+
+
+def show_written(console: Console, path: Path, predictions: Sequence["Prediction"]) -> None:
+    """What was written: how many pictures, and how many of each class."""
+    counts = Counter(p.label for p in predictions if p.error is None)
+    kinds = ", ".join(f"{n:,} {label}" for label, n in counts.most_common(10))
+    nouns = "picture" if len(predictions) == 1 else plural("picture")
+    answered = f"{counts.total():,} of {len(predictions):,} {nouns} answered"
+    text = f"{path}: {answered} ({kinds or 'none could be used'})"
+    console.print(escape(text), highlight=False, soft_wrap=True)
+
+
+def write_csv(path: Path, predictions: Sequence["Prediction"], top: int) -> None:
+    """Write the predictions, whole or not at all. Raises NeocogError where that fails."""
+    try:
+        write_atomic(path, predictions_csv(predictions, top))
+    except OSError as error:
+        raise NeocogError(f"{path} cannot be written ({error.strerror}).") from None

@@ -1,0 +1,264 @@
+"""Bars on a terminal, plain lines elsewhere: what is going on."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from neocog.recipes import DEFAULT_FOR_DATA, Recipe
+from neocog.terminal import escape
+from neocog.terminal.dataset import show_findings
+from neocog.wording import counted, percent
+
+if TYPE_CHECKING:  # it imports torch
+    from neocog.data import Splits
+
+ESTIMATE_STEPS = 4  # after the first, which is slower than the others
+
+
+def _bar(console: Console) -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.fields[speed]}"),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+    )
+
+
+class ReadingProgress:
+    """Shows how many pictures are decoded: a bar on a terminal, one line at the end elsewhere."""
+
+    def __init__(self, console: Console) -> None:
+        self.console, self.begin = console, time.perf_counter()
+        self.bar: Progress | None = None
+        self.done = 0
+
+    def __call__(self, done: int, total: int) -> None:
+        """Take note of what is decoded."""
+        self.done = done
+        speed = f"{done / (time.perf_counter() - self.begin):,.0f} pictures/s"
+        if self.bar is None and self.console.is_terminal:
+            self.bar = _bar(self.console)
+            self.task = self.bar.add_task("decoding", total=total, speed="")
+            self.bar.start()
+        if self.bar:
+            self.bar.update(self.task, completed=done, total=total, speed=speed)
+
+    def close(self) -> None:
+        """Take the bar away and say what was done."""
+        if self.bar:
+            self.bar.stop()
+            self.bar = None
+        if self.done:
+            from neocog.data import decode_cache
+
+            seconds = time.perf_counter() - self.begin
+            kept = (
+                "they are kept for the next time."
+                if decode_cache.can_keep()
+                else f"they cannot be kept in {decode_cache.packs_folder()}. Name another place: "
+                "NEOCOG_CACHE=FOLDER"
+            )
+            self.console.print(
+                escape(
+                    f"Decoded {counted(self.done, 'picture')}, {self.done / seconds:,.0f} a second;"
+                    f" {kept}"
+                ),
+                highlight=False,
+                soft_wrap=True,
+            )
+            self.done = 0
+
+
+class TrainingProgress:
+    """Shows training as it goes: a bar on a terminal, a plain line an epoch elsewhere."""
+
+    def __init__(self, console: Console, recipe: Recipe) -> None:
+        self.console = console
+        self.reading = ReadingProgress(console)
+        self.epochs = recipe.epochs
+        self.fine_tune, self.estimates = recipe.fine_tune, False
+        self.begin = self.shown = time.perf_counter()
+        self.first: int | None = None
+        self.batch_size = recipe.batch_size
+        self.bar: Progress | None = None
+        self.resumes = False
+        self._start_bar()
+
+    def _start_bar(self) -> None:
+        if self.console.is_terminal:
+            self.bar = _bar(self.console)
+            self.task = self.bar.add_task("training", total=None, speed="")
+            self.bar.start()
+
+    def on_data(self, done: int, total: int, splits: "Splits | None") -> None:
+        """Take note of pictures that are decoded, and of what came of them."""
+        if splits is None:
+            if self.bar:
+                self.bar.stop()  # two bars at a time are none
+                self.bar = None
+                self.resumes = True
+            self.reading(done, total)
+            return
+        self.reading.close()
+        if self.resumes:
+            self._start_bar()
+        if splits.name in DEFAULT_FOR_DATA:
+            return  # published, and nothing about it is new
+        sizes = ", ".join(f"{name} {len(part):,}" for name, part in splits.parts.items())
+        text = f"{splits.name}: {sizes} ({splits.note})"
+        self.console.print(escape(text), highlight=False, soft_wrap=True)
+        show_findings(self.console, [f for f in splits.findings if _matters_in_training(f)])
+
+    def __call__(self, step: int, steps: int, line: dict[str, Any] | None) -> None:
+        """Take note of a step, and of an epoch's line at its end."""
+        if self.first is None:
+            self.first, self.begin = step, time.perf_counter()  # reading the data is not training
+        if line:
+            self.console.print(_epoch_line(line, self.epochs), highlight=False, soft_wrap=True)
+        if line and line["epoch"] == 0:
+            self.first = None  # the steps that follow train, and take another time each
+            self.estimates = self.fine_tune
+            return
+        now = time.perf_counter()
+        self._estimate(step, steps, now)
+        if self.bar and now - self.shown > 0.1:
+            self.shown = now
+            speed = (step - self.first) * self.batch_size / (now - self.begin)
+            self.bar.update(
+                self.task, completed=step, total=steps, speed=f"{speed:,.0f} pictures/s"
+            )
+
+    def _estimate(self, step: int, steps: int, now: float) -> None:
+        """Say once, after the first steps, how long fine-tuning takes."""
+        done = step - (self.first or 0)
+        if not self.estimates or not steps or done < ESTIMATE_STEPS or self.first is None:
+            return
+        self.estimates = False
+        seconds = (now - self.begin) / done * steps
+        self.console.print(
+            f"Fine-tuning takes about {_about(seconds)} for {counted(self.epochs, 'epoch')}.",
+            highlight=False,
+        )
+
+    def close(self) -> None:
+        """Take the bar away."""
+        if self.bar:
+            self.bar.stop()
+
+
+def _matters_in_training(finding: dict[str, Any]) -> bool:
+    """Whether a finding is said before training; all of them are said by `neocog data`."""
+    return finding["severity"] != "note" or finding["kind"] == "grey_to_rgb"
+
+
+def _about(seconds: float) -> str:
+    """A time that is not known to the second."""
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    if seconds < 90 * 60:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"
+
+
+def _epoch_line(line: dict[str, Any], epochs: int) -> str:
+    if line["epoch"] == 0:
+        return _head_line(line)
+    shown = [f"epoch {line['epoch']:>{len(str(epochs))}}/{epochs}"]
+    shown.append(
+        f"train loss {line['train/loss']:.4f} accuracy {percent(line['train/accuracy'], 2)}"
+    )
+    if "validation/loss" in line:
+        shown.append(
+            f"validation loss {line['validation/loss']:.4f} "
+            f"accuracy {percent(line['validation/accuracy'], 2)}"
+        )
+    if "train/accuracy_after" in line:
+        shown.append(f"train accuracy after it {percent(line['train/accuracy_after'], 3)}")
+    return "  ".join([*shown, f"{line['time_seconds']:.1f} s"])
+
+
+def _head_line(line: dict[str, Any]) -> str:
+    kept = f" ({line['head/kept']:,} kept from before)" if line.get("head/kept") else ""
+    text = (
+        f"Last layer fitted in {line['head_seconds']:.1f} s to the network's features, computed in "
+        f"{line['features_seconds']:.1f} s{kept}: train {percent(line['train/accuracy'], 2)}"
+    )
+    if "validation/accuracy" in line:
+        text += f", validation {percent(line['validation/accuracy'], 2)}"
+    return "\n".join([f"{text}.", _penalty_line(line), *_fit_lines(line)])
+
+
+def _penalty_line(line: dict[str, Any]) -> str:
+    """Which penalty the fit has, and why."""
+    text = f"Penalty {line['head/penalty']:.2g}, chosen by {line['head/chosen_by']}"
+    if line.get("head/least", line["head/penalty"]) != line["head/penalty"]:
+        text += f": the strongest within one standard error of the best, {line['head/least']:.2g}"
+    return f"{text}."
+
+
+def _fit_lines(line: dict[str, Any]) -> list[str]:
+    """What else must be known of a fit: its images, its classes, and what does not follow."""
+    lines = []
+    if line.get("head/refit"):
+        lines.append(
+            f"Then fitted to all {line['head/refit']:,} images of train and validation; the "
+            "accuracies above are of the fit before, to train alone."
+        )
+    if line.get("head/class_weights"):
+        least, most = (f(line["head/class_weights"]) for f in (min, max))
+        lines.append(
+            f"Images weigh {least:.2g} to {most:.2g} by their class, so that unequal classes count "
+            "the same."
+        )
+    if line.get("head/tuning_skipped"):
+        lines.append(
+            "Validation is perfect, so fine-tuning could not be seen to improve it and does not "
+            "start. To fine-tune anyway: --set select=last"
+        )
+    return lines
+
+
+@contextmanager
+def looking(console: Console) -> Iterator[Callable[[str, int, int], None]]:
+    """On a terminal, which of some pictures is being looked at; gives what is to be told of it."""
+    with console.status("") as status:
+        yield lambda name, number, count: status.update(
+            escape(
+                f"Looking at {Path(name).name}"
+                + (f" ({number + 1:,} of {count:,})" if count > 1 else "")
+            )
+        )
+
+
+class ReproductionProgress:
+    """Says which run begins, and shows its training."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.current: TrainingProgress | None = None
+
+    def announce(self, recipe: Recipe, honest: bool) -> TrainingProgress:
+        """Take note of a run that begins."""
+        self.close()
+        how = ", honestly: chosen by validation" if honest else ""
+        if not honest and recipe.honest_validation_size:
+            how = ", as published"
+        self.console.print(
+            f"[bold]{escape(recipe.name)}[/bold], seed {recipe.seed}{how}; "
+            f"epochs: {recipe.epochs}, data: {escape(recipe.data)}",
+            highlight=False,
+        )
+        self.current = TrainingProgress(self.console, recipe)
+        return self.current
+
+    def close(self) -> None:
+        """Take the bar away."""
+        if self.current:
+            self.current.close()

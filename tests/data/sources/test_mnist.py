@@ -1,0 +1,131 @@
+import gzip
+import hashlib
+import struct
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from neocog import data
+from neocog.data.sources import mnist
+from neocog.data.sources.mnist import MNIST, TEST_IMAGES, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS
+from neocog.errors import NeocogError
+
+
+def idx(array):
+    head = struct.pack(f">BBBB{array.ndim}I", 0, 0, 8, array.ndim, *array.shape)
+    return head + array.tobytes()
+
+
+@pytest.fixture
+def files(tmp_path, monkeypatch):
+    """A small data set in MNIST's layout in a NEOCOG_DATA folder, its names and contents."""
+    random = np.random.default_rng(0)
+    contents = {
+        TRAIN_IMAGES: idx(random.integers(0, 256, (60, 28, 28), dtype=np.uint8)),
+        TRAIN_LABELS: idx(np.arange(60, dtype=np.uint8) % 10),
+        TEST_IMAGES: idx(random.integers(0, 256, (20, 28, 28), dtype=np.uint8)),
+        TEST_LABELS: idx(np.arange(20, dtype=np.uint8) % 10),
+    }
+    folder = tmp_path / "with space" / MNIST.folder
+    folder.mkdir(parents=True)
+    for name, content in contents.items():
+        (folder / name).write_bytes(content)
+    monkeypatch.setenv("NEOCOG_DATA", f"{tmp_path / 'nowhere'}:{tmp_path / 'with space'}")
+    monkeypatch.setattr(mnist, "cache_folder", lambda: tmp_path / "cache")
+    return folder, contents
+
+
+SMALL = replace(MNIST, raw_md5={})
+
+
+def test_reads_plain_and_gzipped_files_alike(files):
+    folder, contents = files
+    plain = mnist.read_idx_set(SMALL)
+    for name, content in contents.items():
+        (folder / name).unlink()
+        (folder / f"{name}.gz").write_bytes(gzip.compress(content))
+    packed = mnist.read_idx_set(SMALL)
+    for a, b in zip(plain, packed, strict=True):
+        assert (a.images == b.images).all()
+        assert (a.labels == b.labels).all()
+    assert plain[0].images.shape == (60, 28, 28, 1)
+    assert plain[0].labels.tolist() == [i % 10 for i in range(60)]
+
+
+def test_a_file_that_unpacks_to_far_more_is_refused(files, monkeypatch):
+    folder, _ = files
+    (folder / TRAIN_IMAGES).unlink()
+    (folder / f"{TRAIN_IMAGES}.gz").write_bytes(gzip.compress(bytes(2**21)))
+    monkeypatch.setattr(mnist, "MOST_BYTES", 2**20)
+    with pytest.raises(NeocogError, match="unpacks to more than 1 MB"):
+        mnist.read_idx_set(SMALL)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_truncated_file_is_named(files, packed):
+    folder, contents = files
+    name = TRAIN_IMAGES
+    (folder / name).unlink()
+    target = folder / (f"{name}.gz" if packed else name)
+    content = gzip.compress(contents[name]) if packed else contents[name]
+    target.write_bytes(content[: len(content) // 2])
+    with pytest.raises(NeocogError, match="truncated") as caught:
+        mnist.read_idx_set(SMALL)
+    assert str(target) in caught.value.message
+
+
+def test_a_flipped_bit_is_found_by_its_checksum(files):
+    folder, contents = files
+    sums = {name: hashlib.md5(content).hexdigest() for name, content in contents.items()}
+    checked = replace(MNIST, raw_md5=sums)
+    mnist.read_idx_set(checked)
+    damaged = bytearray(contents[TEST_IMAGES])
+    damaged[100] ^= 1
+    (folder / TEST_IMAGES).write_bytes(damaged)
+    with pytest.raises(NeocogError, match=f"{TEST_IMAGES} is not the official file"):
+        mnist.read_idx_set(checked)
+
+
+def test_a_page_saved_under_the_files_name_is_refused(files):
+    (files[0] / TRAIN_LABELS).write_text("<html>404</html>")
+    with pytest.raises(NeocogError, match="is not an IDX file"):
+        mnist.read_idx_set(SMALL)
+
+
+def test_pictures_and_labels_of_different_sets_are_refused(files):
+    (files[0] / TRAIN_LABELS).write_bytes(idx(np.zeros(59, dtype=np.uint8)))
+    with pytest.raises(NeocogError, match="do not belong together"):
+        mnist.read_idx_set(SMALL)
+
+
+def test_offline_the_error_names_the_folder_and_the_way_out(tmp_path, monkeypatch):
+    monkeypatch.setenv("NEOCOG_DATA", str(tmp_path))
+    monkeypatch.setattr(mnist, "cache_folder", lambda: tmp_path / "cache")
+    with pytest.raises(NeocogError) as caught:
+        data.load("mnist")
+    assert str(tmp_path / "cache" / MNIST.folder) in caught.value.hint
+    assert "neocog train mnist5k" in caught.value.hint
+
+
+@pytest.mark.mnist
+def test_the_official_files_split_as_promised():
+    splits = data.load("mnist")
+    assert [len(part) for part in splits.parts.values()] == [55000, 5000, 10000]
+    whole = np.bincount(np.concatenate([splits.train.labels, splits.validation.labels]))
+    assert np.abs(np.bincount(splits.validation.labels) - whole / 12).max() <= 1
+    # Known of MNIST: the first test picture is a 7, the mean pixel of the training half .1307.
+    assert splits.test.labels[0] == 7
+    pixels = np.concatenate([splits.train.images, splits.validation.images])
+    assert pixels.mean() / 255 == pytest.approx(0.1307, abs=5e-5)
+    assert pixels.std() / 255 == pytest.approx(0.3081, abs=5e-5)
+
+
+@pytest.mark.mnist
+def test_mnist5k_comes_from_the_training_half():
+    everything = data.load("mnist", data.Form(validation_size=0))
+    train = {image.tobytes() for image in everything.train.images}
+    test = {image.tobytes() for image in everything.test.images}
+    for part in data.load("mnist5k").parts.values():
+        assert all(image.tobytes() in train for image in part.images)
+        assert not any(image.tobytes() in test for image in part.images)

@@ -1,0 +1,219 @@
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from neocog import data
+from neocog.data import cache
+from neocog.data.decode import NO_PICTURE
+from neocog.data.preprocess import Preprocessing
+from neocog.data.sources import tables
+from neocog.errors import NeocogError
+
+RULE = Preprocessing((8, 8), 3, "square", (0.5,) * 3, (0.5,) * 3)
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path, monkeypatch):
+    monkeypatch.setattr(cache, "cache_folder", lambda: tmp_path / "cache")
+
+
+def pictures(count, seed=0):
+    random = np.random.default_rng(seed)
+    made = random.integers(0, 256, (count, 8, 8, 3), dtype=np.uint8)
+    return made, [(Image.fromarray(p), k % 2) for k, p in enumerate(made)]
+
+
+def test_reads_pictures_labels_and_class_names(tmp_path, parquet):
+    made, rows = pictures(6)
+    file = parquet(tmp_path / "some.parquet", rows, ["cat", "dog"])
+    (table,) = tables.read_parquet(file).values()
+    found, skipped = tables.decode(table, RULE)
+    assert (found.images == made).all()
+    assert found.labels.tolist() == [0, 1, 0, 1, 0, 1]
+    assert found.classes == ("cat", "dog") and not skipped
+
+
+def test_pictures_are_decoded_once(tmp_path, parquet, monkeypatch):
+    made, rows = pictures(4)
+    file = parquet(tmp_path / "some.parquet", rows, ["a", "b"])
+    tables.decode(tables.read_parquet(file)["train"], RULE)
+    monkeypatch.setattr(tables, "read_pictures", lambda *_: pytest.fail("decoded again"))
+    again, _ = tables.decode(tables.read_parquet(file)["train"], RULE)
+    assert (again.images == made).all()
+
+
+def test_a_changed_file_is_decoded_anew(tmp_path, parquet):
+    file = tmp_path / "some.parquet"
+    for seed in (0, 1):
+        made, rows = pictures(4, seed)
+        parquet(file, rows, ["a", "b"])
+        found, _ = tables.decode(tables.read_parquet(file)["train"], RULE)
+        assert (found.images == made).all()
+
+
+def test_an_unreadable_row_is_told_every_time(tmp_path, parquet):
+    _, rows = pictures(4)
+    rows[2] = (b"no picture", 0)
+    file = parquet(tmp_path / "some.parquet", rows, ["a", "b"])
+    for _ in range(2):
+        found, skipped = tables.decode(tables.read_parquet(file)["train"], RULE)
+        assert len(found) == 3 and found.labels.tolist() == [0, 1, 1]
+        assert skipped == [f"row 2: {NO_PICTURE}"]
+
+
+def test_a_folder_of_tables_is_split_by_their_names(tmp_path, parquet):
+    for k, (name, count) in enumerate((("train-00000-of-00002", 30), ("train-00001-of-00002", 30),
+                                       ("test-00000-of-00001", 20))):  # fmt: skip
+        parquet(tmp_path / "set" / f"{name}.parquet", pictures(count, k)[1], ["a", "b"])
+    splits = data.load(str(tmp_path / "set"), data.Form((0.5,) * 3, (0.5,) * 3, image_size=8))
+    assert {name: len(part) for name, part in splits.parts.items()} == {
+        "train": 50, "validation": 10, "test": 20,
+    }  # fmt: skip
+
+
+def test_one_table_is_split_in_three(tmp_path, parquet):
+    file = parquet(tmp_path / "all.parquet", pictures(100)[1], ["a", "b"])
+    splits = data.load(str(file), data.Form((0.5,) * 3, (0.5,) * 3, image_size=8))
+    assert [len(part) for part in splits.parts.values()] == [68, 16, 16]
+
+
+def test_a_table_without_notes_is_read_by_its_types(tmp_path, parquet):
+    file = parquet(tmp_path / "plain.parquet", pictures(4)[1], None)
+    (table,) = tables.read_parquet(file).values()
+    assert table.classes == ("0", "1")
+
+
+def test_wrong_tables_are_refused(tmp_path, parquet):
+    (tmp_path / "broken.parquet").write_bytes(b"PAR1 nothing")
+    with pytest.raises(NeocogError, match=r"damaged or no Parquet file"):
+        tables.read_parquet(tmp_path / "broken.parquet")
+    pq.write_table(pa.table({"x": [1.0]}), tmp_path / "other.parquet")
+    with pytest.raises(NeocogError, match=r"no column of pictures.*its columns are x"):
+        tables.read_parquet(tmp_path / "other.parquet")
+    file = parquet(tmp_path / "label.parquet", [(pictures(1)[1][0][0], 7)], ["a", "b"])
+    with pytest.raises(NeocogError, match=r"has a label 7, and there are 2 classes"):
+        tables.read_parquet(file)
+
+
+def noted(table, names, kind="ClassLabel"):
+    """The table with a note of the Hugging Face library on its column `label`."""
+    features = {"img": {"_type": "Image"}, "label": {"names": names, "_type": kind}}
+    notes = json.dumps({"info": {"features": features}})
+    return table.replace_schema_metadata({"huggingface": notes})
+
+
+def raw(labels, content=b"x", kind=None):
+    images = [{"bytes": content, "path": "a.png"}] * len(labels)
+    return pa.table({"img": images, "label": pa.array(labels, kind)})
+
+
+HUGE = {
+    "label of 10^9": (lambda: raw([0, 1, 10**9]), "has a label 1,000,000,000 and 3 rows"),
+    "label of 10^18": (lambda: raw([0, 10**18]), "has a label 1,000,000,000,000,000,000"),
+    "as many as rows": (lambda: raw([0, 3, 1]), "has a label 3 and 3 rows"),
+    "negative": (lambda: raw([0, -1]), "has a label -1"),
+    "no label": (lambda: raw([0, None]), "rows without a label"),
+    "a text as a label": (lambda: raw(["a", "b"]), "no column of integer labels"),
+    "uint64": (
+        lambda: raw([0, 2**64 - 1], kind=pa.uint64()),
+        "has a label 18,446,744,073,709,551,615",
+    ),
+    "names that are a text": (lambda: noted(raw([0, 1]), "ab"), "but by 'ab'"),
+    "names that are a dict": (
+        lambda: noted(raw([0, 1]), {"a": 0, "b": 1}),
+        "but by {'a': 0, 'b': 1}",
+    ),
+    "names twice": (lambda: noted(raw([0, 1]), ["a", "a"]), r"but by ['a', 'a']"),
+    "a million names": (
+        lambda: noted(raw([0]), [str(k) for k in range(10**6)]),
+        "list of 1,000,000",
+    ),
+    "a million rows": (lambda: raw([0] * 10**6), "promises 1,000,000 rows"),
+    "large images": (lambda: raw([0] * 300, b"\0" * 10**6), "bytes"),
+}
+
+
+@pytest.mark.parametrize("name", HUGE)
+def test_sizes_are_not_believed(name, tmp_path):
+    make, says = HUGE[name]
+    pq.write_table(make(), tmp_path / "t.parquet", compression="zstd")
+    with pytest.raises(NeocogError) as caught:
+        tables.read_parquet(tmp_path / "t.parquet")
+    assert says in caught.value.message and "\n" not in caught.value.message
+
+
+def test_a_small_table_takes_little_memory(tmp_path):
+    for place, (make, _) in enumerate(HUGE.values()):
+        pq.write_table(make(), tmp_path / f"{place}.parquet", compression="zstd")
+    code = """
+import resource, sys
+from pathlib import Path
+import pyarrow.parquet
+from neocog.data import tables
+from neocog.errors import NeocogError
+for path in sorted(Path(sys.argv[1]).glob("*.parquet")):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    try:
+        tables.read_parquet(path)
+    except NeocogError as error:
+        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before, error.message)
+"""
+    answer = subprocess.run(
+        [sys.executable, "-c", code, tmp_path], capture_output=True, text=True, check=True,
+        timeout=300,
+    )  # fmt: skip
+    taken = [int(line.split()[0]) / 1024 for line in answer.stdout.splitlines()]
+    assert len(taken) == len(HUGE), answer.stdout
+    assert max(taken) < 100, answer.stdout  # MB
+
+
+@pytest.fixture(scope="module")
+def small_file(tmp_path_factory):
+    """A Parquet file with two pictures, and its content."""
+    path = tmp_path_factory.mktemp("parquet") / "small.parquet"
+    rows = [{"bytes": Image.new("RGB", (8, 8), c).tobytes(), "path": "a"} for c in ("red", "blue")]
+    pq.write_table(noted(pa.table({"img": rows, "label": [0, 1]}), ["red", "blue"]), path)
+    return path, path.read_bytes()
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.data())
+def test_a_damaged_table_is_read_or_refused(small_file, data):
+    path, content = small_file
+    damaged = bytearray(content)
+    for _ in range(data.draw(st.integers(1, 4))):
+        place = data.draw(st.integers(0, len(damaged) - 1))
+        damaged[place] = data.draw(st.integers(0, 255))
+    path.write_bytes(damaged[: data.draw(st.integers(0, len(damaged)) | st.just(len(damaged)))])
+    try:
+        found = tables.read_parquet(path)
+    except NeocogError as error:
+        assert "\n" not in error.message  # noqa: PT017
+        return
+    for table in found.values():
+        assert table.labels.max(initial=0) < len(table.classes)
+
+
+CELLS = st.none() | st.integers(-(2**63), 2**63 - 1) | st.integers(-1, 4)
+NAMES = st.recursive(st.none() | st.text(max_size=3) | st.integers(), st.lists, max_leaves=4)
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.lists(CELLS, max_size=6), NAMES, st.sampled_from(["ClassLabel", "Value", 3, None]))
+def test_any_labels_and_notes_are_read_or_refused(tmp_path_factory, labels, names, kind):
+    path = tmp_path_factory.getbasetemp() / "any.parquet"
+    pq.write_table(noted(raw(labels, kind=pa.int64()), names, kind), path)
+    try:
+        (table,) = tables.read_parquet(path).values()
+    except NeocogError as error:
+        assert "\n" not in error.message  # noqa: PT017
+        return
+    assert table.labels.tolist() == labels and max(labels) < len(table.classes) <= 10**5

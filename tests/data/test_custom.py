@@ -1,0 +1,545 @@
+"""A person's own pictures, in every form in which they come."""
+
+import csv
+import io
+import os
+import shutil
+import tarfile
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from neocog import data
+from neocog.data import cache, custom, decode_cache
+from neocog.data.images import Rows
+from neocog.data.sources import tables
+from neocog.data.sources.index import arrange
+from neocog.errors import NeocogError, UsageError
+
+FORM = data.Form((0.5,) * 3, (0.5,) * 3, image_size=16)
+random = np.random.default_rng(0)
+
+
+def picture(seed, side=24):
+    """A picture like no other: blocks of random colours."""
+    blocks = np.random.default_rng(seed).integers(0, 256, (6, 6, 3), dtype=np.uint8)
+    return Image.fromarray(blocks).resize((side, side), Image.Resampling.NEAREST)
+
+
+def save(path, seed, **options):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    picture(seed).save(path, **options)
+    return path
+
+
+@pytest.fixture
+def photos(tmp_path):
+    for n in range(40):
+        save(tmp_path / "photos" / ("cat" if n % 2 else "dog") / f"{n}.png", n)
+    return tmp_path / "photos"
+
+
+def places(*names):
+    found, left_out = arrange(names, Path("root"))
+    return [(p.split, p.label) for p in found], left_out
+
+
+def test_class_folders_splits_and_folders_around_all():
+    two = [(None, "a"), (None, "b")]
+    assert places("b/1.jpg", "a/x/2.PNG") == (two, [])
+    assert places("all/b/1.jpg", "all/a/2.png")[0] == two
+    assert places("x/y/a/1.jpg", "x/y/b/2.jpg")[0] == two
+    assert places("all/a/1.jpg", "all/b/2.jpg", "all/preview.jpg")[0] == two
+    assert places("all/train/a/1.jpg", "all/train/b/2.jpg")[0] == [("train", "a"), ("train", "b")]
+    names = ("Train/a/1.jpg", "Train/b/2.jpg", "valid/a/3.jpg", "eval/b/4.jpg")
+    splits = [("train", "a"), ("train", "b"), ("test", "b"), ("validation", "a")]
+    assert places(*names)[0] == splits
+    assert places(*(f"set/{name}" for name in names))[0] == splits
+    with pytest.raises(NeocogError, match="test and val, and none to train on"):
+        places("val/a/1.jpg", "val/b/2.jpg", "test/a/3.jpg", "test/b/4.jpg")
+
+
+def test_what_is_no_labelled_picture_is_left_out_by_its_kind():
+    litter = ("__MACOSX/a/1.jpg", ".ipynb_checkpoints/1.jpg", "a/Thumbs.db", "a/._1.jpg")
+    found, left_out = places("a/1.jpg", "b/2.jfif", "3.jpg", "a/n.txt", *litter)
+    assert found == [(None, "a"), (None, "b")]
+    assert sorted(left_out) == [
+        ("no_class", "3.jpg"), ("other_file", "a/n.txt"),
+    ]  # fmt: skip
+    _, left_out = places("train/a/1.jpg", "train/b/2.jpg", "test/3.jpg", "extra/a/4.jpg")
+    assert sorted(left_out) == [("beside_splits", "extra/a/4.jpg"), ("no_class", "test/3.jpg")]
+
+
+def test_a_class_called_train_is_a_class_and_pictures_without_folders_are_refused():
+    assert places("train/1.jpg", "bus/2.jpg")[0] == [(None, "bus"), (None, "train")]
+    with pytest.raises(NeocogError, match=r"in no class folder.*path,label"):
+        places("1.jpg", "2.jpg")
+    with pytest.raises(NeocogError, match="holds no pictures"):
+        places("notes.txt")
+
+
+def packed(folder, kind):
+    return Path(shutil.make_archive(str(folder.parent / "set"), kind, folder.parent, folder.name))
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar", "gztar"])
+def test_an_archive_is_read_as_its_folder(photos, kind):
+    from_folder = data.load(str(photos), FORM)
+    from_archive = data.load(str(packed(photos, kind)), FORM)
+    for name, part in from_folder.parts.items():
+        other = from_archive.parts[name]
+        order = [other.paths.index(f"photos/{path}") for path in part.paths]
+        assert (other.images[order] == part.images).all()
+        assert (other.labels[order] == part.labels).all()
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar"])
+def test_an_empty_class_folder_of_an_archive_is_told(photos, kind):
+    for name in ("bird", "cow/brown", "__MACOSX/x"):
+        (photos / name).mkdir(parents=True)
+    listing = data.list_own(str(packed(photos, kind)))
+    empty = [name for what, name in listing.left_out if what == "empty_folder"]
+    assert sorted(empty) == ["photos/bird", "photos/cow/brown"]
+    beside = data.list_own(str(photos)).left_out
+    assert sorted(beside) == [("empty_folder", "bird"), ("empty_folder", "cow/brown")]
+
+
+def test_a_folder_is_not_empty_for_want_of_entries_between(photos, tmp_path):
+    content = next(photos.rglob("*.png")).read_bytes()
+    with zipfile.ZipFile(tmp_path / "set.zip", "w") as archive:
+        archive.mkdir("photos")
+        for name in ("train/a/1.png", "train/b/2.png", "test/a/3.png", "test/b/4.png"):
+            archive.writestr(f"photos/{name}", content)
+        archive.mkdir("photos/test/c")
+    assert data.list_own(str(tmp_path / "set.zip")).left_out == [("empty_folder", "photos/test/c")]
+
+
+def test_a_cache_that_cannot_be_written_is_told(neocog_command, photos, monkeypatch):
+    from neocog.data import decode_cache
+
+    monkeypatch.setenv("NEOCOG_CACHE", str(next(photos.rglob("*.png")) / "below"))
+    try:
+        _, out, _ = neocog_command("data", photos)
+        assert "they cannot be kept in" in out and "NEOCOG_CACHE=FOLDER" in out
+    finally:
+        decode_cache._passing_folder.cache_clear()
+
+
+def test_an_archive_cannot_reach_out_of_itself(photos, tmp_path):
+    content = io.BytesIO()
+    picture(99).save(content, "PNG")
+    with zipfile.ZipFile(packed(photos, "zip"), "a") as archive:
+        archive.writestr("../cat/out.png", content.getvalue())
+    with tarfile.open(packed(photos, "tar"), "a") as archive:
+        link = tarfile.TarInfo("photos/cat/link.png")
+        link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
+        archive.addfile(link)
+    for kind, file in (("points_out", "set.zip"), ("link", "set.tar")):
+        splits = data.load(str(tmp_path / file), FORM)
+        assert kind in {finding["kind"] for finding in splits.findings}
+        assert sum(map(len, splits.parts.values())) == 40
+    assert not (tmp_path.parent / "cat").exists()
+
+
+def test_chinese_names_in_a_zip_without_the_flag_are_read(photos, tmp_path):
+    class Gbk(zipfile.ZipInfo):
+        def _encodeFilenameFlags(self):  # noqa: N802 - as old Windows programs write names
+            return self.filename.encode("gbk"), 0
+
+    with zipfile.ZipFile(tmp_path / "set.zip", "w") as archive:
+        for n, file in enumerate(sorted(photos.rglob("*.png"))):
+            archive.writestr(Gbk(f"{'猫' if n % 2 else '狗'}/{n}.png"), file.read_bytes())
+    assert data.list_own(str(tmp_path / "set.zip")).classes == ("狗", "猫")
+
+
+@pytest.mark.parametrize("name", ["set.zip", "set.tar.gz", "set.tar"])
+def test_a_damaged_archive_is_refused(tmp_path, name):
+    (tmp_path / name).write_bytes(b"PK nothing" * 100)
+    with pytest.raises(NeocogError, match="damaged or no archive"):
+        data.list_own(str(tmp_path / name))
+
+
+def write_csv(path, rows, encoding="utf-8", delimiter=","):
+    with path.open("w", newline="", encoding=encoding) as file:
+        csv.writer(file, delimiter=delimiter).writerows(rows)
+    return str(path)
+
+
+def test_a_table_names_pictures_labels_splits_and_groups(photos, tmp_path):
+    rows = [("File", "Class", "Group", "Split")]
+    for n in range(40):
+        label = "cat" if n % 2 else "dog"
+        rows.append((f"photos/{label}/{n}.png", label, f"g{n // 4}", "eval" if n < 8 else ""))
+    rows += [("photos/none.png", "cat", "", ""), ("photos/cat/1.png", "", "", "")]
+    listing = data.list_own(write_csv(tmp_path / "list.csv", rows))
+    assert listing.classes == ("cat", "dog") and listing.splits == ["train", "test"]
+    assert sorted(kind for kind, _ in listing.left_out) == ["missing", "no_label"]
+    splits = data.load(str(tmp_path / "list.csv"), FORM)
+    group_of = {picture.path: picture.group for picture in listing.pictures}
+    train, held = ({group_of[p] for p in part.paths} for part in (splits.train, splits.validation))
+    assert held and not train & held
+    assert {group_of[p] for p in splits.test.paths} == {"g0", "g1"}
+
+
+def test_tables_as_spreadsheets_write_them(photos, tmp_path):
+    rows = [("path", "label"), *((f"photos/{p.parent.name}/{p.name}", "猫" if p.parent.name == "cat"
+             else "狗") for p in sorted(photos.rglob("*.png")))]  # fmt: skip
+    for encoding, delimiter in (("utf-8-sig", ";"), ("gbk", "\t")):
+        file = write_csv(tmp_path / "list.csv", rows, encoding, delimiter)
+        assert data.list_own(file).classes == ("狗", "猫")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a,b\n1,2\n", r"has the columns a, b.*path,label"),
+        ("path,label\nno.png,x\n", "names no labelled picture"),
+        ("path,label,split\nphotos/cat/1.png,cat,tomorrow\n", "no split 'tomorrow'"),
+        ("", "has the columns"),
+    ],
+)
+def test_wrong_tables_are_refused(photos, tmp_path, text, message):
+    (tmp_path / "list.csv").write_text(text)
+    with pytest.raises(NeocogError, match=message):
+        data.list_own(str(tmp_path / "list.csv"))
+    (tmp_path / "list.txt").write_text(text)
+    with pytest.raises(UsageError, match="is a file, and none of pictures"):
+        data.list_own(str(tmp_path / "list.txt"))
+
+
+def test_adding_pictures_moves_almost_no_other(photos):
+    def where():
+        splits = data.load(str(photos), FORM)
+        return {path: name for name, part in splits.parts.items() for path in part.paths}
+
+    before = where()
+    for n in range(100, 108):
+        save(photos / ("cat" if n % 2 else "dog") / f"{n}.png", n)
+    (photos / "cat" / "1.png").rename(photos / "cat" / "z.png")  # the content decides
+    after = where()
+    assert after.pop("cat/z.png") == before.pop("cat/1.png")
+    moved = [path for path, split in before.items() if after[path] != split]
+    assert len(moved) <= 6
+
+
+def test_pictures_are_decoded_once_and_a_changed_file_anew(photos, monkeypatch):
+    read = []
+    examine = decode_cache.examine
+    monkeypatch.setattr(decode_cache, "examine", lambda *a: read.append(a) or examine(*a))
+    first = data.load(str(photos), FORM)
+    assert len(read) == 40
+    again = data.load(str(photos), FORM)
+    assert len(read) == 40
+    assert first.describe() == again.describe()
+    save(photos / "cat" / "1.png", 1000)
+    (photos / "dog" / "0.png").rename(photos / "dog" / "renamed.png")
+    (photos / "dog" / "2.png").unlink()
+    changed = data.load(str(photos), FORM)
+    assert len(read) == 41
+    images = {p: i for part in changed.parts.values() for p, i in zip(part.paths, part.images)}  # noqa: B905
+    rule = FORM.rule()
+    assert len(images) == 39
+    for path, seed in (("cat/1.png", 1000), ("dog/renamed.png", 0), ("dog/4.png", 4)):
+        assert (images[path] == rule.fit_picture(np.asarray(picture(seed)))).all()
+    assert decode_cache.clear() > 0
+    data.load(str(photos), FORM)
+    assert len(read) == 80
+
+
+def test_pictures_too_many_for_memory_stay_on_the_disk(photos, monkeypatch):
+    inside = data.load(str(photos), FORM)
+    monkeypatch.setattr(custom, "MEMORY_BYTES", 0)
+    outside = data.load(str(photos), FORM)
+    assert isinstance(outside.train.images, Rows)
+    assert outside.describe() == inside.describe()
+    assert (np.asarray(outside.train.images) == inside.train.images).all()
+    assert (outside.train.images[3:5] == inside.train.images[3:5]).all()
+
+
+def test_a_cache_that_cannot_be_written_costs_time_only(photos, monkeypatch, tmp_path):
+    expected = data.load(str(photos), FORM)
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr(decode_cache, "packs_folder", lambda: tmp_path / "file")
+    assert data.load(str(photos), FORM).describe() == expected.describe()
+
+
+def test_a_cache_that_is_damaged_is_made_anew(photos):
+    expected = data.load(str(photos), FORM)
+    for file in decode_cache.packs_folder().rglob("index.json"):
+        file.write_text("{")
+    assert data.load(str(photos), FORM).describe() == expected.describe()
+    for file in decode_cache.packs_folder().rglob("*.pixels"):
+        file.write_bytes(b"short")
+    assert data.load(str(photos), FORM).describe() == expected.describe()
+
+
+def test_pictures_to_train_on_may_be_cut_otherwise(photos):
+    form = data.Form((0.5,) * 3, (0.5,) * 3, None, "crop", 16, resize=20, train_resize=17)
+    splits = data.load(str(photos), form)
+    for part, resize in ((splits.train, 17), (splits.validation, 20), (splits.test, 20)):
+        rule = data.Form((0.5,) * 3, (0.5,) * 3, None, "crop", 16, resize=resize).rule()
+        seed = int(Path(part.paths[0]).stem)
+        assert (part.images[0] == rule.fit_picture(np.asarray(picture(seed)))).all()
+    assert splits.preprocessing.resize == 20
+
+
+def test_own_room_says_what_it_takes():
+    assert custom.exists("no/such") is False
+    assert custom.exists("x" * 5000) is False
+
+
+def test_a_disk_without_room_is_told_before_the_work(photos, monkeypatch):
+    monkeypatch.setattr(
+        decode_cache.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(1, 1, 1)
+    )
+    with pytest.raises(NeocogError, match=r"40 decoded pictures take .* has room for 0.0 GB"):
+        data.load(str(photos), FORM)
+
+
+def test_runs_and_contact_sheets_among_the_pictures_are_no_class(photos, monkeypatch):
+    from neocog.examine import examine
+    from neocog.report import contact_sheets
+
+    monkeypatch.chdir(photos)
+    contact_sheets.draw(examine("."), Path("runs", "data", "photos"))
+    (photos / "runs" / "one" / "plots").mkdir(parents=True)
+    for name in ("recipe.json", "environment.json"):
+        (photos / "runs" / "one" / name).write_text("{}")
+    save(photos / "runs" / "one" / "plots" / "curves.png", 77)
+    assert data.list_own(".").classes == ("cat", "dog")
+
+
+def test_a_file_that_cannot_be_used_does_not_cost_the_pack(photos):
+    (photos / "cat" / "empty.png").write_bytes(b"")
+    (photos / "cat" / "text.png").write_text("hello")
+    first = data.load(str(photos), FORM)
+    before = sorted(decode_cache.packs_folder().rglob("*.pixels"))
+    told = []
+    again = data.load(str(photos), FORM, lambda *counts: told.append(counts))
+    assert sorted(decode_cache.packs_folder().rglob("*.pixels")) == before and not told
+    assert again.findings == first.findings and len(first.findings) == 2
+
+
+def test_two_processes_may_decode_the_same_set(photos):
+    """The second begins and ends while the first is in the middle of it."""
+    inner = []
+
+    def meanwhile(done, total):
+        if not inner:
+            inner.append(data.load(str(photos), FORM))
+
+    outer = data.load(str(photos), FORM, meanwhile)
+    assert outer.describe() == inner[0].describe()
+    assert data.load(str(photos), FORM).describe() == outer.describe()
+
+
+def test_names_that_are_not_utf_8_are_read(photos):
+    import os
+
+    folder = os.fsencode(photos) + b"/" + "狗".encode("gbk")
+    os.rename(photos / "cat", folder)  # noqa: PTH104 - bytes are no Path
+    splits = data.load(str(photos), FORM)
+    assert splits.classes == ("dog", "狗")
+    assert all(path.encode() for path in splits.train.paths)
+
+
+def test_links_in_a_circle_are_links(photos):
+    (photos / "cat" / "loop.png").symlink_to("loop.png")
+    (photos / "cat" / "nothing.png").symlink_to("none.png")
+    listing = data.list_own(str(photos))
+    assert [kind for kind, _ in listing.left_out] == ["link", "link"]
+
+
+def test_odd_names_in_zip_files_are_read(tmp_path):
+    with zipfile.ZipFile(tmp_path / "set.zip", "w") as archive:
+        for n in range(40):
+            content = io.BytesIO()
+            picture(n).save(content, "PNG")
+            name = (f"./cat/{n}.png", f"dog//{n}.png", f"cat\\{n}.png")[n % 3]
+            entry = zipfile.ZipInfo("x")
+            entry.filename = name
+            archive.writestr(entry, content.getvalue())
+    assert data.list_own(str(tmp_path / "set.zip")).classes == ("cat", "dog")
+    assert len(data.list_own(str(tmp_path / "set.zip")).pictures) == 40
+
+
+def test_a_packed_bomb_is_refused(photos, monkeypatch):
+    from neocog.data.sources import archive
+
+    monkeypatch.setattr(archive, "UNPACKED_LEAST", 0)
+    monkeypatch.setattr(archive, "UNPACKED_RATIO", 1)
+    with pytest.raises(NeocogError, match="a bomb"):
+        data.list_own(str(packed(photos, "gztar")))
+
+
+def test_tables_with_absurd_cells(photos, tmp_path):
+    good = [(f"photos/{p.parent.name}/{p.name}", p.parent.name) for p in photos.rglob("*.png")]
+    rows = [("path", "label"), ("x" * 5000, "cat"), *good]
+    listing = data.list_own(write_csv(tmp_path / "list.csv", rows, "utf-16"))
+    assert len(listing.pictures) == 40 and listing.left_out[0][0] == "missing"
+    (tmp_path / "list.csv").write_text('path,label\n"' + "x" * 200_000 + '",cat\n')
+    with pytest.raises(NeocogError, match="line"):
+        data.list_own(str(tmp_path / "list.csv"))
+
+
+def test_no_validation_means_none(photos):
+    form = data.Form((0.5,) * 3, (0.5,) * 3, validation_size=0, image_size=16)
+    assert len(data.load(str(photos), form).validation) == 0
+
+
+def test_a_class_whose_groups_leave_it_out_of_a_part_is_told(photos, tmp_path):
+    rows = [("path", "label", "group")]
+    for path in sorted(photos.rglob("*.png")):
+        n, label = int(path.stem), path.parent.name
+        rows.append((f"photos/{label}/{n}.png", label, f"{n // 20}" if label == "cat" else ""))
+    splits = data.load(write_csv(tmp_path / "list.csv", rows), FORM)
+    assert "class_missing" in {finding["kind"] for finding in splits.findings}
+
+
+def test_a_zip_packed_in_an_unknown_way_is_not_called_locked(photos, monkeypatch):
+    def unknown(*_):
+        raise NotImplementedError("That compression method is not supported")
+
+    path = str(packed(photos, "zip"))
+    monkeypatch.setattr(zipfile.ZipFile, "open", unknown)
+    picture = data.list_own(path).pictures[0]
+    with pytest.raises(NeocogError, match="cannot be unpacked"):
+        picture.source()
+
+
+def test_a_blank_picture_is_told(photos):
+    Image.new("RGBA", (60, 40), (0, 0, 0, 0)).save(photos / "cat" / "nothing.png")
+    splits = data.load(str(photos), FORM)
+    (found,) = [finding for finding in splits.findings if finding["kind"] == "blank"]
+    assert found["count"] == 1 and "cat/nothing.png" in found["paths"]
+
+
+def test_grey_pictures_for_a_network_that_takes_rgb_are_noted(tmp_path):
+    random = np.random.default_rng(0)
+    for n in range(40):
+        pixels = random.integers(0, 255, (24, 24), dtype=np.uint8)
+        image = Image.fromarray(pixels)
+        folder = tmp_path / "ab"[n % 2]
+        folder.mkdir(exist_ok=True)
+        (image if n < 3 else image.convert("RGB")).save(folder / f"{n}.png")
+    rgb = data.Form((0.5,) * 3, (0.5,) * 3)
+    found = [f for f in data.load(str(tmp_path), rgb).findings if f["kind"] == "grey_to_rgb"]
+    assert [(f["severity"], f["count"]) for f in found] == [("note", 3)]
+    assert found[0]["message"].startswith("3 pictures in shades of grey: the one channel is")
+    assert found[0]["paths"] == ["a/0.png", "a/2.png", "b/1.png"]
+    kinds = {f["kind"] for f in data.load(str(tmp_path), data.Form()).findings}
+    assert "grey_to_rgb" not in kinds  # the network takes grey ones
+
+
+def test_a_table_may_name_files_outside_its_folder_when_that_is_allowed(photos, tmp_path):
+    (tmp_path / "tables" / "in").mkdir(parents=True)
+    (tmp_path / "tables" / "link.png").symlink_to(photos / "cat" / "3.png")
+    save(tmp_path / "tables" / "in" / "own.png", 500)
+    outside = ["../photos/dog/0.png", str(photos / "cat" / "1.png"), "link.png"]
+    rows = [("path", "label"), *((name, "x") for name in outside)]
+    with pytest.raises(NeocogError, match=r"only files outside.*3 of 3 rows.*--allow-outside"):
+        data.list_own(write_csv(tmp_path / "tables" / "list.csv", rows))
+    rows += [("in/own.png", "y"), ("in/../in/own.png", "y")]
+    path = write_csv(tmp_path / "tables" / "list.csv", rows)
+    listing = data.list_own(path)
+    assert [p.path for p in listing.pictures] == ["in/own.png", "in/../in/own.png"]
+    assert listing.left_out == [("outside", name) for name in outside]
+    assert len(data.list_own(path, allow_outside=True).pictures) == 5
+
+
+def test_what_was_allowed_is_recorded_and_holds_for_evaluate(photos, tmp_path, neocog_command):
+    rows = [("path", "label"), *((str(p), p.parent.name) for p in sorted(photos.rglob("*.png")))]
+    (tmp_path / "tables").mkdir()
+    path = write_csv(tmp_path / "tables" / "list.csv", rows)
+    train = ("train", path, "--recipe", "scratch", "--epochs", 1, "--set", "model=lenet5")
+    assert neocog_command(*train)[0] == 1
+    code, _, err = neocog_command(*train, "--allow-outside", "--json")
+    assert code == 0, err
+    assert neocog_command("evaluate", "latest", "--json")[0] == 0
+    assert neocog_command("train", "--resume", "latest", "--json")[0] == 0
+    code, _, err = neocog_command("evaluate", "latest", path)
+    assert code == 0, err  # its own data
+    shutil.copy(path, tmp_path / "tables" / "other.csv")
+    code, _, err = neocog_command("evaluate", "latest", tmp_path / "tables" / "other.csv")
+    assert code == 1 and "--allow-outside" in err
+    other = tmp_path / "tables" / "other.csv"
+    assert neocog_command("evaluate", "latest", other, "--allow-outside")[0] == 0
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no FIFOs")
+def test_a_special_file_in_a_table_is_named(photos, tmp_path):
+    os.mkfifo(tmp_path / "pipe.png")
+    rows = [("path", "label"), ("pipe.png", "cat"), ("photos/cat/1.png", "cat")]
+    listing = data.list_own(write_csv(tmp_path / "list.csv", rows))
+    assert listing.left_out == [("special", "pipe.png")]
+
+
+def test_a_zip_that_unpacks_to_too_much_is_refused(tmp_path, monkeypatch):
+    from neocog.data.sources import archive
+
+    monkeypatch.setattr(archive, "UNPACKED_LEAST", 10 * 2**20)
+    with zipfile.ZipFile(tmp_path / "set.zip", "w", zipfile.ZIP_DEFLATED) as packed:
+        for n in range(40):
+            packed.writestr(f"a/{n}.png", bytes(2**20))
+    with pytest.raises(NeocogError, match=r"unpacks to more than .*bomb"):
+        data.list_own(str(tmp_path / "set.zip"))
+
+
+def test_a_member_of_a_zip_that_grows_a_thousandfold_is_not_read(tmp_path, monkeypatch):
+    from neocog.data.sources import archive
+
+    monkeypatch.setattr(archive, "MEMBER_LEAST", 2**20)
+    content = io.BytesIO()
+    picture(1, 1500).save(content, "BMP")  # 6.8 MB, which shrink well, as real ones do
+    with zipfile.ZipFile(tmp_path / "set.zip", "w", zipfile.ZIP_DEFLATED) as packed:
+        packed.writestr("a/zeros.png", bytes(32 * 2**20))
+        packed.writestr("b/fine.bmp", content.getvalue()[: 2**20])
+    found = {p.path: p for p in data.list_own(str(tmp_path / "set.zip")).pictures}
+    with pytest.raises(NeocogError, match="more than 100 times its size"):
+        found["a/zeros.png"].source()
+    assert len(found["b/fine.bmp"].source()) == 2**20
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar", "gztar"])
+def test_an_archive_of_too_many_entries_is_refused(photos, monkeypatch, kind):
+    from neocog.data.sources import archive
+
+    path = packed(photos, kind)
+    monkeypatch.setattr(archive, "MAX_ENTRIES", 30)
+    with pytest.raises(NeocogError, match=r"more than 30 files and folders.*name the folder"):
+        data.list_own(str(path))
+
+
+def test_a_table_that_is_too_large_is_refused(photos, tmp_path, monkeypatch):
+    path = write_csv(tmp_path / "list.csv", [("path", "label"), *[("a", "b")] * 50])
+    monkeypatch.setattr(tables, "MAX_ROWS", 20)
+    with pytest.raises(NeocogError, match="more than 20 rows"):
+        data.list_own(path)
+    monkeypatch.setattr(tables, "MAX_TABLE_BYTES", 20)
+    with pytest.raises(NeocogError, match="larger than"):
+        data.list_own(path)
+
+
+@pytest.mark.parametrize("way", ["above", "absolute", "link"])
+def test_a_cache_index_cannot_name_a_file_outside_the_cache(photos, tmp_path, monkeypatch, way):
+    monkeypatch.setenv("NEOCOG_CACHE", str(tmp_path / "cache"))
+    expected = data.load(str(photos), FORM)
+    (index,) = decode_cache.packs_folder().rglob("index.json")
+    values = cache.read_json(index)
+    outside = tmp_path / "precious"
+    (index.parent / values["pixels"]).rename(outside)
+    if way == "link":
+        (index.parent / values["pixels"]).symlink_to(outside)
+    else:
+        named = os.path.relpath(outside, index.parent) if way == "above" else str(outside)
+        cache.keep_json(index, {**values, "pixels": named})
+    outside.write_bytes(bytes(outside.stat().st_size))  # what would be trained on instead
+    save(photos / "cat" / "more.png", 4000)  # so that the pack is written anew
+    found = data.load(str(photos), FORM)
+    assert outside.is_file()
+    images = dict(zip(found.train.paths, found.train.images, strict=True))
+    for path, image in zip(expected.train.paths, expected.train.images, strict=True):
+        assert (images.get(path, image) == image).all()

@@ -1,0 +1,26 @@
+import base64
+import io
+import re
+
+import numpy as np
+from PIL import Image
+
+from neocog.rendering import sprites
+
+
+def test_a_sprite_gives_every_picture_back():
+    pictures = np.random.default_rng(0).integers(0, 256, (7, 9, 5, 1), dtype=np.uint8)
+    made = sprites.sprite(pictures)
+    sheet = Image.open(io.BytesIO(base64.b64decode(made.uri.partition(",")[2])))
+    pixels = np.asarray(sheet)
+    grown = made.shown[0] // 5
+    for number, picture in enumerate(pictures):
+        x, y = map(float, re.findall(r"(-?[\d.]+)px", made.place(number)))
+        left, top = int(-x / grown), int(-y / grown)
+        np.testing.assert_array_equal(pixels[top : top + 9, left : left + 5], picture[:, :, 0])
+
+
+def test_a_photo_keeps_its_shape_in_a_sprite():
+    made = sprites.sprite(np.zeros((3, 100, 200, 3), np.uint8))
+    assert made.shown == (sprites.MOST, sprites.MOST // 2)
+    assert made.uri.startswith("data:image/jpeg")

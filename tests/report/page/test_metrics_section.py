@@ -1,0 +1,42 @@
+from dataclasses import replace
+
+from neocog.evaluation.evaluate import evaluate
+from neocog.report.page.metrics_section import calibration, share
+from neocog.report.words import speaker
+from neocog.report.words.report import REPORT
+
+
+def test_what_refusing_would_give_is_said_without_odd_zeros(digits_run):
+    judged = evaluate(digits_run.path, device="cpu")
+    say = speaker(REPORT, "en")
+    rows = [(1.0, None), (0.0, 0.3), (0.0002, 0.4), (0.25, 0.9)]
+    reasons = ["no_threshold", None, None, None]
+    rejection = [
+        {"error": 0.01, "rejected": rejected, "threshold": threshold, "reason": why, "needed": 100}
+        for (rejected, threshold), why in zip(rows, reasons, strict=True)
+    ]
+    rejection.append({**rejection[0], "reason": "too_few_images"})
+    found = replace(judged, result={**judged.result, "rejection": rejection})
+    told = calibration(found, say)["rejections"]
+    assert told[:2] == [say("no_rejection", error="1%"), say("rejects_none", error="1%")]
+    assert "refuse < 0.1%" in told[2]
+    assert "refuse 25.0%" in told[3]
+    assert told[4].startswith("Too few images") and "at least 100 answers" in told[4]
+
+
+def test_a_share_below_all_is_never_printed_as_all():
+    assert share(0.99996, 30_000) == "> 99.99%"
+    assert share(1.0, 30_000) == "100.00%"
+
+
+def test_counts_have_their_nouns_in_the_number_that_they_are():
+    say = speaker(REPORT, "en")
+    assert say("errors", count="1") == "1 mistake"
+    assert say("errors", count="1,002") == "1,002 mistakes"
+    assert speaker(REPORT, "zh")("errors", count="1") == "错 1 张"
+
+
+def test_a_share_has_the_digits_that_its_pictures_give_it():
+    assert share(0.98765, 153) == "98.8%"
+    assert share(0.98765, 1000) == "98.8%"
+    assert share(0.98765, 10_000) == "98.77%"

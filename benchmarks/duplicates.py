@@ -17,7 +17,7 @@ from neocog import data
 from neocog.data import decode
 from neocog.data.checks import with_count
 from neocog.data.duplicates import near_duplicates
-from neocog.data.sources.folder import list_pictures
+from neocog.data.sources.folder import list_images
 
 EACH = 200  # copies of a kind
 random = np.random.default_rng(0)
@@ -58,27 +58,27 @@ COPIES = {
 def thumb_of(image):
     """The image's small grey form, as the doctor has it of a file."""
     with decode.quietly():
-        return decode.examine(saved(image, 90), 512, lambda picture: picture)[2]
+        return decode.examine(saved(image, 90), 512, lambda image: image)[2]
 
 
 def planted(folder):
     """Copies of photos among all of them: recall by kind, and the precision of what is joined."""
-    images = [Image.open(path).convert("RGB") for path in list_pictures(folder)]
-    thumbs = [thumb_of(image) for image in images]
+    images = [Image.open(path).convert("RGB") for path in list_images(folder)]
+    thumbnails = [thumb_of(image) for image in images]
     kinds, origins = ["photo"] * len(images), list(range(len(images)))
-    before = near_duplicates(np.stack(thumbs), np.arange(len(thumbs)))
+    before = near_duplicates(np.stack(thumbnails), np.arange(len(thumbnails)))
     print(
         f"{len(images):,} photos, in which {with_count(len(before), '{pair is|pairs are}')} found"
     )
     for kind, copy in COPIES.items():
         for n in random.choice(len(images), min(EACH, len(images)), replace=False):
-            thumbs.append(thumb_of(copy(images[n])))
+            thumbnails.append(thumb_of(copy(images[n])))
             kinds.append(kind)
             origins.append(int(n))
     began = time.perf_counter()
-    groups = near_duplicates(np.stack(thumbs), np.arange(len(thumbs)))
+    groups = near_duplicates(np.stack(thumbnails), np.arange(len(thumbnails)))
     seconds = time.perf_counter() - began
-    joined = np.arange(len(thumbs))
+    joined = np.arange(len(thumbnails))
     right = pairs = 0
     for group in groups:
         joined[group] = group[0]
@@ -91,7 +91,7 @@ def planted(folder):
         found = sum(joined[n] == joined[origins[n]] for n in members)
         print(f"{kind:<24}{found:>7}{len(members):>6}{found / len(members):>9.1%}")
     print(f"precision {right / max(1, pairs):.4f}: {right:,} of {pairs:,} joined pairs are copies")
-    print(f"{len(thumbs):,} images in {seconds:.1f} s")
+    print(f"{len(thumbnails):,} images in {seconds:.1f} s")
 
 
 def small():
@@ -105,9 +105,9 @@ def small():
         images = np.asarray(data.load(name, given).train.images[:count])
         grey = [Image.fromarray(i[:, :, 0] if i.shape[2] == 1 else i).convert("L") for i in images]
         side = (decode.THUMB, decode.THUMB)
-        thumbs = np.stack([np.asarray(g.resize(side, Image.Resampling.BOX)) for g in grey])
+        thumbnails = np.stack([np.asarray(g.resize(side, Image.Resampling.BOX)) for g in grey])
         began, used = time.perf_counter(), time.process_time()
-        groups = near_duplicates(thumbs, np.arange(len(thumbs)))
+        groups = near_duplicates(thumbnails, np.arange(len(thumbnails)))
         seconds = time.perf_counter() - began
         used = time.process_time() - used
         joined = sum(map(len, groups))

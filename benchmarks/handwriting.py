@@ -31,7 +31,7 @@ from scipy import interpolate, ndimage
 
 from neocog import data
 from neocog.classifier import Classifier, load
-from neocog.data.decode import read_pictures
+from neocog.data.decode import read_images
 from neocog.errors import NeocogError
 
 Floats = NDArray[np.float64]
@@ -289,7 +289,7 @@ def photos() -> list[Drawn]:
     for folder in os.environ.get("NEOCOG_DATA", "").split(os.pathsep):
         files = sorted((Path(folder) / "digit_photos").glob("*.jpg"))
         if files:
-            read = read_pictures(files, lambda picture: picture, 512)
+            read = read_images(files, lambda image: image, 512)
             return [Drawn("digit_photos", int(f.stem), p) for f, p in zip(files, read, strict=True)]
     return []
 
@@ -301,7 +301,7 @@ def answers(classifier: Classifier, drawn: list[Drawn]) -> tuple[NDArray[np.int6
     fitted, empty = [], []
     for one in drawn:
         try:
-            fitted.append(rule.fit_picture(one.image))
+            fitted.append(rule.fit_image(one.image))
         except NeocogError:
             fitted.append(blank)
         empty.append(fitted[-1] is blank)

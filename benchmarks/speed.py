@@ -1,4 +1,4 @@
-"""Pictures a second of Neocog's training loop against the tutorials' own way, as ratios.
+"""Images a second of Neocog's training loop against the tutorials' own way, as ratios.
 
     python benchmarks/speed.py                 the four tutorial networks, three pairs each
     python benchmarks/speed.py lenet5 -n 5     one network, five pairs
@@ -40,7 +40,7 @@ DATA = "mnist"
 
 
 def tutorial_way(name: str, count: int) -> float:
-    """Pictures a second of the tutorial's program."""
+    """Images a second of the tutorial's program."""
     from torch.utils.data import DataLoader, Subset
     from torchvision import datasets, transforms
 
@@ -72,7 +72,7 @@ def tutorial_way(name: str, count: int) -> float:
 
 
 def plain_way(name: str, count: int) -> float:
-    """Pictures a second of the least that plain PyTorch needs: floats in memory, no figures."""
+    """Images a second of the least that plain PyTorch needs: floats in memory, no figures."""
     recipe = recipes.get(name)
     splits = data.load(DATA, data.Form(recipe.mean, recipe.std, 60000 - count))
     images = splits.preprocessing.normalize(torch.tensor(splits.train.images))
@@ -99,7 +99,7 @@ def published(recipe: Recipe) -> tuple[nn.Module, torch.optim.Optimizer]:
 
 
 def neocog_way(name: str, count: int, allocator: bool = True) -> float:
-    """Pictures a second of the ordinary training loop, from the first step to the last."""
+    """Images a second of the ordinary training loop, from the first step to the last."""
     if not allocator:
         sys.modules["neocog.training.train"].keep_freed_memory = lambda: None
     overrides = {"data": DATA, "epochs": 1, "validation_size": 60000 - count, "select": "last"}
@@ -125,7 +125,7 @@ def where(name: str, steps: int = 300) -> dict[str, float]:
     optimizer, loss_of = make_optimizer(model, recipe), make_loss(recipe)
     spent = dict.fromkeys(("batch by index", "normalise", "forward", "backward", "optimiser"), 0.0)
     order = loader.order(len(images), 0, 0)
-    cuts = loader.cuts(len(images), recipe.batch_size)
+    batch_bounds = loader.batch_bounds(len(images), recipe.batch_size)
 
     def timed(phase: str, action: Callable[[], object]) -> object:
         begin = time.perf_counter()
@@ -133,10 +133,10 @@ def where(name: str, steps: int = 300) -> dict[str, float]:
         spent[phase] += time.perf_counter() - begin
         return result
 
-    taking = loader.batches(images, labels, order, cuts)
-    for _ in range(min(steps, len(cuts))):
-        _, pictures, targets = timed("batch by index", lambda: next(taking))
-        inputs = timed("normalise", lambda p=pictures: splits.preprocessing.normalize(p))
+    taking = loader.batches(images, labels, order, batch_bounds)
+    for _ in range(min(steps, len(batch_bounds))):
+        _, batch, targets = timed("batch by index", lambda: next(taking))
+        inputs = timed("normalise", lambda p=batch: splits.preprocessing.normalize(p))
         loss = timed("forward", lambda x=inputs, t=targets: loss_of(model(x), t))
         optimizer.zero_grad()
         timed("backward", loss.backward)

@@ -95,14 +95,14 @@ def features(folder: Path, kept: Path | None) -> tuple[dict[str, torch.Tensor], 
             {name: torch.tensor(stored[f"{name}/features"]) for name in sources},
             {name: stored[f"{name}/labels"] for name in sources},
         )
-    recipe = pretrained.completed(recipes.get("photos", {"data": "mnist5k"}))
-    rule = data.form_of(recipe).rule()
+    recipe = pretrained.with_weight_defaults(recipes.get("photos", {"data": "mnist5k"}))
+    rule = data.data_config(recipe).rule()
     model = models.build("efficientnet-lite0", 2, 3, rule.image_size)
-    pretrained.put_weights(model, "efficientnet-lite0", "imagenet")
+    pretrained.load_pretrained(model, "efficientnet-lite0", "imagenet")
     model.output = torch.nn.Identity()
     rows, labels = {}, {}
     for name, (images, classes) in photos(folder).items():
-        fitted = np.stack([rule.fit_picture(image) for image in images])
+        fitted = np.stack([rule.fit_image(image) for image in images])
         rows[name] = logits(model, rule, fitted, lambda n, name=name: print(name, n, flush=True))
         labels[name] = np.array(classes)
     if kept:
@@ -130,8 +130,10 @@ def draw(
     places: list[list[np.ndarray]] = [[], [], []]
     for name in task.classes:
         order = random.permutation(np.flatnonzero(mine == name))
-        cuts = np.split(order, [held, task.count, task.count + MOST_TEST])[:3]
-        for part, cut in zip(places, (cuts[1], cuts[0], cuts[2]), strict=True):
+        batch_bounds = np.split(order, [held, task.count, task.count + MOST_TEST])[:3]
+        for part, cut in zip(
+            places, (batch_bounds[1], batch_bounds[0], batch_bounds[2]), strict=True
+        ):
             part.append(cut)
     parts = []
     for part in places:
@@ -144,9 +146,9 @@ def draw(
     return Draw(*parts, strangers[some])
 
 
-def known(labels: np.ndarray, classes: int) -> head.Known:
+def known(labels: np.ndarray, classes: int) -> head.HeadData:
     names = tuple(map(str, range(len(labels))))
-    return head.Known(labels, names, np.arange(len(labels)), classes)
+    return head.HeadData(labels, names, np.arange(len(labels)), classes)
 
 
 def least(drawn: Draw, classes: int) -> float:

@@ -5,7 +5,7 @@
 Both use EfficientNet-Lite0 with the same ImageNet weights, its features frozen. The tutorials' way
 decodes every photo and runs the whole network over it in every one of five epochs, in batches of
 five. Times are of whole processes, in turn; `cold` begins with nothing, `decoded` with the decoded
-pictures of the run before, `warm` with all that it kept, features too; `answer` is when a warm one
+images of the run before, `warm` with all that it kept, features too; `answer` is when a warm one
 prints its accuracy: plots and report come after that. The folder has train/ and val/; val is the
 test.
 """
@@ -54,16 +54,16 @@ def tutorial(folder: Path) -> float:
         for name, how in (("train", train), ("val", test))
     }
     model = models.build("efficientnet-lite0", 2, 3, (224, 224))
-    pretrained.put_weights(model, "efficientnet-lite0", "imagenet")
+    pretrained.load_pretrained(model, "efficientnet-lite0", "imagenet")
     for parameter in model.parameters():
         parameter.requires_grad = False
     model.output = nn.Linear(1280, 2)
     optimizer = torch.optim.SGD(model.output.parameters(), lr=0.001, momentum=0.9)
     model.eval()
     for _ in range(EPOCHS):
-        for pictures, labels in loaders["train"]:
+        for images, labels in loaders["train"]:
             optimizer.zero_grad()
-            nn.functional.cross_entropy(model(pictures), labels).backward()
+            nn.functional.cross_entropy(model(images), labels).backward()
             optimizer.step()
     with torch.no_grad():
         right = [(model(x).argmax(1) == y).sum().item() for x, y in loaders["val"]]

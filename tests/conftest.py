@@ -155,15 +155,15 @@ def local_server():
 
 @pytest.fixture
 def parquet():
-    """A function that writes (picture, label) rows as a Hugging Face image table."""
+    """A function that writes (image, label) rows as a Hugging Face image table."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    def encoded(picture):
-        if isinstance(picture, bytes):
-            return picture
+    def encoded(image):
+        if isinstance(image, bytes):
+            return image
         buffer = io.BytesIO()
-        picture.save(buffer, "PNG")
+        image.save(buffer, "PNG")
         return buffer.getvalue()
 
     def write(path, rows, classes):

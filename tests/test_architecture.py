@@ -14,13 +14,15 @@ FILES = sorted(ROOT.rglob("*.py"))
 
 # A module may import from rooms of a lower floor, and from its own room.
 FLOORS = [
-    {"errors", "files", "allocator", "escaping", "json_fields", "wording"},
-    {"download", "recipes", "metrics", "explain"},
-    {"data", "models"},
-    {"runs", "model_card"},
-    {"classifier"},
-    {"training", "evaluate", "predict", "export", "examine"},
-    {"report", "web", "terminal"},
+    {"errors", "allocator", "escaping", "json_fields", "wording"},
+    {"storage"},
+    {"recipes", "metrics"},
+    {"data", "inspection", "rendering"},
+    {"models", "explain"},
+    {"runs", "model_card", "engines"},
+    {"classifier", "export"},
+    {"training", "evaluation", "predict", "examine"},
+    {"report", "demos", "web", "terminal"},
     {"reproduce"},
     {"cli"},
     {"__main__"},

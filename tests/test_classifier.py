@@ -45,7 +45,7 @@ def test_the_file_describes_itself(digits_run):
     assert {"temperature", "threshold", "selected"} <= set(card)
 
 
-def test_one_picture_and_a_batch_give_the_same_probabilities(loaded):
+def test_one_image_and_a_batch_give_the_same_probabilities(loaded):
     images = data.load("digits").test.images[:50]
     together = loaded.probabilities(images)
     alone = np.concatenate([loaded.probabilities(image[None]) for image in images])
@@ -128,7 +128,7 @@ def test_a_missing_file_and_a_missing_run_are_told_apart(tmp_path):
         classifier.load("latest")
 
 
-def test_a_pattern_of_many_maps_is_asked_for_few_pictures_at_a_time():
+def test_a_pattern_of_many_maps_is_asked_for_few_images_at_a_time():
     def size(pattern, shape):
         with torch.device("meta"):
             model = models.build(pattern, 10, 1, shape[1:3])

@@ -22,9 +22,9 @@ def neocog(neocog_command):
 
 
 @pytest.fixture(scope="module")
-def pictures(tmp_path_factory):
+def images(tmp_path_factory):
     """Clean digits as files, one of them large and dark on light."""
-    folder = tmp_path_factory.mktemp("我的 pictures")
+    folder = tmp_path_factory.mktemp("我的 images")
     test = data.load("mnist5k").test
     for label in (0, 1, 7):
         image = test.images[np.nonzero(test.labels == label)[0][3], :, :, 0]
@@ -64,8 +64,8 @@ def test_train_ends_with_what_a_person_needs(neocog, tmp_path):
     assert (tmp_path / "digits-digits-1" / "report.html").stat().st_size > 100_000
 
 
-def test_predict_as_a_table_json_and_csv(neocog, quick_run, pictures, tmp_path):
-    files = [pictures / "0.png", pictures / "7 large.jpg"]
+def test_predict_as_a_table_json_and_csv(neocog, quick_run, images, tmp_path):
+    files = [images / "0.png", images / "7 large.jpg"]
     code, out, _ = neocog("predict", quick_run.path, *files)
     assert code == 0
     assert "7 large.jpg" in out
@@ -74,47 +74,47 @@ def test_predict_as_a_table_json_and_csv(neocog, quick_run, pictures, tmp_path):
     assert [p["label"] for p in found] == ["0", "7"]
     assert set(found[0]) == {"path", "label", "probability", "top", "rejected", "error"}
     assert len(found[0]["top"]) == 2
-    code, out, _ = neocog("predict", quick_run.path, pictures, "--csv")
+    code, out, _ = neocog("predict", quick_run.path, images, "--csv")
     rows = list(csv.DictReader(io.StringIO(out)))
     assert {row["path"]: row["label"] for row in rows} == {
-        str(pictures / f"{name}"): name[0] for name in ("0.png", "1.png", "7 large.jpg", "7.png")
+        str(images / f"{name}"): name[0] for name in ("0.png", "1.png", "7 large.jpg", "7.png")
     }
-    neocog("predict", quick_run.path, "--csv", tmp_path / "out.csv", pictures)
+    neocog("predict", quick_run.path, "--csv", tmp_path / "out.csv", images)
     assert (tmp_path / "out.csv").read_text() == out
 
 
-def test_a_csv_that_cannot_be_written_is_named(neocog, quick_run, pictures, tmp_path):
+def test_a_csv_that_cannot_be_written_is_named(neocog, quick_run, images, tmp_path):
     target = tmp_path / "no folder" / "out.csv"
-    code, _, err = neocog("predict", quick_run.path, pictures, "--csv", target)
+    code, _, err = neocog("predict", quick_run.path, images, "--csv", target)
     assert code == 1
     assert f"{target} cannot be written" in err
 
 
 def test_predict_reads_standard_input_and_takes_the_latest_run(
-    neocog, quick_run, pictures, monkeypatch
+    neocog, quick_run, images, monkeypatch
 ):
     monkeypatch.setenv("NEOCOG_RUNS", str(quick_run.path.parent))
-    stream = io.TextIOWrapper(io.BytesIO((pictures / "7.png").read_bytes()))
+    stream = io.TextIOWrapper(io.BytesIO((images / "7.png").read_bytes()))
     monkeypatch.setattr(sys, "stdin", stream)
     code, out, _ = neocog("predict", "-", "--json")
     assert code == 0
     assert json.loads(out)["predictions"][0]["label"] == "7"
 
 
-def test_predict_tells_each_failure_and_predicts_the_others(neocog, quick_run, pictures, tmp_path):
-    (tmp_path / "text.png").write_text("no picture")
+def test_predict_tells_each_failure_and_predicts_the_others(neocog, quick_run, images, tmp_path):
+    (tmp_path / "text.png").write_text("no image")
     (tmp_path / "empty.png").write_bytes(b"")
     Image.new("RGB", (50, 50), "white").save(tmp_path / "blank.png")
     (tmp_path / "nothing").mkdir()
     wrong = [tmp_path / name for name in ("text.png", "empty.png", "blank.png", "nothing", "gone")]
-    code, out, err = neocog("predict", quick_run.path, *wrong, pictures / "0.png", "--json")
+    code, out, err = neocog("predict", quick_run.path, *wrong, images / "0.png", "--json")
     assert code == 1
     found = {p["path"].rsplit("/", 1)[1]: p for p in json.loads(out)["predictions"]}
     assert found["0.png"]["label"] == "0"
-    assert "not a picture" in found["text.png"]["error"]
+    assert "not an image" in found["text.png"]["error"]
     assert "empty" in found["empty.png"]["error"]
     assert "no ink" in found["blank.png"]["error"]
-    assert "no pictures" in found["nothing"]["error"]
+    assert "no images" in found["nothing"]["error"]
     assert "no such file" in found["gone"]["error"]
     assert len(err.strip().splitlines()) == 5
 
@@ -152,7 +152,7 @@ def test_recipes_and_models_are_listed(neocog):
         (["train", "--model", "lenet6"], 2, "Did you mean"),
         (["train", "--resume", "none", "--epochs", "3"], 2, "nothing else can be changed"),
         (["train", "--resume", "none"], 2, "There is no run 'none'"),
-        (["predict", "latest"], 2, "No picture is named"),
+        (["predict", "latest"], 2, "No image is named"),
         (["predict", "a.png"], 2, "There is no run in"),
         (["evaluate"], 2, "There is no run in"),
         (["evaluate", "x.safetensors"], 1, "no model file"),
@@ -262,15 +262,15 @@ def test_help_names_the_defaults_that_are_not_values(neocog_command):
     assert "RUNS/data/NAME" in text and "NEOCOG_RUNS or ./runs" in text
 
 
-def test_a_mistyped_run_is_not_answered_by_another(neocog_command, quick_run, pictures, tmp_path):
-    picture = next(p for p in pictures.iterdir() if p.suffix == ".png")
+def test_a_mistyped_run_is_not_answered_by_another(neocog_command, quick_run, images, tmp_path):
+    image = next(p for p in images.iterdir() if p.suffix == ".png")
     runs = quick_run.path.parent
     for command in ("predict", "explain"):
-        code, _, err = neocog_command(command, "quikstart", picture, "--runs", runs)
+        code, _, err = neocog_command(command, "quikstart", image, "--runs", runs)
         assert code == 2 and "There is no run 'quikstart'" in err and quick_run.path.name in err
-    code, out, err = neocog_command("predict", "gone.png", picture, "--runs", runs)
-    assert code == 1 and "gone.png" in err  # called like a picture: the others are answered
-    assert picture.name in out
+    code, out, err = neocog_command("predict", "gone.png", image, "--runs", runs)
+    assert code == 1 and "gone.png" in err  # called like an image: the others are answered
+    assert image.name in out
 
 
 def test_a_finished_run_is_not_trained_again(neocog_command, tmp_path):
@@ -375,10 +375,10 @@ def test_no_color_is_asked_for_by_name(neocog, monkeypatch, tmp_path):
     assert code == 3
     assert "red would" not in out
     assert "The findings marked `error` make a number wrong" in out
-    assert "pictures in shades of grey" in out
+    assert "images in shades of grey" in out
 
 
-def test_one_of_a_thing_is_not_said_in_the_plural(neocog, quick_run, pictures, tmp_path):
+def test_one_of_a_thing_is_not_said_in_the_plural(neocog, quick_run, images, tmp_path):
     target = tmp_path / "out.csv"
-    _, _, err = neocog("predict", quick_run.path, pictures / "0.png", "--csv", target)
-    assert "1 of 1 picture answered (1 0)" in err
+    _, _, err = neocog("predict", quick_run.path, images / "0.png", "--csv", target)
+    assert "1 of 1 image answered (1 0)" in err

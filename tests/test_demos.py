@@ -18,8 +18,8 @@ def demo(neocog_command):
 
 
 @pytest.fixture(scope="module")
-def picture(tmp_path_factory, mnist5k):
-    path = tmp_path_factory.mktemp("pictures") / "seven.png"
+def image(tmp_path_factory, mnist5k):
+    path = tmp_path_factory.mktemp("images") / "seven.png"
     test = mnist5k.test
     Image.fromarray(test.images[np.nonzero(test.labels == 7)[0][0], :, :, 0]).save(path)
     return path
@@ -43,7 +43,7 @@ def test_convolution_shows_the_first_sum_and_says_how_to_get_the_page(demo):
     assert "neocog demo convolution --html convolution.html" in out
 
 
-def test_convolution_writes_page_animation_and_picture(demo):
+def test_convolution_writes_page_animation_and_image(demo):
     code, out, _ = demo(
         "convolution", "--size", 4, "--filters", 1, "--html", "c.html", "--gif", "c.gif", "--png",
         "c.png", "--lang", "zh",
@@ -56,17 +56,15 @@ def test_convolution_writes_page_animation_and_picture(demo):
             image.verify()
 
 
-def test_convolution_of_a_trained_layer(demo, quick_run, picture):
+def test_convolution_of_a_trained_layer(demo, quick_run, image):
     code, out, _ = demo(
-        "convolution", "--run", quick_run.path, "--image", picture, "--layer", "c3", "--filter", 2,
+        "convolution", "--run", quick_run.path, "--image", image, "--layer", "c3", "--filter", 2,
         "--filter", 9,
     )  # fmt: skip
     assert code == 0
     assert "2 of its 16 filters are shown" in out
     assert "channel 5" in out
-    found = json.loads(
-        demo("convolution", "--run", quick_run.path, "--image", picture, "--json")[1]
-    )
+    found = json.loads(demo("convolution", "--run", quick_run.path, "--image", image, "--json")[1])
     assert (found["layer"], found["output_shape"]) == ("c1", [6, 28, 28])
     assert np.shape(found["input"]) == (1, 28, 28)
     assert np.shape(found["output"]) == (6, 28, 28)
@@ -79,7 +77,7 @@ def test_convolution_of_a_trained_layer(demo, quick_run, picture):
         (["convolution", "--kernel", 9], "(W - F + 2P)/S + 1 = (5 - 9 + 2 x 1)/2 + 1 = 0"),
         (["convolution", "--size", 40], "can be 1 to 32"),
         (["convolution", "--lang", "fr"], "no language 'fr'"),
-        (["convolution", "--run", "latest"], "needs a picture"),
+        (["convolution", "--run", "latest"], "needs an image"),
         (["convolution", "--layer", "c1", "--size", "7"], "has its own dimensions"),
         (["convolution", "--seed", "x"], "valid integer"),
         (["pooling", "--window", 9], "does not fit into 8"),
@@ -104,7 +102,7 @@ def test_what_makes_no_sense_is_refused_with_what_would(demo, arguments, expecte
     assert expected in json.loads(out)["error"]["message"]
 
 
-def test_a_missing_picture_or_run_is_named(demo, quick_run, tmp_path):
+def test_a_missing_image_or_run_is_named(demo, quick_run, tmp_path):
     code, _, err = demo("convolution", "--run", quick_run.path, "--image", "gone.png")
     assert (code, "gone.png: there is no such file" in err) == (1, True)
     code, _, err = demo("convolution", "--image", "x.png", "--runs", tmp_path)
@@ -141,10 +139,10 @@ def test_in_a_narrow_terminal_nothing_is_cut(demo, monkeypatch, name, columns):
 
 @pytest.mark.parametrize("columns", [24, 60, 100, 160])
 def test_a_trained_window_is_shown_in_whole_lines_or_not_at_all(
-    demo, monkeypatch, quick_run, picture, columns
+    demo, monkeypatch, quick_run, image, columns
 ):
     monkeypatch.setenv("COLUMNS", str(columns))
-    given = ("convolution", "--run", quick_run.path, "--image", picture, "--layer", "c3")
+    given = ("convolution", "--run", quick_run.path, "--image", image, "--layer", "c3")
     _, out, _ = demo(*given)
     found = json.loads(demo(*given, "--json")[1])["sum"]
     if columns == 24:
@@ -158,8 +156,8 @@ def test_a_trained_window_is_shown_in_whole_lines_or_not_at_all(
                 assert " ".join(text.rjust(wide) for text in row) in out
 
 
-def test_shapes_are_the_layers_own_and_then_what_is_shown(demo, quick_run, picture):
-    _, out, _ = demo("convolution", "--run", quick_run.path, "--image", picture, "--layer", "c3")
+def test_shapes_are_the_layers_own_and_then_what_is_shown(demo, quick_run, image):
+    _, out, _ = demo("convolution", "--run", quick_run.path, "--image", image, "--layer", "c3")
     told = " ".join(out.split())
     assert "14 x 14 x 6 under 16 filters of 5 x 5 x 6 give 10 x 10 x 16" in told
     assert "Shown: 14 x 14 x 6 of the input, 6 filters, 10 x 10 x 6 of the output" in told

@@ -154,7 +154,7 @@ def test_the_version_is_in_the_changelog():
 
 
 def test_no_file_is_an_address_book():
-    """No registry's address, and nothing over a megabyte but pictures."""
+    """No registry's address, and nothing over a megabyte but images."""
     for path in ROOT.rglob("*"):
         if (
             path.is_file()

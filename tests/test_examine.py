@@ -26,8 +26,8 @@ def test_a_sound_set_is_told_as_json(neocog_command, photos, tmp_path):
     assert {"data", "n", "classes", "splits", "findings"} <= set(values)
     assert values["splits"] == {"all": {"dog": 20, "猫": 20}}
     assert values["sheets"] == [str(tmp_path / "sheets" / f"{c}.png") for c in ("dog", "猫")]
-    assert "40 of 40 pictures are fit for use" in err
-    assert values["plan"] == "validation and test, 15% each, by the pictures' content"
+    assert "40 of 40 images are fit for use" in err
+    assert values["plan"] == "validation and test, 15% each, by the images' content"
 
 
 @pytest.mark.parametrize(
@@ -64,11 +64,11 @@ def test_the_cache_can_be_cleared(neocog_command, photos):
     examine(str(photos))
     assert any(decode_cache.packs_folder().iterdir())
     code, out, _ = neocog_command("data", "--clear-cache")
-    assert code == 0 and "MB of decoded pictures and features deleted" in out
+    assert code == 0 and "MB of decoded images and features deleted" in out
     assert not any(decode_cache.packs_folder().rglob("*.pixels"))
 
 
-def test_names_that_are_no_pictures_of_ones_own(neocog_command, tmp_path):
+def test_names_that_are_no_images_of_ones_own(neocog_command, tmp_path):
     assert neocog_command("data")[0] == 2
     with pytest.raises(UsageError, match="published data set"):
         examine("mnist")
@@ -85,17 +85,17 @@ def test_the_demo_of_normalisation(neocog_command):
     assert neocog_command("demo", "normalization", 5)[0] == 2
 
 
-def test_small_and_many_pictures_are_trained_from_nothing(neocog_command, photos, monkeypatch):
+def test_small_and_many_images_are_trained_from_nothing(neocog_command, photos, monkeypatch):
     from neocog import recipes
 
     monkeypatch.setattr(recipes, "MANY", 30)
     code, out, _ = neocog_command("train", photos, "--epochs", 1, "--set", "model=lenet5")
     assert code == 0
-    assert "40 pictures of about 24 pixels, small and many" in out
+    assert "40 images of about 24 pixels, small and many" in out
     assert (recipes.for_small(40, 24) or {})["image_size_pixels"] == 24
 
 
-def test_small_and_many_pictures_are_held_at_their_own_size(photos, monkeypatch):
+def test_small_and_many_images_are_held_at_their_own_size(photos, monkeypatch):
     assert examine(str(photos)).decoded.images.shape[1:3] == (224, 224)
     monkeypatch.setattr(recipes, "MANY", 10)
     side = min(examine(str(photos)).decoded.images.shape[1:3])

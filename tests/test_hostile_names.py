@@ -23,7 +23,7 @@ FORBIDDEN = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200b\u200e\u200f\u2028-\u2
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory):
-    """Small pictures that a network can tell apart, in folders and files of hostile names."""
+    """Small images that a network can tell apart, in folders and files of hostile names."""
     root = tmp_path_factory.mktemp("hostile") / f"p{CLEAR}{TURN}"
     random = np.random.default_rng(0)
     for place, name in enumerate(CLASSES):
@@ -32,7 +32,7 @@ def photos(tmp_path_factory):
             pixels = random.integers(0, 60, (28, 28), dtype=np.uint8)
             pixels[9 * place : 9 * place + 6] += 150
             Image.fromarray(pixels).save(root / name / FILES[n % len(FILES)].format(n))
-        (root / name / f"{TITLE}broken.png").write_bytes(b"no picture")
+        (root / name / f"{TITLE}broken.png").write_bytes(b"no image")
         (root / name / f"{CLEAR}notes.txt").write_text("text")
     return root
 
@@ -135,16 +135,16 @@ def check_cells(cells):
 
 
 def test_report_and_explain(harmless, trained, photos, tmp_path):
-    picture = photos / CLASSES[0] / FILES[1].format(1)
+    image = photos / CLASSES[0] / FILES[1].format(1)
     assert harmless("report", trained.path, "--lang", "en")[0] == 0
     assert harmless("report", trained.path, "--json")[0] == 0
     out = tmp_path / "explained"
-    assert harmless("explain", trained.path, picture, "--out", out)[0] == 0
-    assert harmless("explain", trained.path, picture, "--json", "--out", out)[0] == 0
+    assert harmless("explain", trained.path, image, "--out", out)[0] == 0
+    assert harmless("explain", trained.path, image, "--json", "--out", out)[0] == 0
     harmless("explain", trained.path, photos / CLASSES[0] / f"{TITLE}broken.png", "--out", out)
-    harmless("explain", trained.path, picture, "--layer", TITLE, "--label", CLEAR)
+    harmless("explain", trained.path, image, "--layer", TITLE, "--label", CLEAR)
     html, gif = tmp_path / "demo.html", tmp_path / "demo.gif"
-    command = ("demo", "convolution", "--run", trained.path, "--image", picture)
+    command = ("demo", "convolution", "--run", trained.path, "--image", image)
     assert harmless(*command, "--html", html, "--gif", gif)[0] == 0
     assert harmless(*command, "--json")[0] == 0
     pages = [trained.report_file, html, *out.rglob("*.html")]

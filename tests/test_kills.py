@@ -96,7 +96,7 @@ def test_data_and_its_cache_outlast_kills(forked, photos, tmp_path, times):
 
 @times
 def test_reports_and_evaluations_outlast_kills(forked, digits_run, tmp_path, times):
-    run = runs.claim("one", tmp_path / "runs")
+    run = runs.create_named("one", tmp_path / "runs")
     for file in digits_run.path.iterdir():
         if file.is_file():
             (run.path / file.name).write_bytes(file.read_bytes())

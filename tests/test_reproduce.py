@@ -41,7 +41,7 @@ def test_a_row_says_what_was_printed_and_what_was_measured(published, tmp_path):
     )
 
 
-def test_the_honest_run_chooses_by_pictures_that_are_held_back(published, tmp_path):
+def test_the_honest_run_chooses_by_images_that_are_held_back(published, tmp_path):
     list(reproduce.reproduce(["digits"], seeds=1, runs_dir=tmp_path))
     honest = Run(tmp_path / "reproduce" / "digits-honest-seed0-1").read_recipe()
     assert (honest.validation_size, honest.select) == (100, "validation/accuracy")

@@ -14,7 +14,7 @@ from neocog.training import resume
 
 
 def make(folder, name):
-    run = runs.claim(name, folder)
+    run = runs.create_named(name, folder)
     run.write_recipe(recipes.get("digits"), "neocog train digits")
     return run
 
@@ -80,13 +80,13 @@ def test_the_environment_says_where_runs_are(monkeypatch, tmp_path):
 @pytest.mark.parametrize("name", ["latest", "x.safetensors", "..", " "])
 def test_a_name_that_commands_take_for_something_else_is_refused(tmp_path, name):
     with pytest.raises(UsageError, match="cannot be named"):
-        runs.claim(name, tmp_path)
+        runs.create_named(name, tmp_path)
     assert not list(tmp_path.iterdir())
 
 
 def test_a_name_that_no_folder_can_have_is_refused(tmp_path):
     with pytest.raises(UsageError, match=r"No folder can be named 'n+\.\.\.n+'") as caught:
-        runs.claim("n" * 256, tmp_path)
+        runs.create_named("n" * 256, tmp_path)
     assert len(caught.value.message) < 150 and "shorter --name" in caught.value.hint
     with pytest.raises(UsageError, match=r"no run 'n+\.\.\.n+'"):
         runs.find("n" * 256, tmp_path)
@@ -95,18 +95,18 @@ def test_a_name_that_no_folder_can_have_is_refused(tmp_path):
 def test_a_named_run_in_a_place_that_cannot_be_written_is_a_failure(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(NeocogError, match="cannot be made") as caught:
-        runs.claim("x", tmp_path / "file")
+        runs.create_named("x", tmp_path / "file")
     assert type(caught.value) is NeocogError and "--runs" in caught.value.hint
 
 
 def test_a_folder_that_was_killed_before_it_was_a_run_leads_to_no_dead_end(tmp_path):
-    run = runs.claim("early", tmp_path)
+    run = runs.create_named("early", tmp_path)
     run.write_environment({"device": "cpu"})
     with pytest.raises(NeocogError, match="stopped before training began") as caught:
         runs.find("early", tmp_path)
     assert "--resume" not in str(caught.value)
     with pytest.raises(UsageError, match="holds no run that could go on") as caught:
-        runs.claim("early", tmp_path)
+        runs.create_named("early", tmp_path)
     assert "--resume" not in str(caught.value)
 
 
@@ -137,7 +137,7 @@ def test_an_edited_recipe_is_a_damaged_file_not_a_wrong_command(tmp_path, change
 
 def test_every_recipe_is_read_as_it_was_written(tmp_path):
     for name, recipe in recipes.RECIPES.items():
-        run = runs.claim(name, tmp_path)
+        run = runs.create_named(name, tmp_path)
         run.write_recipe(recipe, "")
         assert run.read_recipe() == recipe
 
@@ -264,7 +264,7 @@ def test_left_over_packs_and_temporary_folders_are_swept(tmp_path, monkeypatch):
     pack.mkdir(parents=True)
     named = left(pack, f"{gone}-00000000.pixels")
     decode_cache.keep_json(pack / "index.json", {"pixels": named.name})
-    swept = [left(pack, f"{gone}-11111111.pixels"), left(pack, f"{gone}-11111111.thumbs")]
+    swept = [left(pack, f"{gone}-11111111.pixels"), left(pack, f"{gone}-11111111.thumbnails")]
     kept = [named, left(pack, f"{os.getpid()}-11111111.pixels"),
             left(pack, f"{gone}-22222222.pixels", when=time.time())]  # fmt: skip
     for process, there in ((gone, swept), (os.getpid(), kept)):

@@ -281,23 +281,23 @@ each_damage = pytest.mark.parametrize("how", ["zeros", "bit", "short"])
 
 
 @each_damage
-@pytest.mark.parametrize("name", ["*.pixels", "*.thumbs", "index.json", "near.json"])
+@pytest.mark.parametrize("name", ["*.pixels", "*.thumbnails", "index.json", "near.json"])
 def test_a_damaged_pack_is_decoded_again_and_that_is_said(
     tmp_path, photos, monkeypatch, caplog, how, name
 ):
     """Zeroed pixels trained to 50% instead of 93% in silence."""
     monkeypatch.setenv("NEOCOG_CACHE", str(tmp_path / "cache"))
-    listing, rule = data.list_own(str(photos)), FORM.rule()
-    first, diagnosis = data.examine_own(listing, rule)
-    pixels, thumbs = np.array(first.images), np.array(first.thumbs)
+    listing, rule = data.open_dataset(str(photos)), FORM.rule()
+    first, diagnosis = data.check_custom(listing, rule)
+    pixels, thumbnails = np.array(first.images), np.array(first.thumbnails)
     (file,) = (tmp_path / "cache").rglob(name)
     damaged(file, how)
-    again, judged = data.examine_own(listing, rule)
-    assert (np.array(again.images) == pixels).all() and (again.thumbs == thumbs).all()
+    again, judged = data.check_custom(listing, rule)
+    assert (np.array(again.images) == pixels).all() and (again.thumbnails == thumbnails).all()
     assert judged.findings == diagnosis.findings
     assert "damaged" in caplog.text
     caplog.clear()
-    data.examine_own(listing, rule)
+    data.check_custom(listing, rule)
     assert not caplog.text
 
 
@@ -318,7 +318,7 @@ def test_an_index_cannot_name_files_outside_its_folder(photos, monkeypatch, tmp_
     expected = data.load(str(photos), FORM).describe()
     (file,) = (tmp_path / "cache").rglob("index.json")
     index = decode_cache.read_json(file)
-    for key in ("pixels", "thumbs"):
+    for key in ("pixels", "thumbnails"):
         victim = tmp_path / f"victim.{key}"
         (file.parent / index[key]).rename(victim)
         index[key] = str(victim)
@@ -326,7 +326,7 @@ def test_an_index_cannot_name_files_outside_its_folder(photos, monkeypatch, tmp_
     save = photos / "cat" / "1.png"
     save.rename(photos / "cat" / "renamed.png")
     assert data.load(str(photos), FORM).describe()["sizes"] == expected["sizes"]
-    assert (tmp_path / "victim.pixels").exists() and (tmp_path / "victim.thumbs").exists()
+    assert (tmp_path / "victim.pixels").exists() and (tmp_path / "victim.thumbnails").exists()
     assert "not its own" in caplog.text
 
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from neocog import models, runs
 from neocog.allocator import keep_freed_memory
-from neocog.data.decode import read_pictures
+from neocog.data.decode import read_images
 from neocog.data.images import Images
 from neocog.data.preprocess import Preprocessing
 from neocog.errors import NeocogError, UsageError
@@ -34,18 +34,18 @@ DTYPES = {
 }
 BATCH_SIZE = 500
 BATCH_VALUES = 2**28  # that a layer gives, 1 GB of them
-BATCH_PIXELS = 1600 * 1024  # large pictures go in fewer at a time, 32 of 224 x 224: memory
-MANY = 32  # large pictures, from which on it pays to fold a network before it sees them
+BATCH_PIXELS = 1600 * 1024  # large images go in fewer at a time, 32 of 224 x 224: memory
+MANY = 32  # large images, from which on it pays to fold a network before it sees them
 READ_AT_ONCE = 128  # files that are decoded before the network sees them
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What the classifier says of one picture.
+    """What the classifier says of one image.
 
     `top` holds (class, probability) pairs, most likely first; `label` and `probability` are its
     first. `rejected` is set where the probability lies below the classifier's threshold. Where the
-    picture could not be used `error` is one line, and there is no label.
+    image could not be used `error` is one line, and there is no label.
     """
 
     path: str
@@ -58,7 +58,7 @@ class Prediction:
 
 @dataclass
 class Classifier:
-    """A trained network with all that is needed to use it on a new picture.
+    """A trained network with all that is needed to use it on a new image.
 
     `architecture` is what `models.build` takes: name, num_classes, in_channels, image_size.
     `temperature` divides the logits; a prediction whose probability lies below `threshold` (0..1)
@@ -75,12 +75,12 @@ class Classifier:
     facts: dict[str, Any] = field(default_factory=dict)
 
     def inputs(self, images: NDArray[np.uint8]) -> Tensor:
-        """Fitted pictures, uint8, N x H x W x C, as the network's input, where the network is."""
+        """Fitted images, uint8, N x H x W x C, as the network's input, where the network is."""
         device = next(self.model.parameters()).device
         return self.preprocessing.normalize(torch.tensor(images, device=device))
 
     def scores(self, images: Images) -> Tensor:
-        """Logits, N x K on the CPU, of fitted pictures, uint8, N x H x W x C.
+        """Logits, N x K on the CPU, of fitted images, uint8, N x H x W x C.
 
         Raises NeocogError where one is not finite: no probability could be made of it.
         """
@@ -94,7 +94,7 @@ class Classifier:
         return found
 
     def probabilities(self, images: Images) -> NDArray[np.float32]:
-        """Class probabilities, N x K, of fitted pictures, uint8, N x H x W x C."""
+        """Class probabilities, N x K, of fitted images, uint8, N x H x W x C."""
         return self.as_probabilities(self.scores(images))
 
     def as_probabilities(self, scores: Tensor) -> NDArray[np.float32]:
@@ -105,27 +105,27 @@ class Classifier:
     def predict(
         self, sources: Sequence[tuple[str, Path | bytes]], top: int = 3
     ) -> list[Prediction]:
-        """What each picture shows: `sources` are (name to report, file or the file's bytes).
+        """What each image shows: `sources` are (name to report, file or the file's bytes).
 
-        A picture that cannot be read or used becomes a Prediction with its `error`; the others are
+        An image that cannot be read or used becomes a Prediction with its `error`; the others are
         predicted all the same. `top` classes are reported.
         """
         rule, found = self.preprocessing, []
         for begin in range(0, len(sources), READ_AT_ONCE):
             some = sources[begin : begin + READ_AT_ONCE]
-            read = read_pictures((source for _, source in some), rule.fit_picture, rule.shrink_to)
-            fitted = [picture for picture in read if not isinstance(picture, str)]
+            read = read_images((source for _, source in some), rule.fit_image, rule.shrink_to)
+            fitted = [image for image in read if not isinstance(image, str)]
             shares = iter(self.probabilities(np.stack(fitted)) if fitted else ())
             found += [
-                Prediction(name, error=picture)
-                if isinstance(picture, str)
+                Prediction(name, error=image)
+                if isinstance(image, str)
                 else self.describe(name, next(shares), top)
-                for (name, _), picture in zip(some, read, strict=True)
+                for (name, _), image in zip(some, read, strict=True)
             ]
         return found
 
     def describe(self, name: str, row: NDArray[np.float32], top: int) -> Prediction:
-        """What a picture called `name` shows, by its probabilities, K; `top` are reported."""
+        """What an image called `name` shows, by its probabilities, K; `top` are reported."""
         best = np.argsort(-row, kind="stable")[: max(1, top)]
         pairs = [(self.classes[k], float(row[k])) for k in best]
         label, probability = pairs[0]
@@ -188,7 +188,7 @@ def load(run: str | Path, runs_dir: Path | None = None, device: str = "auto") ->
                 "Train it again, with a smaller learning rate if it diverged.",
             )
     model = models.build(**vars(card.architecture))
-    fit_weights(model, state, str(path))
+    load_weights(model, state, str(path))
     model.to(pick_device(device)).eval()
     return Classifier(
         model,
@@ -239,7 +239,7 @@ def model_path(run: str, folder: Path) -> Path:
     return found.model_file
 
 
-def fit_weights(model: nn.Module, state: dict[str, Tensor], origin: str) -> None:
+def load_weights(model: nn.Module, state: dict[str, Tensor], origin: str) -> None:
     """Put `state` into `model`. Raises NeocogError naming the first layer that differs."""
     own = {name: tensor.shape for name, tensor in model.state_dict().items()}
     _check_fit(own, {name: tensor.shape for name, tensor in state.items()}, origin)
@@ -266,7 +266,7 @@ def _check_fit(
 
 
 def batch_size_for(shape: Sequence[int], model: nn.Module) -> int:
-    """How many pictures of N x H x W x C go through a network at a time where none is trained.
+    """How many images of N x H x W x C go through a network at a time where none is trained.
 
     A layer pattern of many maps takes fewer: a model file may hold any pattern.
     """
@@ -276,7 +276,7 @@ def batch_size_for(shape: Sequence[int], model: nn.Module) -> int:
 
 
 def batch_of(images: Images | Tensor, begin: int, size: int, device: torch.device) -> Tensor:
-    """Some pictures, uint8 N x H x W x C, on the device."""
+    """Some images, uint8 N x H x W x C, on the device."""
     some = images[begin : begin + size]
     return some if isinstance(some, Tensor) else torch.tensor(some, device=device)
 
@@ -288,7 +288,7 @@ def logits(
     images: Images | Tensor,
     progress: Callable[[int], None] | None = None,
 ) -> Tensor:
-    """Logits, float32, N x K, of fitted pictures, uint8 N x H x W x C, wherever they are.
+    """Logits, float32, N x K, of fitted images, uint8 N x H x W x C, wherever they are.
 
     The network is put into evaluation mode and back into the mode it was in.
     """

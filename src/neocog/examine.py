@@ -1,31 +1,31 @@
-"""Look at a person's pictures: what is there, in which splits, and what is wrong with it."""
+"""Look at a person's images: what is there, in which splits, and what is wrong with it."""
 
 from collections import Counter
 from dataclasses import dataclass, replace
 from typing import Any
 
 from neocog import recipes
-from neocog.data import Form, examine_own, exists, form_of, list_own, look_at
-from neocog.data.checks import Diagnosis
+from neocog.data import Form, check_custom, data_config, exists, look_at, open_dataset
+from neocog.data.checks import DatasetReport
 from neocog.data.custom import TEST_SHARE, grey_to_rgb
-from neocog.data.decode import Facts
-from neocog.data.decode_cache import Decoded, Reading
-from neocog.data.sources.index import Listing
+from neocog.data.decode import ImageMetadata
+from neocog.data.decode_cache import DecodedDataset, Reading
+from neocog.data.sources.index import DatasetIndex
 from neocog.errors import UsageError
 
-# As the recipe `photos` holds its pictures, so that what is decoded is decoded for both; many small
-# pictures are held as the recipe that they get.
+# As the recipe `photos` holds its images, so that what is decoded is decoded for both; many small
+# images are held as the recipe that they get.
 FORM = Form((0.5,) * 3, (0.5,) * 3, fit="crop", image_size=224, resize=256)
 
 
 @dataclass(frozen=True)
-class Examination:
+class DatasetInspection:
     """A person's data set and what the doctor says of it."""
 
     data: str
-    listing: Listing
-    decoded: Decoded
-    diagnosis: Diagnosis
+    listing: DatasetIndex
+    decoded: DecodedDataset
+    diagnosis: DatasetReport
 
     @property
     def sound(self) -> bool:
@@ -34,9 +34,9 @@ class Examination:
 
     @property
     def splits(self) -> dict[str, dict[str, int]]:
-        """How many pictures are fit for use, by split and class; `all` where no split is given."""
-        pictures = self.listing.pictures
-        kept = [pictures[n] for n in self.diagnosis.kept]
+        """How many images are fit for use, by split and class; `all` where no split is given."""
+        samples = self.listing.samples
+        kept = [samples[n] for n in self.diagnosis.kept]
         counts = Counter((p.split or "all", p.label) for p in kept)
         names = self.listing.splits or ["all"]
         return {s: {c: counts[s, c] for c in self.listing.classes} for s in names}
@@ -53,22 +53,22 @@ class Examination:
             return "the splits as they are given"
         if len(given) == 2:
             return f"what is called {given[1]} as test, and a part of train as validation"
-        return f"validation and test, {TEST_SHARE:.0%} each, by the pictures' content"
+        return f"validation and test, {TEST_SHARE:.0%} each, by the images' content"
 
     @property
     def sizes(self) -> dict[str, Any]:
-        """Width and height, as stored, of the smallest, the middle and the largest picture."""
-        facts = [f for f in self.decoded.facts if isinstance(f, Facts)]
+        """Width and height, as stored, of the smallest, the middle and the largest image."""
+        facts = [f for f in self.decoded.facts if isinstance(f, ImageMetadata)]
         sizes = sorted(((f.width, f.height) for f in facts), key=lambda s: s[0] * s[1])
         places = {"least": 0, "median": len(sizes) // 2, "most": -1}
         return {name: list(sizes[place]) if sizes else [0, 0] for name, place in places.items()}
 
     def to_json(self) -> dict[str, Any]:
         """What `neocog data --json` prints."""
-        facts = [f for f in self.decoded.facts if isinstance(f, Facts)]
+        facts = [f for f in self.decoded.facts if isinstance(f, ImageMetadata)]
         return {
             "data": self.data,
-            "n": len(self.listing.pictures),
+            "n": len(self.listing.samples),
             "used": len(self.diagnosis.kept),
             "classes": list(self.listing.classes),
             "splits": self.splits,
@@ -82,21 +82,21 @@ class Examination:
 
 def examine(
     data: str, reading: Reading | None = None, *, allow_outside: bool = False
-) -> Examination:
-    """Read and judge a person's pictures. Raises as `data.list_own` does."""
+) -> DatasetInspection:
+    """Read and judge a person's images. Raises as `data.open_dataset` does."""
     if data in recipes.DEFAULT_FOR_DATA and not exists(data):
         raise UsageError(
-            f"{data} is a published data set; the doctor looks at pictures of your own.",
+            f"{data} is a published data set; the doctor looks at images of your own.",
             "For example: neocog data photos/",
         )
     if not exists(data):
         raise UsageError(f"There is no file or folder {data}.", "For example: neocog data photos/")
     small = recipes.for_small(*look_at(data, allow_outside))
-    form = form_of(recipes.get("scratch", small)) if small else FORM
-    listing = list_own(data, allow_outside)
+    form = data_config(recipes.get("scratch", small)) if small else FORM
+    listing = open_dataset(data, allow_outside)
     rule = form.rule()
-    decoded, diagnosis = examine_own(listing, rule, reading)
+    decoded, diagnosis = check_custom(listing, rule, reading)
     diagnosis = replace(
         diagnosis, findings=[*diagnosis.findings, *grey_to_rgb(listing, decoded, rule)]
     )
-    return Examination(data, listing, decoded, diagnosis)
+    return DatasetInspection(data, listing, decoded, diagnosis)

@@ -1,4 +1,4 @@
-"""From what was typed, pictures, folders and standard input, to predictions."""
+"""From what was typed, images, folders and standard input, to predictions."""
 
 import os
 import sys
@@ -11,16 +11,16 @@ from neocog.classifier import Prediction, load, model_path
 from neocog.data import exists
 from neocog.data.decode import MAX_BYTES
 from neocog.data.sources.archive import is_archive
-from neocog.data.sources.folder import list_pictures
+from neocog.data.sources.folder import list_images
 from neocog.data.sources.index import SUFFIXES
 from neocog.errors import UsageError
-from neocog.runs import find, is_run, runs_folder, shown_as
+from neocog.runs import display_name, find, is_run, runs_folder
 
 Source = tuple[str, Path | bytes]  # the name to report; a file, or a file's bytes
 
 
 @dataclass(frozen=True)
-class Outcome:
+class PredictResult:
     """The predictions of one call, in the order typed (empty folders last), and their run."""
 
     run: str
@@ -28,7 +28,7 @@ class Outcome:
 
     @property
     def failed(self) -> bool:
-        """Whether any picture could not be used."""
+        """Whether any image could not be used."""
         return any(p.error is not None for p in self.predictions)
 
     def to_json(self) -> dict[str, Any]:
@@ -38,29 +38,29 @@ class Outcome:
 
 def predict(
     arguments: Sequence[str], *, top: int = 3, device: str = "auto", runs_dir: Path | None = None
-) -> Outcome:
-    """Predict the pictures that `arguments` name, by the run that the first of them may name.
+) -> PredictResult:
+    """Predict the images that `arguments` name, by the run that the first of them may name.
 
-    An argument is a file, a folder (all pictures below it) or `-` (a picture's bytes on standard
-    input). Without a run, `latest` is used. Raises UsageError where no picture is named and as
-    `classifier.load` does; a picture that cannot be used becomes a Prediction with its error.
+    An argument is a file, a folder (all images below it) or `-` (an image's bytes on standard
+    input). Without a run, `latest` is used. Raises UsageError where no image is named and as
+    `classifier.load` does; an image that cannot be used becomes a Prediction with its error.
     """
     model, sources, empty = named(arguments, runs_folder(runs_dir), "predict")
     classifier = load(model, device=device)
-    return Outcome(shown_as(model), [*classifier.predict(sources, top), *empty])
+    return PredictResult(display_name(model), [*classifier.predict(sources, top), *empty])
 
 
 def named(
     arguments: Sequence[str], folder: Path, command: str
 ) -> tuple[Path, list[Source], list[Prediction]]:
-    """The model file that arguments name, the pictures, and what is said of empty folders.
+    """The model file that arguments name, the images, and what is said of empty folders.
 
     As `predict` takes them; runs are looked for in `folder`, and `command` is what was typed.
     """
     is_named = bool(arguments) and is_run(arguments[0], folder)
     run, rest = (arguments[0], arguments[1:]) if is_named else ("latest", arguments)
     if not rest:
-        raise UsageError("No picture is named.", f"For example: neocog {command} {run} digit.png")
+        raise UsageError("No image is named.", f"For example: neocog {command} {run} digit.png")
     if not is_named and len(arguments) > 1 and _is_meant_as_run(arguments[0]):
         find(arguments[0], folder)  # says which there are, rather than to ask another
     model = model_path(run, folder)  # once: `latest` may not change its meaning meanwhile
@@ -71,14 +71,14 @@ def named(
         if argument == "-":
             sources.append(("-", sys.stdin.buffer.read(MAX_BYTES + 1)))
         elif os.path.isdir(argument):  # noqa: PTH112 - Path.is_dir fails on a name too long
-            found = list_pictures(path)
-            sources += [(str(picture), picture) for picture in found]
+            found = list_images(path)
+            sources += [(str(image), image) for image in found]
             if not found:
-                empty.append(Prediction(argument, error="the folder holds no pictures"))
+                empty.append(Prediction(argument, error="the folder holds no images"))
         elif is_archive(path) or path.suffix.lower() == ".csv":
             raise UsageError(
-                f"{argument} is no picture.",
-                f"Name a folder or pictures; what is labelled is judged: neocog evaluate {run} "
+                f"{argument} is no image.",
+                f"Name a folder or images; what is labelled is judged: neocog evaluate {run} "
                 f"{argument}",
             )
         else:
@@ -88,5 +88,5 @@ def named(
 
 def _is_meant_as_run(argument: str) -> bool:
     """Whether what is no run was typed for one: it is no file either, nor called like one."""
-    named_as_picture = Path(argument).suffix.lower() in SUFFIXES
-    return not (argument == "-" or named_as_picture or exists(argument))
+    looks_like_image = Path(argument).suffix.lower() in SUFFIXES
+    return not (argument == "-" or looks_like_image or exists(argument))

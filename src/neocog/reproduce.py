@@ -51,12 +51,12 @@ class Measured:
     """What one recipe gave over seeds 0..n-1.
 
     A run is its `seed`, `accuracy` and `train_accuracy` (None where the recipe does not look at
-    it), 0..1, its training `seconds`, and where and when it was made. `pictures` is how many test
-    pictures there are.
+    it), 0..1, its training `seconds`, and where and when it was made. `images` is how many test
+    images there are.
     """
 
     runs: list[dict[str, Any]]
-    pictures: int
+    images: int
 
     @property
     def accuracies(self) -> list[float]:
@@ -70,10 +70,10 @@ class Measured:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """The 95% interval: Student's over three seeds and more, else Wilson's of the pictures."""
+        """The 95% interval: Student's over three seeds and more, else Wilson's of the images."""
         n, mean = len(self.runs), statistics.mean(self.accuracies)
         if n < 3 or not self.std:
-            return wilson_interval(round(mean * self.pictures), self.pictures)
+            return wilson_interval(round(mean * self.images), self.images)
         half = float(scipy.stats.t.ppf(0.975, n - 1)) * self.std / math.sqrt(n)
         return mean - half, min(1.0, mean + half)
 
@@ -188,21 +188,21 @@ class _Bench:
     def measure(self, recipe: Recipe, honest: bool) -> Measured:
         """A recipe over its seeds: runs that are there already are not run again."""
         found: list[dict[str, Any]] = []
-        wanted, pictures = 1, 0
+        wanted, images = 1, 0
         while len(found) < wanted:
             seeded = replace(recipe, seed=len(found))
             run = self.finished(seeded, honest)
             result = run.read_evaluation()
             assert result is not None
             found.append(_facts(run, seeded, result))
-            pictures = result["n"]
+            images = result["n"]
             by_time = next(n for limit, *n in SEEDS_BY_SECONDS if found[0]["seconds"] < limit)[
                 honest
             ]
             wanted = self.seeds or by_time
             if honest:
                 wanted = min(wanted, by_time)
-        return Measured(found, pictures)
+        return Measured(found, images)
 
     def finished(self, recipe: Recipe, honest: bool) -> Run:
         """The run of exactly this recipe, evaluated: found, gone on with, or trained."""

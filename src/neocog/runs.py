@@ -59,7 +59,7 @@ class Run:
 
     @property
     def split_file(self) -> Path:
-        """Which picture is in which split, for folders."""
+        """Which image is in which split, for folders."""
         return self.path / "split.csv"
 
     @property
@@ -84,12 +84,12 @@ class Run:
 
     @property
     def predictions_file(self) -> Path:
-        """What the classifier says of each test picture, where they have paths."""
+        """What the classifier says of each test image, where they have paths."""
         return self.path / "predictions.csv"
 
     @property
     def plots_folder(self) -> Path:
-        """The pictures drawn from the run."""
+        """The images drawn from the run."""
         return self.path / "plots"
 
     @property
@@ -179,7 +179,7 @@ class Run:
         _write_json(self.environment_file, values)
 
     def write_split(self, paths: Mapping[str, Sequence[str]]) -> None:
-        """Record which picture is in which split: `paths` are relative to their folder."""
+        """Record which image is in which split: `paths` are relative to their folder."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(["path", "split"])
@@ -194,7 +194,7 @@ class Run:
         labels: Sequence[int],
         probabilities: Iterable[Sequence[float]],
     ) -> None:
-        """Record the answer to each test picture, with the probabilities of all classes.
+        """Record the answer to each test image, with the probabilities of all classes.
 
         No cell is a formula: see `escaping.csv_cell`.
         """
@@ -277,7 +277,7 @@ def create(base: str, folder: Path) -> Run:
             raise _cannot_make(path, error) from None
 
 
-def claim(name: str, folder: Path) -> Run:
+def create_named(name: str, folder: Path) -> Run:
     """A new run folder called exactly `name`.
 
     Raises UsageError where it exists or no folder can be called so, NeocogError where it cannot be
@@ -380,14 +380,14 @@ def of_model_file(path: Path) -> Run | None:
     return run if run.model_file == path and run.recipe_file.is_file() else None
 
 
-def shown_as(model_file: Path) -> str:
+def display_name(model_file: Path) -> str:
     """What a model file is called to people: its run's folder, or where it has none itself."""
     run = of_model_file(model_file)
     return str(run.path if run else model_file)
 
 
 def is_run(text: str, folder: Path) -> bool:
-    """Whether `text` names a run or a model file, rather than a picture."""
+    """Whether `text` names a run or a model file, rather than an image."""
     if text == "latest" or text.endswith(MODEL_SUFFIX):
         return True
     return any(os.path.isfile(Run(p).recipe_file) for p in (Path(text), folder / text))  # noqa: PTH113 - a name may be too long

@@ -15,7 +15,7 @@ def batch(mnist5k):
     return torch.tensor(mnist5k.train.images[:200]).permute(0, 3, 1, 2).float()
 
 
-def test_shift_moves_whole_pictures_and_brings_in_black(batch):
+def test_shift_moves_whole_images_and_brings_in_black(batch):
     moved = augment.shift(batch, 2, seeded(1))
     padded = torch.nn.functional.pad(batch, (2, 2, 2, 2))
     places = set()
@@ -45,9 +45,9 @@ def test_shift_brings_in_the_mirrored_edge_where_asked(batch):
 
 
 def test_grow_and_crop_is_the_tutorials_transform_on_a_batch():
-    """Resize(40) and RandomCrop(32) of torchvision, picture by picture, at every place alike."""
-    pictures = torch.randint(0, 256, (162, 3, 32, 32), generator=seeded(5)).float()
-    smooth = torch.nn.functional.avg_pool2d(pictures, 5, 1, 2).round()
+    """Resize(40) and RandomCrop(32) of torchvision, image by image, at every place alike."""
+    images = torch.randint(0, 256, (162, 3, 32, 32), generator=seeded(5)).float()
+    smooth = torch.nn.functional.avg_pool2d(images, 5, 1, 2).round()
     changed = augment.grow_and_crop(smooth, 40, seeded(1))
     places = torch.zeros(9, 9)
     for before, after in zip(smooth, changed, strict=True):

@@ -14,12 +14,12 @@ from neocog.data import duplicates
 from neocog.data.duplicates import components, near_duplicates
 from neocog.examine import examine
 
-from .test_custom import picture, save
+from .test_custom import image, save
 
 
 @pytest.fixture
 def photos(tmp_path):
-    """30 + 30 sound pictures, of which every fifth is held out."""
+    """30 + 30 sound images, of which every fifth is held out."""
     for n in range(60):
         split = "val" if n % 5 == 0 else "train"
         save(tmp_path / split / ("cat" if n % 2 else "dog") / f"{n}.png", n)
@@ -77,7 +77,7 @@ def test_copies_inside_a_split_are_used_once_and_near_ones_stay_together(tmp_pat
     values = examine(str(tmp_path)).to_json()["findings"]
     (copies,) = [f for f in values if f["kind"] == "duplicates"]
     (nearly,) = [f for f in values if f["kind"] == "near_duplicates"]
-    assert copies["count"] == nearly["count"] == 10  # of ten pictures, and not twenty
+    assert copies["count"] == nearly["count"] == 10  # of ten images, and not twenty
     assert nearly["message"].startswith("10 images that are nearly the same as another")
     assert copies["paths"][0] == "dog/0 again.png" and copies["same_as"][0] == "dog/0.png"
     splits = data.load(str(tmp_path), data.Form((0.5,) * 3, (0.5,) * 3, image_size=16))
@@ -93,25 +93,25 @@ def test_files_that_are_not_as_they_seem(photos):
     (folder / "empty.jpg").write_bytes(b"")
     (folder / "text.jpg").write_text("hello")
     whole = io.BytesIO()
-    picture(500, 200).save(whole, "JPEG")
+    image(500, 200).save(whole, "JPEG")
     (folder / "half.jpg").write_bytes(whole.getvalue()[:800])
     save(folder / "really a jpeg.png", 501, format="JPEG", quality=95)
-    picture(502).convert("CMYK").save(folder / "cmyk.jpg", quality=95)
+    image(502).convert("CMYK").save(folder / "cmyk.jpg", quality=95)
     turned, stale = Image.Exif(), Image.Exif()
     turned[0x0112] = stale[0x0112] = 6
-    wide = picture(503, 48).resize((48, 24))
+    wide = image(503, 48).resize((48, 24))
     wide.save(folder / "turned.jpg", exif=turned)
     stale.get_ifd(0x8769).update({0xA002: 60, 0xA003: 30})
-    picture(504, 60).resize((30, 60)).save(folder / "stale.jpg", exif=stale)
+    image(504, 60).resize((30, 60)).save(folder / "stale.jpg", exif=stale)
     (folder / "notes.txt").write_text("cats")
     (folder / "phone.HEIC").write_bytes(bytes(4) + b"ftypheic" + bytes(100))
     save(folder / "jpeg.heic", 505, format="JPEG", exif=turned)
-    picture(506, 90).resize((90, 30)).save(folder / "long.png")
+    image(506, 90).resize((90, 30)).save(folder / "long.png")
     sound, found = kinds(photos)
     assert sound
     paths = {kind: [p.rpartition("/")[2] for p in found[kind][1]] for kind in found}
     assert paths["empty"] == ["empty.jpg"]
-    assert paths["not_a_picture"] == ["text.jpg"]
+    assert paths["not_an_image"] == ["text.jpg"]
     assert paths["corrupt"] == ["half.jpg", "phone.HEIC"]  # it begins as HEIC, and holds nothing
     assert paths["wrong_suffix"] == ["jpeg.heic", "really a jpeg.png"]
     assert paths["modes"] == ["cmyk.jpg"]
@@ -129,7 +129,7 @@ def test_classes_that_are_missing_small_or_unequal(photos):
     sound, found = kinds(photos)
     assert not sound  # birds are asked for and were never shown
     assert found["class_missing"] == ("error", ["bird"])
-    assert found["few_pictures"] == ("warning", ["bird"])
+    assert found["few_images"] == ("warning", ["bird"])
     assert found["imbalance"][0] == "warning"
 
 
@@ -137,13 +137,13 @@ def test_different_photos_are_not_alike_and_changed_ones_are():
     random = np.random.default_rng(0)
     names = np.arange(300)
     coarse = random.integers(0, 256, (300, 4, 4), dtype=np.uint8)
-    thumbs = np.stack(
+    thumbnails = np.stack(
         [np.asarray(Image.fromarray(c).resize((32, 32), Image.Resampling.BICUBIC)) for c in coarse]
     )
-    assert near_duplicates(thumbs, names) == []
-    darker = (thumbs[:5] * 0.7 + 20).astype(np.uint8)
-    noisy = (thumbs[5:9] + random.normal(0, 3, (4, 32, 32))).clip(0, 255).astype(np.uint8)
-    found = near_duplicates(np.concatenate([thumbs, darker, noisy]), np.arange(309))
+    assert near_duplicates(thumbnails, names) == []
+    darker = (thumbnails[:5] * 0.7 + 20).astype(np.uint8)
+    noisy = (thumbnails[5:9] + random.normal(0, 3, (4, 32, 32))).clip(0, 255).astype(np.uint8)
+    found = near_duplicates(np.concatenate([thumbnails, darker, noisy]), np.arange(309))
     assert sorted(map(tuple, found)) == [(n, 300 + n) for n in range(9)]
     flat = np.full((4, 32, 32), 200, dtype=np.uint8)  # white paper is like white paper
     assert near_duplicates(flat, np.arange(4)) == []
@@ -170,7 +170,7 @@ def test_groups_across_given_splits_are_errors(photos, tmp_path):
 def test_exif_that_makes_no_sense_turns_nothing(photos, orientation):
     exif = Image.Exif()
     exif[0x0112] = orientation
-    picture(700).save(photos / "train" / "cat" / "odd.jpg", exif=exif)
+    image(700).save(photos / "train" / "cat" / "odd.jpg", exif=exif)
     assert "turned" not in kinds(photos)[1] and "corrupt" not in kinds(photos)[1]
 
 
@@ -217,7 +217,7 @@ def test_groups_that_a_table_gives_are_announced(tmp_path):
 def test_file_names_stand_under_every_finding_about_files(photos, neocog_command):
     exif = Image.Exif()
     exif[0x0112] = 6
-    picture(700).save(photos / "train" / "cat" / "phone.jpg", exif=exif)
+    image(700).save(photos / "train" / "cat" / "phone.jpg", exif=exif)
     _, out, _ = neocog_command("data", photos)
     assert "note 1 image turned upright as its EXIF says\n    train/cat/phone.jpg\n" in out
 
@@ -261,9 +261,9 @@ def test_digits_that_all_look_alike_are_not_called_crops_of_each_other(mnist5k):
     digits = [Image.fromarray(image[:, :, 0]) for image in mnist5k.train.images[:600]]
     for side, count in ((32, 600), (96, 600), (32, 100), (200, 100)):
         large = [digit.resize((side, side)).resize((32, 32)) for digit in digits[:count]]
-        thumbs = np.stack([np.asarray(image) for image in large])
-        found = near_duplicates(thumbs, np.arange(count))
-        assert found == components(duplicates._alike(thumbs, thumbs)) and len(found) <= 3
+        thumbnails = np.stack([np.asarray(image) for image in large])
+        found = near_duplicates(thumbnails, np.arange(count))
+        assert found == components(duplicates._alike(thumbnails, thumbnails)) and len(found) <= 3
 
 
 @pytest.mark.parametrize("kind", ["heic", "truncated", "locked"])
@@ -298,4 +298,4 @@ def test_a_set_without_one_usable_image_gets_one_clear_message(
     if command == "train":
         assert code == 1 and "None of the 4 images" in err
     else:
-        assert code == 3 and "0 of 4 pictures are fit for use" in out
+        assert code == 3 and "0 of 4 images are fit for use" in out

@@ -1,4 +1,4 @@
-"""A person's own pictures, in every form in which they come."""
+"""A person's own images, in every form in which they come."""
 
 import csv
 import io
@@ -14,24 +14,24 @@ from PIL import Image
 
 from neocog import data
 from neocog.data import cache, custom, decode_cache
-from neocog.data.images import Rows
+from neocog.data.images import LazyImages
 from neocog.data.sources import tables
-from neocog.data.sources.index import arrange
+from neocog.data.sources.index import parse_layout
 from neocog.errors import NeocogError, UsageError
 
 FORM = data.Form((0.5,) * 3, (0.5,) * 3, image_size=16)
 random = np.random.default_rng(0)
 
 
-def picture(seed, side=24):
-    """A picture like no other: blocks of random colours."""
+def image(seed, side=24):
+    """An image like no other: blocks of random colours."""
     blocks = np.random.default_rng(seed).integers(0, 256, (6, 6, 3), dtype=np.uint8)
     return Image.fromarray(blocks).resize((side, side), Image.Resampling.NEAREST)
 
 
 def save(path, seed, **options):
     path.parent.mkdir(parents=True, exist_ok=True)
-    picture(seed).save(path, **options)
+    image(seed).save(path, **options)
     return path
 
 
@@ -43,7 +43,7 @@ def photos(tmp_path):
 
 
 def places(*names):
-    found, left_out = arrange(names, Path("root"))
+    found, left_out = parse_layout(names, Path("root"))
     return [(p.split, p.label) for p in found], left_out
 
 
@@ -62,7 +62,7 @@ def test_class_folders_splits_and_folders_around_all():
         places("val/a/1.jpg", "val/b/2.jpg", "test/a/3.jpg", "test/b/4.jpg")
 
 
-def test_what_is_no_labelled_picture_is_left_out_by_its_kind():
+def test_what_is_no_labelled_image_is_left_out_by_its_kind():
     litter = ("__MACOSX/a/1.jpg", ".ipynb_checkpoints/1.jpg", "a/Thumbs.db", "a/._1.jpg")
     found, left_out = places("a/1.jpg", "b/2.jfif", "3.jpg", "a/n.txt", *litter)
     assert found == [(None, "a"), (None, "b")]
@@ -73,11 +73,11 @@ def test_what_is_no_labelled_picture_is_left_out_by_its_kind():
     assert sorted(left_out) == [("beside_splits", "extra/a/4.jpg"), ("no_class", "test/3.jpg")]
 
 
-def test_a_class_called_train_is_a_class_and_pictures_without_folders_are_refused():
+def test_a_class_called_train_is_a_class_and_images_without_folders_are_refused():
     assert places("train/1.jpg", "bus/2.jpg")[0] == [(None, "bus"), (None, "train")]
     with pytest.raises(NeocogError, match=r"in no class folder.*path,label"):
         places("1.jpg", "2.jpg")
-    with pytest.raises(NeocogError, match="holds no pictures"):
+    with pytest.raises(NeocogError, match="holds no images"):
         places("notes.txt")
 
 
@@ -100,10 +100,10 @@ def test_an_archive_is_read_as_its_folder(photos, kind):
 def test_an_empty_class_folder_of_an_archive_is_told(photos, kind):
     for name in ("bird", "cow/brown", "__MACOSX/x"):
         (photos / name).mkdir(parents=True)
-    listing = data.list_own(str(packed(photos, kind)))
+    listing = data.open_dataset(str(packed(photos, kind)))
     empty = [name for what, name in listing.left_out if what == "empty_folder"]
     assert sorted(empty) == ["photos/bird", "photos/cow/brown"]
-    beside = data.list_own(str(photos)).left_out
+    beside = data.open_dataset(str(photos)).left_out
     assert sorted(beside) == [("empty_folder", "bird"), ("empty_folder", "cow/brown")]
 
 
@@ -114,7 +114,9 @@ def test_a_folder_is_not_empty_for_want_of_entries_between(photos, tmp_path):
         for name in ("train/a/1.png", "train/b/2.png", "test/a/3.png", "test/b/4.png"):
             archive.writestr(f"photos/{name}", content)
         archive.mkdir("photos/test/c")
-    assert data.list_own(str(tmp_path / "set.zip")).left_out == [("empty_folder", "photos/test/c")]
+    assert data.open_dataset(str(tmp_path / "set.zip")).left_out == [
+        ("empty_folder", "photos/test/c")
+    ]
 
 
 def test_a_cache_that_cannot_be_written_is_told(neocog_command, photos, monkeypatch):
@@ -125,12 +127,12 @@ def test_a_cache_that_cannot_be_written_is_told(neocog_command, photos, monkeypa
         _, out, _ = neocog_command("data", photos)
         assert "they cannot be kept in" in out and "NEOCOG_CACHE=FOLDER" in out
     finally:
-        decode_cache._passing_folder.cache_clear()
+        decode_cache._temporary_folder.cache_clear()
 
 
 def test_an_archive_cannot_reach_out_of_itself(photos, tmp_path):
     content = io.BytesIO()
-    picture(99).save(content, "PNG")
+    image(99).save(content, "PNG")
     with zipfile.ZipFile(packed(photos, "zip"), "a") as archive:
         archive.writestr("../cat/out.png", content.getvalue())
     with tarfile.open(packed(photos, "tar"), "a") as archive:
@@ -152,14 +154,14 @@ def test_chinese_names_in_a_zip_without_the_flag_are_read(photos, tmp_path):
     with zipfile.ZipFile(tmp_path / "set.zip", "w") as archive:
         for n, file in enumerate(sorted(photos.rglob("*.png"))):
             archive.writestr(Gbk(f"{'猫' if n % 2 else '狗'}/{n}.png"), file.read_bytes())
-    assert data.list_own(str(tmp_path / "set.zip")).classes == ("狗", "猫")
+    assert data.open_dataset(str(tmp_path / "set.zip")).classes == ("狗", "猫")
 
 
 @pytest.mark.parametrize("name", ["set.zip", "set.tar.gz", "set.tar"])
 def test_a_damaged_archive_is_refused(tmp_path, name):
     (tmp_path / name).write_bytes(b"PK nothing" * 100)
     with pytest.raises(NeocogError, match="damaged or no archive"):
-        data.list_own(str(tmp_path / name))
+        data.open_dataset(str(tmp_path / name))
 
 
 def write_csv(path, rows, encoding="utf-8", delimiter=","):
@@ -168,17 +170,17 @@ def write_csv(path, rows, encoding="utf-8", delimiter=","):
     return str(path)
 
 
-def test_a_table_names_pictures_labels_splits_and_groups(photos, tmp_path):
+def test_a_table_names_images_labels_splits_and_groups(photos, tmp_path):
     rows = [("File", "Class", "Group", "Split")]
     for n in range(40):
         label = "cat" if n % 2 else "dog"
         rows.append((f"photos/{label}/{n}.png", label, f"g{n // 4}", "eval" if n < 8 else ""))
     rows += [("photos/none.png", "cat", "", ""), ("photos/cat/1.png", "", "", "")]
-    listing = data.list_own(write_csv(tmp_path / "list.csv", rows))
+    listing = data.open_dataset(write_csv(tmp_path / "list.csv", rows))
     assert listing.classes == ("cat", "dog") and listing.splits == ["train", "test"]
     assert sorted(kind for kind, _ in listing.left_out) == ["missing", "no_label"]
     splits = data.load(str(tmp_path / "list.csv"), FORM)
-    group_of = {picture.path: picture.group for picture in listing.pictures}
+    group_of = {image.path: image.group for image in listing.samples}
     train, held = ({group_of[p] for p in part.paths} for part in (splits.train, splits.validation))
     assert held and not train & held
     assert {group_of[p] for p in splits.test.paths} == {"g0", "g1"}
@@ -189,14 +191,14 @@ def test_tables_as_spreadsheets_write_them(photos, tmp_path):
              else "狗") for p in sorted(photos.rglob("*.png")))]  # fmt: skip
     for encoding, delimiter in (("utf-8-sig", ";"), ("gbk", "\t")):
         file = write_csv(tmp_path / "list.csv", rows, encoding, delimiter)
-        assert data.list_own(file).classes == ("狗", "猫")
+        assert data.open_dataset(file).classes == ("狗", "猫")
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("a,b\n1,2\n", r"has the columns a, b.*path,label"),
-        ("path,label\nno.png,x\n", "names no labelled picture"),
+        ("path,label\nno.png,x\n", "names no labelled image"),
         ("path,label,split\nphotos/cat/1.png,cat,tomorrow\n", "no split 'tomorrow'"),
         ("", "has the columns"),
     ],
@@ -204,13 +206,13 @@ def test_tables_as_spreadsheets_write_them(photos, tmp_path):
 def test_wrong_tables_are_refused(photos, tmp_path, text, message):
     (tmp_path / "list.csv").write_text(text)
     with pytest.raises(NeocogError, match=message):
-        data.list_own(str(tmp_path / "list.csv"))
+        data.open_dataset(str(tmp_path / "list.csv"))
     (tmp_path / "list.txt").write_text(text)
-    with pytest.raises(UsageError, match="is a file, and none of pictures"):
-        data.list_own(str(tmp_path / "list.txt"))
+    with pytest.raises(UsageError, match="is a file, and none of images"):
+        data.open_dataset(str(tmp_path / "list.txt"))
 
 
-def test_adding_pictures_moves_almost_no_other(photos):
+def test_adding_images_moves_almost_no_other(photos):
     def where():
         splits = data.load(str(photos), FORM)
         return {path: name for name, part in splits.parts.items() for path in part.paths}
@@ -225,7 +227,7 @@ def test_adding_pictures_moves_almost_no_other(photos):
     assert len(moved) <= 6
 
 
-def test_pictures_are_decoded_once_and_a_changed_file_anew(photos, monkeypatch):
+def test_images_are_decoded_once_and_a_changed_file_anew(photos, monkeypatch):
     read = []
     examine = decode_cache.examine
     monkeypatch.setattr(decode_cache, "examine", lambda *a: read.append(a) or examine(*a))
@@ -243,17 +245,17 @@ def test_pictures_are_decoded_once_and_a_changed_file_anew(photos, monkeypatch):
     rule = FORM.rule()
     assert len(images) == 39
     for path, seed in (("cat/1.png", 1000), ("dog/renamed.png", 0), ("dog/4.png", 4)):
-        assert (images[path] == rule.fit_picture(np.asarray(picture(seed)))).all()
+        assert (images[path] == rule.fit_image(np.asarray(image(seed)))).all()
     assert decode_cache.clear() > 0
     data.load(str(photos), FORM)
     assert len(read) == 80
 
 
-def test_pictures_too_many_for_memory_stay_on_the_disk(photos, monkeypatch):
+def test_images_too_many_for_memory_stay_on_the_disk(photos, monkeypatch):
     inside = data.load(str(photos), FORM)
     monkeypatch.setattr(custom, "MEMORY_BYTES", 0)
     outside = data.load(str(photos), FORM)
-    assert isinstance(outside.train.images, Rows)
+    assert isinstance(outside.train.images, LazyImages)
     assert outside.describe() == inside.describe()
     assert (np.asarray(outside.train.images) == inside.train.images).all()
     assert (outside.train.images[3:5] == inside.train.images[3:5]).all()
@@ -276,13 +278,13 @@ def test_a_cache_that_is_damaged_is_made_anew(photos):
     assert data.load(str(photos), FORM).describe() == expected.describe()
 
 
-def test_pictures_to_train_on_may_be_cut_otherwise(photos):
+def test_images_to_train_on_may_be_cut_otherwise(photos):
     form = data.Form((0.5,) * 3, (0.5,) * 3, None, "crop", 16, resize=20, train_resize=17)
     splits = data.load(str(photos), form)
     for part, resize in ((splits.train, 17), (splits.validation, 20), (splits.test, 20)):
         rule = data.Form((0.5,) * 3, (0.5,) * 3, None, "crop", 16, resize=resize).rule()
         seed = int(Path(part.paths[0]).stem)
-        assert (part.images[0] == rule.fit_picture(np.asarray(picture(seed)))).all()
+        assert (part.images[0] == rule.fit_image(np.asarray(image(seed)))).all()
     assert splits.preprocessing.resize == 20
 
 
@@ -295,11 +297,11 @@ def test_a_disk_without_room_is_told_before_the_work(photos, monkeypatch):
     monkeypatch.setattr(
         decode_cache.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(1, 1, 1)
     )
-    with pytest.raises(NeocogError, match=r"40 decoded pictures take .* has room for 0.0 GB"):
+    with pytest.raises(NeocogError, match=r"40 decoded images take .* has room for 0.0 GB"):
         data.load(str(photos), FORM)
 
 
-def test_runs_and_contact_sheets_among_the_pictures_are_no_class(photos, monkeypatch):
+def test_runs_and_contact_sheets_among_the_images_are_no_class(photos, monkeypatch):
     from neocog.examine import examine
     from neocog.report import contact_sheets
 
@@ -309,7 +311,7 @@ def test_runs_and_contact_sheets_among_the_pictures_are_no_class(photos, monkeyp
     for name in ("recipe.json", "environment.json"):
         (photos / "runs" / "one" / name).write_text("{}")
     save(photos / "runs" / "one" / "plots" / "curves.png", 77)
-    assert data.list_own(".").classes == ("cat", "dog")
+    assert data.open_dataset(".").classes == ("cat", "dog")
 
 
 def test_a_file_that_cannot_be_used_does_not_cost_the_pack(photos):
@@ -349,7 +351,7 @@ def test_names_that_are_not_utf_8_are_read(photos):
 def test_links_in_a_circle_are_links(photos):
     (photos / "cat" / "loop.png").symlink_to("loop.png")
     (photos / "cat" / "nothing.png").symlink_to("none.png")
-    listing = data.list_own(str(photos))
+    listing = data.open_dataset(str(photos))
     assert [kind for kind, _ in listing.left_out] == ["link", "link"]
 
 
@@ -357,13 +359,13 @@ def test_odd_names_in_zip_files_are_read(tmp_path):
     with zipfile.ZipFile(tmp_path / "set.zip", "w") as archive:
         for n in range(40):
             content = io.BytesIO()
-            picture(n).save(content, "PNG")
+            image(n).save(content, "PNG")
             name = (f"./cat/{n}.png", f"dog//{n}.png", f"cat\\{n}.png")[n % 3]
             entry = zipfile.ZipInfo("x")
             entry.filename = name
             archive.writestr(entry, content.getvalue())
-    assert data.list_own(str(tmp_path / "set.zip")).classes == ("cat", "dog")
-    assert len(data.list_own(str(tmp_path / "set.zip")).pictures) == 40
+    assert data.open_dataset(str(tmp_path / "set.zip")).classes == ("cat", "dog")
+    assert len(data.open_dataset(str(tmp_path / "set.zip")).images) == 40
 
 
 def test_a_packed_bomb_is_refused(photos, monkeypatch):
@@ -372,17 +374,17 @@ def test_a_packed_bomb_is_refused(photos, monkeypatch):
     monkeypatch.setattr(archive, "UNPACKED_LEAST", 0)
     monkeypatch.setattr(archive, "UNPACKED_RATIO", 1)
     with pytest.raises(NeocogError, match="a bomb"):
-        data.list_own(str(packed(photos, "gztar")))
+        data.open_dataset(str(packed(photos, "gztar")))
 
 
 def test_tables_with_absurd_cells(photos, tmp_path):
     good = [(f"photos/{p.parent.name}/{p.name}", p.parent.name) for p in photos.rglob("*.png")]
     rows = [("path", "label"), ("x" * 5000, "cat"), *good]
-    listing = data.list_own(write_csv(tmp_path / "list.csv", rows, "utf-16"))
-    assert len(listing.pictures) == 40 and listing.left_out[0][0] == "missing"
+    listing = data.open_dataset(write_csv(tmp_path / "list.csv", rows, "utf-16"))
+    assert len(listing.samples) == 40 and listing.left_out[0][0] == "missing"
     (tmp_path / "list.csv").write_text('path,label\n"' + "x" * 200_000 + '",cat\n')
     with pytest.raises(NeocogError, match="line"):
-        data.list_own(str(tmp_path / "list.csv"))
+        data.open_dataset(str(tmp_path / "list.csv"))
 
 
 def test_no_validation_means_none(photos):
@@ -405,19 +407,19 @@ def test_a_zip_packed_in_an_unknown_way_is_not_called_locked(photos, monkeypatch
 
     path = str(packed(photos, "zip"))
     monkeypatch.setattr(zipfile.ZipFile, "open", unknown)
-    picture = data.list_own(path).pictures[0]
+    image = data.open_dataset(path).images[0]
     with pytest.raises(NeocogError, match="cannot be unpacked"):
-        picture.source()
+        image.source()
 
 
-def test_a_blank_picture_is_told(photos):
+def test_a_blank_image_is_told(photos):
     Image.new("RGBA", (60, 40), (0, 0, 0, 0)).save(photos / "cat" / "nothing.png")
     splits = data.load(str(photos), FORM)
     (found,) = [finding for finding in splits.findings if finding["kind"] == "blank"]
     assert found["count"] == 1 and "cat/nothing.png" in found["paths"]
 
 
-def test_grey_pictures_for_a_network_that_takes_rgb_are_noted(tmp_path):
+def test_grey_images_for_a_network_that_takes_rgb_are_noted(tmp_path):
     random = np.random.default_rng(0)
     for n in range(40):
         pixels = random.integers(0, 255, (24, 24), dtype=np.uint8)
@@ -428,7 +430,7 @@ def test_grey_pictures_for_a_network_that_takes_rgb_are_noted(tmp_path):
     rgb = data.Form((0.5,) * 3, (0.5,) * 3)
     found = [f for f in data.load(str(tmp_path), rgb).findings if f["kind"] == "grey_to_rgb"]
     assert [(f["severity"], f["count"]) for f in found] == [("note", 3)]
-    assert found[0]["message"].startswith("3 pictures in shades of grey: the one channel is")
+    assert found[0]["message"].startswith("3 images in shades of grey: the one channel is")
     assert found[0]["paths"] == ["a/0.png", "a/2.png", "b/1.png"]
     kinds = {f["kind"] for f in data.load(str(tmp_path), data.Form()).findings}
     assert "grey_to_rgb" not in kinds  # the network takes grey ones
@@ -441,13 +443,13 @@ def test_a_table_may_name_files_outside_its_folder_when_that_is_allowed(photos, 
     outside = ["../photos/dog/0.png", str(photos / "cat" / "1.png"), "link.png"]
     rows = [("path", "label"), *((name, "x") for name in outside)]
     with pytest.raises(NeocogError, match=r"only files outside.*3 of 3 rows.*--allow-outside"):
-        data.list_own(write_csv(tmp_path / "tables" / "list.csv", rows))
+        data.open_dataset(write_csv(tmp_path / "tables" / "list.csv", rows))
     rows += [("in/own.png", "y"), ("in/../in/own.png", "y")]
     path = write_csv(tmp_path / "tables" / "list.csv", rows)
-    listing = data.list_own(path)
-    assert [p.path for p in listing.pictures] == ["in/own.png", "in/../in/own.png"]
+    listing = data.open_dataset(path)
+    assert [p.path for p in listing.samples] == ["in/own.png", "in/../in/own.png"]
     assert listing.left_out == [("outside", name) for name in outside]
-    assert len(data.list_own(path, allow_outside=True).pictures) == 5
+    assert len(data.open_dataset(path, allow_outside=True).images) == 5
 
 
 def test_what_was_allowed_is_recorded_and_holds_for_evaluate(photos, tmp_path, neocog_command):
@@ -473,7 +475,7 @@ def test_what_was_allowed_is_recorded_and_holds_for_evaluate(photos, tmp_path, n
 def test_a_special_file_in_a_table_is_named(photos, tmp_path):
     os.mkfifo(tmp_path / "pipe.png")
     rows = [("path", "label"), ("pipe.png", "cat"), ("photos/cat/1.png", "cat")]
-    listing = data.list_own(write_csv(tmp_path / "list.csv", rows))
+    listing = data.open_dataset(write_csv(tmp_path / "list.csv", rows))
     assert listing.left_out == [("special", "pipe.png")]
 
 
@@ -485,7 +487,7 @@ def test_a_zip_that_unpacks_to_too_much_is_refused(tmp_path, monkeypatch):
         for n in range(40):
             packed.writestr(f"a/{n}.png", bytes(2**20))
     with pytest.raises(NeocogError, match=r"unpacks to more than .*bomb"):
-        data.list_own(str(tmp_path / "set.zip"))
+        data.open_dataset(str(tmp_path / "set.zip"))
 
 
 def test_a_member_of_a_zip_that_grows_a_thousandfold_is_not_read(tmp_path, monkeypatch):
@@ -493,11 +495,11 @@ def test_a_member_of_a_zip_that_grows_a_thousandfold_is_not_read(tmp_path, monke
 
     monkeypatch.setattr(archive, "MEMBER_LEAST", 2**20)
     content = io.BytesIO()
-    picture(1, 1500).save(content, "BMP")  # 6.8 MB, which shrink well, as real ones do
+    image(1, 1500).save(content, "BMP")  # 6.8 MB, which shrink well, as real ones do
     with zipfile.ZipFile(tmp_path / "set.zip", "w", zipfile.ZIP_DEFLATED) as packed:
         packed.writestr("a/zeros.png", bytes(32 * 2**20))
         packed.writestr("b/fine.bmp", content.getvalue()[: 2**20])
-    found = {p.path: p for p in data.list_own(str(tmp_path / "set.zip")).pictures}
+    found = {p.path: p for p in data.open_dataset(str(tmp_path / "set.zip")).images}
     with pytest.raises(NeocogError, match="more than 100 times its size"):
         found["a/zeros.png"].source()
     assert len(found["b/fine.bmp"].source()) == 2**20
@@ -510,17 +512,17 @@ def test_an_archive_of_too_many_entries_is_refused(photos, monkeypatch, kind):
     path = packed(photos, kind)
     monkeypatch.setattr(archive, "MAX_ENTRIES", 30)
     with pytest.raises(NeocogError, match=r"more than 30 files and folders.*name the folder"):
-        data.list_own(str(path))
+        data.open_dataset(str(path))
 
 
 def test_a_table_that_is_too_large_is_refused(photos, tmp_path, monkeypatch):
     path = write_csv(tmp_path / "list.csv", [("path", "label"), *[("a", "b")] * 50])
     monkeypatch.setattr(tables, "MAX_ROWS", 20)
     with pytest.raises(NeocogError, match="more than 20 rows"):
-        data.list_own(path)
+        data.open_dataset(path)
     monkeypatch.setattr(tables, "MAX_TABLE_BYTES", 20)
     with pytest.raises(NeocogError, match="larger than"):
-        data.list_own(path)
+        data.open_dataset(path)
 
 
 @pytest.mark.parametrize("way", ["above", "absolute", "link"])

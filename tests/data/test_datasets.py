@@ -27,12 +27,12 @@ def test_digits_are_scikit_learns():
 
 
 @pytest.mark.parametrize("name", EMBEDDED)
-def test_splits_share_no_picture_and_are_the_same_each_time(name):
+def test_splits_share_no_image_and_are_the_same_each_time(name):
     splits = data.load(name)
     assert splits.describe() == data.load(name).describe()
     shapes = {part.images.shape[1:] for part in splits.parts.values()}
     assert len(shapes) == 1
-    if name == "mnist5k":  # in `digits` some 8 x 8 pictures are equal by nature
+    if name == "mnist5k":  # in `digits` some 8 x 8 images are equal by nature
         seen = [image.tobytes() for part in splits.parts.values() for image in part.images]
         assert len(set(seen)) == len(seen)
 

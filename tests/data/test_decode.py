@@ -15,14 +15,14 @@ import pytest
 from PIL import Image, features
 
 from neocog.data import decode
-from neocog.data.decode import read_picture
+from neocog.data.decode import read_image
 from neocog.data.preprocess import Preprocessing
 from neocog.errors import NeocogError
 
 # Left half red, right half dark blue; wider than high.
-PICTURE = np.zeros((40, 60, 3), dtype=np.uint8)
-PICTURE[:, :30] = (250, 10, 10)
-PICTURE[:, 30:] = (10, 10, 120)
+IMAGE = np.zeros((40, 60, 3), dtype=np.uint8)
+IMAGE[:, :30] = (250, 10, 10)
+IMAGE[:, 30:] = (10, 10, 120)
 
 
 def saved(image, kind="PNG", **options):
@@ -31,13 +31,13 @@ def saved(image, kind="PNG", **options):
     return buffer.getvalue()
 
 
-def assert_is_the_picture(found, tolerance=3):
+def assert_is_the_image(found, tolerance=3):
     assert found.dtype == np.uint8
-    assert found.shape == PICTURE.shape
-    assert np.abs(found.astype(int) - PICTURE).mean() < tolerance
+    assert found.shape == IMAGE.shape
+    assert np.abs(found.astype(int) - IMAGE).mean() < tolerance
 
 
-RGB = Image.fromarray(PICTURE)
+RGB = Image.fromarray(IMAGE)
 WAYS = {
     1: lambda i: i,
     2: lambda i: i.transpose(Image.Transpose.FLIP_LEFT_RIGHT),
@@ -63,26 +63,26 @@ WAYS = {
         pytest.param(saved(RGB, "GIF", save_all=True, append_images=[RGB.rotate(180)]), id="gif"),
     ],
 )
-def test_every_kind_of_file_gives_the_same_picture(content):
-    assert_is_the_picture(read_picture(content))
+def test_every_kind_of_file_gives_the_same_image(content):
+    assert_is_the_image(read_image(content))
 
 
 def test_cmyk_is_read():
-    found = read_picture(saved(RGB.convert("CMYK"), "JPEG", quality=95))
-    assert_is_the_picture(found, tolerance=25)
+    found = read_image(saved(RGB.convert("CMYK"), "JPEG", quality=95))
+    assert_is_the_image(found, tolerance=25)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_exif_orientation_is_undone(orientation):
     exif = Image.Exif()
     exif[0x0112] = orientation
-    assert_is_the_picture(read_picture(saved(WAYS[orientation](RGB), exif=exif)))
+    assert_is_the_image(read_image(saved(WAYS[orientation](RGB), exif=exif)))
 
 
 def test_alpha_is_laid_over_white():
     rgba = np.dstack([np.zeros((20, 20, 3), np.uint8), np.zeros((20, 20), np.uint8)])
     rgba[5:15, 5:15, 3] = 255
-    found = read_picture(saved(Image.fromarray(rgba)))
+    found = read_image(saved(Image.fromarray(rgba)))
     assert found[0, 0].tolist() == [255, 255, 255]
     assert found[10, 10].tolist() == [0, 0, 0]
 
@@ -91,7 +91,7 @@ def test_white_ink_on_nothing_stays_visible():
     rgba = np.full((20, 20, 4), 255, np.uint8)
     rgba[:, :, 3] = 0
     rgba[5:15, 5:15, 3] = 255
-    found = read_picture(saved(Image.fromarray(rgba)))
+    found = read_image(saved(Image.fromarray(rgba)))
     assert found[0, 0].tolist() == [0, 0, 0]
     assert found[10, 10].tolist() == [255, 255, 255]
 
@@ -100,7 +100,7 @@ def test_a_transparent_palette_colour_is_white():
     palette = Image.new("P", (10, 10), 0)
     palette.putpalette([0, 0, 0, 200, 0, 0])
     palette.putpixel((5, 5), 1)
-    found = read_picture(saved(palette, transparency=0))
+    found = read_image(saved(palette, transparency=0))
     assert found[0, 0].tolist() == [255, 255, 255]
     assert found[5, 5].tolist() == [200, 0, 0]
 
@@ -108,21 +108,21 @@ def test_a_transparent_palette_colour_is_white():
 @pytest.mark.parametrize("top", [65535, 255], ids=["16 bits used", "8 bits in 16"])
 def test_16_bit_grey(top):
     ramp = np.linspace(0, top, 256).astype(np.uint16)[None].repeat(4, axis=0)
-    found = read_picture(saved(Image.fromarray(ramp)))
+    found = read_image(saved(Image.fromarray(ramp)))
     assert np.abs(found[0, :, 0].astype(int) - np.arange(256)).max() <= 1
 
 
 def test_float_tiff():
     ramp = np.linspace(0, 1, 256, dtype=np.float32)[None].repeat(4, axis=0)
-    found = read_picture(saved(Image.fromarray(ramp), "TIFF"))
+    found = read_image(saved(Image.fromarray(ramp), "TIFF"))
     assert np.abs(found[0, :, 0].astype(int) - np.arange(256)).max() <= 1
 
 
 def test_a_large_jpeg_is_decoded_smaller_but_never_smaller_than_asked():
     large = Image.new("RGB", (4000, 3000), (90, 20, 20))
     content = saved(large, "JPEG")
-    assert 500 <= min(read_picture(content, shrink_to=500).shape[:2]) < 1500
-    assert read_picture(content).shape == (3000, 4000, 3)
+    assert 500 <= min(read_image(content, shrink_to=500).shape[:2]) < 1500
+    assert read_image(content).shape == (3000, 4000, 3)
 
 
 def chunk(kind, body):
@@ -140,29 +140,29 @@ def bomb(width, height):
     ("content", "message"),
     [
         (b"", "empty"),
-        (b"hello", "not a picture"),
-        (b"%PDF-1.7 " + bytes(500), "not a picture"),
+        (b"hello", "not an image"),
+        (b"%PDF-1.7 " + bytes(500), "not an image"),
         (saved(RGB)[:60], "damaged or truncated"),
         (saved(RGB.resize((600, 400)), "JPEG")[:900], "damaged or truncated"),
         (bomb(9500, 9400), "9,500 x 9,400 pixels"),
         (bomb(60000, 60000), "bomb"),
     ],
 )
-def test_what_is_no_picture_is_told_in_one_line(content, message):
+def test_what_is_no_image_is_told_in_one_line(content, message):
     with pytest.raises(NeocogError, match=message) as caught:
-        read_picture(content)
+        read_image(content)
     assert "\n" not in str(caught.value)
 
 
 def test_files_are_refused_in_one_line(tmp_path, monkeypatch):
     with pytest.raises(NeocogError, match="no such file"):
-        read_picture(tmp_path / "missing.png")
+        read_image(tmp_path / "missing.png")
     with pytest.raises(NeocogError, match="cannot be read"):
-        read_picture(tmp_path)
+        read_image(tmp_path)
     (tmp_path / "large.png").write_bytes(saved(RGB))
     monkeypatch.setattr(decode, "MAX_BYTES", 10)
     with pytest.raises(NeocogError, match="larger than"):
-        read_picture(tmp_path / "large.png")
+        read_image(tmp_path / "large.png")
 
 
 def heic(image, **options):
@@ -177,16 +177,16 @@ def test_heic_is_read_upright_by_every_orientation(orientation):
     exif[0x0112] = orientation
     content = heic(WAYS[orientation](RGB), exif=exif.tobytes())
     assert content[4:8] == b"ftyp"
-    assert_is_the_picture(read_picture(content), tolerance=8)
-    fitted, facts, _ = decode.examine(content, 512, lambda picture: picture)
-    assert fitted.shape == PICTURE.shape and facts.format == "HEIF"
+    assert_is_the_image(read_image(content), tolerance=8)
+    fitted, facts, _ = decode.examine(content, 512, lambda image: image)
+    assert fitted.shape == IMAGE.shape and facts.format == "HEIF"
     assert facts.orientation <= 1  # libheif has turned it: nothing is left to be turned
 
 
 def test_heic_without_its_extra_names_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
     with pytest.raises(NeocogError, match=re.escape("pip install 'neocog[heic]'")):
-        read_picture(heic(RGB))
+        read_image(heic(RGB))
 
 
 @pytest.mark.skipif(not features.check("avif"), reason="this Pillow reads no AVIF")
@@ -195,19 +195,19 @@ def test_avif_is_read_upright_by_every_orientation(orientation):
     exif = Image.Exif()
     exif[0x0112] = orientation
     content = saved(WAYS[orientation](RGB), "AVIF", quality=95, exif=exif)
-    assert_is_the_picture(read_picture(content), tolerance=8)
+    assert_is_the_image(read_image(content), tolerance=8)
 
 
 @pytest.mark.skipif(not features.check("avif"), reason="this Pillow writes no AVIF")
 def test_avif_that_this_pillow_cannot_read_says_so(monkeypatch):
     monkeypatch.setattr(decode, "FORMATS", ("PNG", "JPEG"))
     with pytest.raises(NeocogError, match="pip install --upgrade pillow"):
-        read_picture(saved(RGB, "AVIF"))
+        read_image(saved(RGB, "AVIF"))
 
 
 def test_a_film_is_not_an_image():
-    with pytest.raises(NeocogError, match="not a picture"):
-        read_picture(struct.pack(">I", 24) + b"ftypisom" + bytes(4) + b"isommp42" + bytes(500))
+    with pytest.raises(NeocogError, match="not an image"):
+        read_image(struct.pack(">I", 24) + b"ftypisom" + bytes(4) + b"isommp42" + bytes(500))
 
 
 def with_scans(count, size=(64, 64)):
@@ -220,15 +220,15 @@ def with_scans(count, size=(64, 64)):
 
 
 def test_a_jpeg_with_hundreds_of_scans_is_refused_and_one_with_many_is_read():
-    assert read_picture(with_scans(100)).shape == (64, 64, 3)
+    assert read_image(with_scans(100)).shape == (64, 64, 3)
     with pytest.raises(NeocogError, match="more than 100 scans"):
-        read_picture(with_scans(101))
+        read_image(with_scans(101))
 
 
 def test_scans_are_counted_in_the_image_alone():
     """Not in the film that a phone appends, nor in the preview in its EXIF."""
     content = saved(RGB, "JPEG", comment=b"\xff\xda" * 200) + b"\xff\xda\0\0" * 200
-    assert_is_the_picture(read_picture(content), tolerance=8)
+    assert_is_the_image(read_image(content), tolerance=8)
 
 
 def test_few_scans_of_very_many_pixels_are_refused():
@@ -236,15 +236,15 @@ def test_few_scans_of_very_many_pixels_are_refused():
     frame = content.index(b"\xff\xc2")  # height and width, which nothing else repeats
     content[frame + 5 : frame + 9] = struct.pack(">HH", 9000, 9000)
     with pytest.raises(NeocogError, match=r"90 scans of 9,000 x 9,000 pixels"):
-        read_picture(bytes(content))
+        read_image(bytes(content))
 
 
 def test_a_phones_108_megapixels_are_read_at_a_smaller_scale():
     content = saved(Image.new("RGB", (12000, 9000), (90, 20, 20)), "JPEG")
-    assert read_picture(content, shrink_to=512).shape == (1125, 1500, 3)
-    assert read_picture(content).shape == (4500, 6000, 3)
+    assert read_image(content, shrink_to=512).shape == (1125, 1500, 3)
+    assert read_image(content).shape == (4500, 6000, 3)
     assert decode.size_of(content) == (12000, 9000)
-    _, facts, thumb = decode.examine(content, 512, lambda picture: picture)
+    _, facts, thumb = decode.examine(content, 512, lambda image: image)
     assert (facts.width, facts.height) == (12000, 9000)
     assert np.ptp(thumb) == 0
 
@@ -258,10 +258,10 @@ def test_stripes_give_what_the_whole_gives(monkeypatch):
     floats = Image.fromarray(random.random((31, 20), dtype=np.float32) * 900)
     contents = [saved(noise), saved(palette, transparency=3), saved(deep), saved(floats, "TIFF")]
     contents += [saved(noise.convert(m), "TIFF") for m in ("RGB", "L", "LA", "CMYK", "1", "LAB")]
-    whole = [read_picture(content) for content in contents]
+    whole = [read_image(content) for content in contents]
     monkeypatch.setattr(decode, "STRIPE_PIXELS", 60)
     for content, expected in zip(contents, whole, strict=True):
-        assert (read_picture(content) == expected).all()
+        assert (read_image(content) == expected).all()
 
 
 def test_room_is_shared_by_all_threads():
@@ -284,7 +284,7 @@ def test_room_is_shared_by_all_threads():
     assert 60 <= most[0] <= 100 and room.free == 100
 
 
-def test_what_a_picture_needs_is_given_back_when_it_cannot_be_read():
+def test_what_a_image_needs_is_given_back_when_it_cannot_be_read():
     for content in (saved(RGB)[:60], saved(RGB)):
         with pytest.raises((NeocogError, ZeroDivisionError)):
             decode.examine(content, 512, lambda _: 1 // 0)
@@ -300,10 +300,10 @@ for packing in ("tiff_lzw", "tiff_deflate", "jpeg", "group4"):
     image.save(buffer, "TIFF", compression=packing)
     content = bytearray(buffer.getvalue())
     content[300:340] = bytes(range(200, 240))
-    from neocog.data.decode import read_picture
+    from neocog.data.decode import read_image
     for data in (bytes(content), buffer.getvalue()[:-90], buffer.getvalue()[: len(content) // 2]):
         try:
-            read_picture(data)
+            read_image(data)
         except Exception as error:
             print("refused", error)
 """
@@ -324,16 +324,14 @@ def test_libtiff_prints_nothing_itself():
 def test_special_files_are_refused_at_once(tmp_path):
     os.mkfifo(tmp_path / "pipe.png")
     with pytest.raises(NeocogError, match="is a FIFO, not a regular file"):
-        read_picture(tmp_path / "pipe.png")
+        read_image(tmp_path / "pipe.png")
     device = next(p for p in (decode.Path("/dev/zero"), decode.Path("/dev/null")) if p.exists())
     assert stat.S_ISCHR(device.stat().st_mode)
     with pytest.raises(NeocogError, match="is a character device"):
-        read_picture(device)
+        read_image(device)
 
 
 def test_a_large_deep_image_is_fitted_as_a_small_one():
     rule = Preprocessing((8, 8), 3, "crop", (0.5,) * 3, (0.5,) * 3, resize=8)
-    (fitted,) = decode.read_pictures(
-        [saved(Image.new("I;16", (40, 20), 40000))], rule.fit_picture, 8
-    )
+    (fitted,) = decode.read_images([saved(Image.new("I;16", (40, 20), 40000))], rule.fit_image, 8)
     assert (fitted == round(40000 * 255 / 65535)).all()

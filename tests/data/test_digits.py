@@ -28,41 +28,41 @@ def on_paper(ink, paper=(235, 232, 225), colour=(30, 30, 40), canvas=(360, 300),
     return np.array(paper) * (1 - alpha) + np.array(colour) * alpha
 
 
-def tightly(picture):
+def tightly(canvas):
     """Cut to the box of the ink."""
-    rows, columns = np.nonzero(picture.mean(axis=2) < 128)
-    return picture[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
+    rows, columns = np.nonzero(canvas.mean(axis=2) < 128)
+    return canvas[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
 
 
-def shade(picture, low):
-    return picture * np.linspace(1, low, picture.shape[1])[None, :, None]
+def shade(canvas, low):
+    return canvas * np.linspace(1, low, canvas.shape[1])[None, :, None]
 
 
-def shadow(picture):
-    picture = picture.copy()
-    picture[:, 170:] *= 0.6
-    return picture
+def shadow(canvas):
+    canvas = canvas.copy()
+    canvas[:, 170:] *= 0.6
+    return canvas
 
 
-def table_edge(picture):
-    picture = picture.copy()
-    picture[320:] = (90, 60, 40)
-    return picture
+def table_edge(canvas):
+    canvas = canvas.copy()
+    canvas[320:] = (90, 60, 40)
+    return canvas
 
 
-def noise(picture):
-    return picture + np.random.default_rng(0).normal(0, 9, picture.shape)
+def noise(canvas):
+    return canvas + np.random.default_rng(0).normal(0, 9, canvas.shape)
 
 
-def printed(picture, edges, inset=6, thick=4, tilt=0.0, shade=70):
+def printed(canvas, edges, inset=6, thick=4, tilt=0.0, shade=70):
     """Lines of a printed square along edges: 0 above, 1 at the right, 2 below, 3 at the left."""
-    picture = picture.copy()
+    canvas = canvas.copy()
     for edge in edges:
-        turned = np.rot90(picture, edge)  # a view: the edge is the upper one
+        turned = np.rot90(canvas, edge)  # a view: the edge is the upper one
         for x in range(turned.shape[1]):
             y = max(0, inset + round(tilt * (x - turned.shape[1] / 2)))
             turned[y : y + thick, x] = shade
-    return picture
+    return canvas
 
 
 WAYS = {
@@ -96,8 +96,8 @@ WAYS = {
 def test_the_digit_is_found_as_mnist_had_it(way, mnist5k):
     likeness = []
     for image in mnist5k.test.images[::100]:
-        picture = WAYS[way](drawn(image, 200)).clip(0, 255).astype(np.uint8)
-        found = find_digit(picture, size=28, box=20)
+        canvas = WAYS[way](drawn(image, 200)).clip(0, 255).astype(np.uint8)
+        found = find_digit(canvas, size=28, box=20)
         # Blurred a little: strokes may be thicker than the original's, but not elsewhere.
         pair = [
             ndimage.gaussian_filter(x.astype(float), 1.2).ravel() for x in (found, image[..., 0])
@@ -108,8 +108,8 @@ def test_the_digit_is_found_as_mnist_had_it(way, mnist5k):
 
 def test_the_longer_side_fills_the_box_and_the_mass_lies_in_the_middle(mnist5k):
     for image in mnist5k.test.images[::50]:
-        picture = on_paper(drawn(image, 200)).astype(np.uint8)
-        found = find_digit(picture, size=28, box=20)
+        canvas = on_paper(drawn(image, 200)).astype(np.uint8)
+        found = find_digit(canvas, size=28, box=20)
         rows, columns = np.nonzero(found > 64)
         assert 18 <= max(np.ptp(rows), np.ptp(columns)) + 1 <= 22
         middle = ndimage.center_of_mass(found)
@@ -118,18 +118,18 @@ def test_the_longer_side_fills_the_box_and_the_mass_lies_in_the_middle(mnist5k):
 
 @pytest.mark.parametrize("pen", [1, 30])
 def test_a_hairline_and_a_broad_brush_get_the_stroke_that_mnist_has(pen):
-    picture = np.full((400, 400, 3), 240, np.uint8)
-    picture[60:340, 200 - pen : 200 + pen] = 20
-    found = find_digit(picture, 28, 20).astype(float) / 255
+    canvas = np.full((400, 400, 3), 240, np.uint8)
+    canvas[60:340, 200 - pen : 200 + pen] = 20
+    found = find_digit(canvas, 28, 20).astype(float) / 255
     assert 1.5 < found[14].sum() < 5
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (3, 400), (28, 28), (5, 5)])
 def test_any_shape_is_taken_or_refused_but_never_fails(shape):
     random = np.random.default_rng(1)
-    picture = random.integers(0, 256, (*shape, 3), dtype=np.uint8)
+    canvas = random.integers(0, 256, (*shape, 3), dtype=np.uint8)
     with suppress(NeocogError):
-        assert find_digit(picture, 28, 20).shape == (28, 28)
+        assert find_digit(canvas, 28, 20).shape == (28, 28)
     with pytest.raises(NeocogError, match="shows no ink"):
         find_digit(np.full((*shape, 3), 128, np.uint8), 28, 20)
 
@@ -157,16 +157,16 @@ SEVEN = [(4, 4), (14, 4), (8, 19)]
 def test_mnists_own_digits_are_taken_to_the_bit(mnist5k):
     rule = mnist5k.preprocessing
     for image in np.concatenate([mnist5k.train.images, mnist5k.test.images]):
-        picture = np.repeat(image, 3, axis=2)
-        assert rule.taken(picture).as_it_is
-        assert np.array_equal(rule.fit_picture(picture), image)
+        canvas = np.repeat(image, 3, axis=2)
+        assert rule.taken(canvas).as_it_is
+        assert np.array_equal(rule.fit_image(canvas), image)
 
 
 @pytest.mark.parametrize("smooth", [1, 4])
 def test_a_thin_digit_of_28_x_28_that_is_small_and_off_centre_is_set_anew(mnist5k, smooth):
-    picture = lines(SEVEN, smooth=smooth)
-    assert not mnist5k.preprocessing.taken(picture).as_it_is
-    found = mnist5k.preprocessing.fit_picture(picture)[:, :, 0]
+    canvas = lines(SEVEN, smooth=smooth)
+    assert not mnist5k.preprocessing.taken(canvas).as_it_is
+    found = mnist5k.preprocessing.fit_image(canvas)[:, :, 0]
     rows, columns = np.nonzero(found > 64)
     assert 19 <= max(np.ptp(rows), np.ptp(columns)) + 1 <= 21
     assert np.abs(np.array(ndimage.center_of_mass(found)) - 13.5).max() < 0.6
@@ -177,8 +177,8 @@ def test_a_thin_digit_of_28_x_28_that_is_small_and_off_centre_is_set_anew(mnist5
 
 @pytest.mark.parametrize("pen", [2, 9])
 def test_the_bar_of_a_7_that_was_cut_out_tightly_is_not_a_printed_line(pen):
-    picture = 255 - lines([(0, 1), (99, 1), (40, 150)], canvas=(150, 100), pen=pen)
-    found = find_digit(picture, 28, 20)
+    canvas = 255 - lines([(0, 1), (99, 1), (40, 150)], canvas=(150, 100), pen=pen)
+    found = find_digit(canvas, 28, 20)
     above = found[found.max(axis=1) > 64][:3]
     assert (above > 64).any(axis=0).sum() >= 11
 
@@ -186,6 +186,6 @@ def test_the_bar_of_a_7_that_was_cut_out_tightly_is_not_a_printed_line(pen):
 def test_a_stroke_that_is_cut_off_by_the_edge_belongs_to_its_digit():
     """The two pieces of a 5, each of which leaves the image at the top."""
     body = [(60, -5), (55, 90), (110, 100), (120, 150), (60, 190)]
-    picture = 255 - lines(body, [(75, 2), (130, 1)], canvas=(220, 180), pen=8)
-    found = find_digit(picture, 28, 20)
+    canvas = 255 - lines(body, [(75, 2), (130, 1)], canvas=(220, 180), pen=8)
+    found = find_digit(canvas, 28, 20)
     assert (found[:8, 14:] > 64).any()

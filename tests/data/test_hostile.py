@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from PIL import Image, features
 
 from neocog import data
-from neocog.data.decode import examine, quietly, read_bytes, read_picture
+from neocog.data.decode import examine, quietly, read_bytes, read_image
 from neocog.data.sources import archive
 from neocog.errors import NeocogError
 
@@ -99,7 +99,7 @@ def fuzz(name, count):
         began = time.perf_counter()
         try:
             with quietly():
-                image, facts, thumb = examine(content, 512, lambda picture: picture)
+                image, facts, thumb = examine(content, 512, lambda image: image)
             assert image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3
             assert thumb.shape == (32, 32) and facts.width * facts.height > 0
         except NeocogError as error:
@@ -109,7 +109,7 @@ def fuzz(name, count):
 
 @pytest.mark.parametrize("name", CORPUS)
 def test_a_sound_file_of_every_kind_is_read(name):
-    assert read_picture(CORPUS[name]).shape[2] == 3
+    assert read_image(CORPUS[name]).shape[2] == 3
 
 
 @pytest.mark.parametrize("name", CORPUS)
@@ -149,13 +149,13 @@ ARCHIVES = dict(archives())
 def listed(path):
     """What a data set holds, each member read: nothing but NeocogError may come of it."""
     try:
-        listing = data.list_own(str(path))
+        listing = data.open_dataset(str(path))
     except NeocogError as error:
         assert_is_one_line(error)
         return None
-    for picture in listing.pictures:
+    for image in listing.samples:
         try:
-            read_bytes(picture.source)
+            read_bytes(image.source)
         except NeocogError as error:
             assert_is_one_line(error)
     return listing
@@ -171,7 +171,7 @@ def test_a_broken_archive_or_table_is_read_or_refused(tmp_path, name, count):
         NOISE.rotate(n).save(tmp_path / "ab"[n % 2] / f"{n}.png")
     path = tmp_path / name
     path.write_bytes(ARCHIVES[name])
-    assert len(listed(path).pictures) == 4
+    assert len(listed(path).images) == 4
     for seed in range(count):
         rng = random.Random(f"{name} {seed}")
         path.write_bytes(broken(ARCHIVES[name], rng))
@@ -210,7 +210,7 @@ def test_labels_in_a_table_come_out_as_they_went_in(tmp_path, labels, delimiter)
         table.writerows([("path", "label"), *(("one.png", label) for label in labels)])
     listing = listed(tmp_path / "list.csv")
     expected = [label.strip() for label in labels if label.strip()]
-    assert [p.label for p in listing.pictures] == expected if expected else listing is None
+    assert [p.label for p in listing.samples] == expected if expected else listing is None
     if listing:
         assert len(listing.left_out) == len(labels) - len(expected)
 
@@ -248,7 +248,7 @@ CHILD = """
 import resource, sys, time
 from pathlib import Path
 from neocog import data
-from neocog.data.decode import read_pictures
+from neocog.data.decode import read_images
 from neocog.errors import NeocogError
 rule = data.Form((0.5,) * 3, (0.5,) * 3, fit="crop", image_size=224, resize=256).rule()
 path, copies = Path(sys.argv[1]), int(sys.argv[2])
@@ -257,10 +257,10 @@ def peak():
 before, began = peak(), time.perf_counter()
 try:
     if path.suffix in (".zip", ".gz", ".tar", ".csv"):
-        sources = [picture.source for picture in data.list_own(str(path)).pictures]
+        sources = [image.source for image in data.open_dataset(str(path)).images]
         told = [s() if callable(s) else s for s in sources] and "read"
     else:
-        found = read_pictures([path] * copies, rule.fit_picture, rule.shrink_to)
+        found = read_images([path] * copies, rule.fit_image, rule.shrink_to)
         told = next((f for f in found if isinstance(f, str)), "read")
 except NeocogError as error:
     told = error.message

@@ -22,11 +22,11 @@ def test_keys_that_could_collide_do_not():
     assert len({loader.seeded(*key).initial_seed() for key in keys}) == len(keys)
 
 
-def test_batches_hold_every_picture_once_with_its_label():
+def test_batches_hold_every_image_once_with_its_label():
     images = torch.arange(103, dtype=torch.uint8).view(-1, 1, 1, 1)
     labels = torch.arange(103)
     order = loader.order(103, 0, 0)
-    got = list(loader.batches(images, labels, order, loader.cuts(103, 10)))
+    got = list(loader.batches(images, labels, order, loader.batch_bounds(103, 10)))
     assert [len(batch) for _, batch, _ in got] == [10] * 10 + [3]
     assert torch.equal(torch.cat([b.flatten() for _, b, _ in got]).long(), order)
     assert torch.equal(torch.cat([y for _, _, y in got]), order)
@@ -35,15 +35,15 @@ def test_batches_hold_every_picture_once_with_its_label():
 def test_batches_can_begin_in_the_middle():
     images, labels = torch.zeros(50, 1, 1, 1, dtype=torch.uint8), torch.arange(50)
     order = loader.order(50, 0, 0)
-    whole = [y for _, _, y in loader.batches(images, labels, order, loader.cuts(50, 8))]
-    rest = list(loader.batches(images, labels, order, loader.cuts(50, 8), first=4))
+    whole = [y for _, _, y in loader.batches(images, labels, order, loader.batch_bounds(50, 8))]
+    rest = list(loader.batches(images, labels, order, loader.batch_bounds(50, 8), first=4))
     assert [n for n, _, _ in rest] == [4, 5, 6]
     assert all(torch.equal(a, b) for a, (_, _, b) in zip(whole[4:], rest, strict=True))
 
 
-def test_a_single_last_picture_joins_the_batch_before():
-    assert loader.cuts(21, 10) == [(0, 10), (10, 21)]
-    assert loader.cuts(20, 10) == [(0, 10), (10, 20)]
-    assert loader.cuts(3, 10) == [(0, 3)]
-    assert loader.cuts(1, 10) == [(0, 1)]
-    assert loader.cuts(3, 1) == [(0, 1), (1, 2), (2, 3)]
+def test_a_single_last_image_joins_the_batch_before():
+    assert loader.batch_bounds(21, 10) == [(0, 10), (10, 21)]
+    assert loader.batch_bounds(20, 10) == [(0, 10), (10, 20)]
+    assert loader.batch_bounds(3, 10) == [(0, 3)]
+    assert loader.batch_bounds(1, 10) == [(0, 1)]
+    assert loader.batch_bounds(3, 1) == [(0, 1), (1, 2), (2, 3)]

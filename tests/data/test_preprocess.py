@@ -33,9 +33,9 @@ def test_normalize_leaves_its_input_alone():
     assert (floats == 255).all()
 
 
-def test_a_data_sets_own_picture_is_kept_to_the_bit(mnist5k):
+def test_a_data_sets_own_image_is_kept_to_the_bit(mnist5k):
     for image in mnist5k.test.images[:300]:
-        assert (DIGIT.fit_picture(np.repeat(image, 3, axis=2)) == image).all()
+        assert (DIGIT.fit_image(np.repeat(image, 3, axis=2)) == image).all()
 
 
 def test_survives_json():
@@ -45,9 +45,9 @@ def test_survives_json():
 
 
 def test_square_pads_with_the_grounds_colour_and_keeps_the_aspect():
-    picture = np.full((100, 50, 3), (10, 200, 30), dtype=np.uint8)
-    picture[40:60, 20:30] = (255, 0, 0)
-    fitted = COLOUR.fit_picture(picture)
+    image = np.full((100, 50, 3), (10, 200, 30), dtype=np.uint8)
+    image[40:60, 20:30] = (255, 0, 0)
+    fitted = COLOUR.fit_image(image)
     assert fitted.shape == (32, 32, 3)
     assert fitted[0, 0].tolist() == [10, 200, 30]
     red = fitted[:, :, 0] > 128
@@ -59,7 +59,7 @@ def test_a_light_ground_is_turned_dark_where_the_rule_says_so():
     rule = Preprocessing((28, 28), 1, "square", (0.3,), (0.3,), dark_background=True)
     white = np.full((280, 280, 3), 250, dtype=np.uint8)
     white[80:200, 80:200] = 40
-    fitted = rule.fit_picture(white)[:, :, 0]
+    fitted = rule.fit_image(white)[:, :, 0]
     assert fitted[0, 0] < 10
     assert fitted[14, 14] > 200
 
@@ -86,20 +86,20 @@ def test_digits_get_a_wider_dark_border_in_a_larger_field(mnist5k):
     wide = rule.fit_set(images)
     assert wide.shape == (20, 32, 32, 1)
     assert (wide[:, 2:-2, 2:-2] == images).all() and wide.sum() == images.sum()
-    for image, expected in zip(images, wide, strict=True):  # the same picture, from a file
-        assert (rule.fit_picture(np.repeat(image, 3, axis=2)) == expected).all()
+    for image, expected in zip(images, wide, strict=True):  # the same image, from a file
+        assert (rule.fit_image(np.repeat(image, 3, axis=2)) == expected).all()
 
 
-def test_a_sets_colour_pictures_are_made_larger_as_new_ones_are():
+def test_a_sets_colour_images_are_made_larger_as_new_ones_are():
     rule = Preprocessing((67, 67), 3, "square", (0.5,) * 3, (0.5,) * 3)
     images = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), dtype=np.uint8)
     larger = rule.fit_set(images)
     assert larger.shape == (4, 67, 67, 3)
-    assert all((rule.fit_picture(i) == e).all() for i, e in zip(images, larger, strict=True))
+    assert all((rule.fit_image(i) == e).all() for i, e in zip(images, larger, strict=True))
     assert COLOUR.fit_set(images) is images
 
 
-def test_the_answer_to_a_mirrored_picture_is_averaged_where_told():
+def test_the_answer_to_a_mirrored_image_is_averaged_where_told():
     model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 32 * 32, 4))
     images = torch.randint(0, 256, (5, 32, 32, 3), dtype=torch.uint8)
     plain = logits(model, COLOUR, images)
@@ -116,14 +116,14 @@ def test_crop_is_a_resize_and_the_middle_of_it():
     random = np.random.default_rng(0)
     for height, width in ((300, 200), (150, 400), (73, 73)):
         smooth = Image.fromarray(random.integers(0, 256, (4, 4, 3), dtype=np.uint8))
-        picture = smooth.resize((width, height), Image.Resampling.BICUBIC)
-        expected = v2.CenterCrop(64)(v2.Resize(73)(picture))
-        found = rule.fit_picture(np.asarray(picture)).astype(int)
+        image = smooth.resize((width, height), Image.Resampling.BICUBIC)
+        expected = v2.CenterCrop(64)(v2.Resize(73)(image))
+        found = rule.fit_image(np.asarray(image)).astype(int)
         assert np.abs(found - np.asarray(expected)).mean() < 3
-    assert rule.fit_picture(np.asarray(picture)[:, :3]).shape == (64, 64, 3)
+    assert rule.fit_image(np.asarray(image)[:, :3]).shape == (64, 64, 3)
 
 
-def test_what_is_taken_of_a_picture_is_told():
+def test_what_is_taken_of_a_image_is_told():
     paper = np.full((100, 200, 3), 220, np.uint8)
     paper[20:80, 40:60] = 10
     digit = Preprocessing((28, 28), 1, "digit", (0.5,), (0.5,))
@@ -131,7 +131,7 @@ def test_what_is_taken_of_a_picture_is_told():
     assert taken.inverted and not taken.as_it_is
     assert np.allclose(taken.box, (0.2, 0.2, 0.3, 0.8), atol=0.02)
     assert not digit.taken(255 - paper).inverted
-    assert digit.taken(np.repeat(digit.fit_picture(paper), 3, 2)).as_it_is
+    assert digit.taken(np.repeat(digit.fit_image(paper), 3, 2)).as_it_is
     crop = Preprocessing((224, 224), 3, "crop", (0.5,) * 3, (0.5,) * 3, resize=256)
     assert np.allclose(crop.taken(paper).box, (0.28125, 0.0625, 0.71875, 0.9375))
     square = Preprocessing((32, 32), 1, "square", (0.5,), (0.5,), dark_background=True)

@@ -14,7 +14,7 @@ def test_parts_are_disjoint_and_cover_everything():
 
 
 @pytest.mark.parametrize("sizes", [[100], [37, 411], [1, 998]])
-def test_every_class_has_its_share_to_within_a_picture(sizes):
+def test_every_class_has_its_share_to_within_a_image(sizes):
     counts = np.bincount(LABELS, minlength=4)
     for part in stratified(LABELS, sizes, seed=1):
         share = np.bincount(LABELS[part], minlength=4) - counts * len(part) / 1000

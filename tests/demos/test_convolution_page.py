@@ -29,9 +29,9 @@ def shown(tmp_path, open_page):
 
 @pytest.fixture(scope="session")
 def seven(tmp_path_factory, mnist5k):
-    """A picture of a 7."""
+    """An image of a 7."""
     test = mnist5k.test
-    path = tmp_path_factory.mktemp("pictures") / "seven.png"
+    path = tmp_path_factory.mktemp("images") / "seven.png"
     Image.fromarray(test.images[np.nonzero(test.labels == 7)[0][3], :, :, 0]).save(path)
     return path
 
@@ -180,7 +180,7 @@ def test_edited_dimensions_give_torchs_numbers(shown, edit):
     assert (f"the last {left} row" in page.locator("#notes").text_content()) == bool(left)
 
 
-def test_an_impossible_combination_says_why_and_keeps_the_last_picture(shown):
+def test_an_impossible_combination_says_why_and_keeps_the_last_image(shown):
     page = shown(convolution_page.from_dimensions(Dimensions()))
     fill(page, kernel=8)
     trouble = page.locator("#trouble")
@@ -232,7 +232,7 @@ def test_a_depthwise_layer_has_its_own_shapes_and_notes(shown):
     assert "Of its 12 channels the 6 are shown that these filters see" in notes
     assert "as one number" not in notes
     assert "uneven" not in notes
-    assert convolution_page.picture(demo)[:4] == b"\x89PNG"
+    assert convolution_page.image(demo)[:4] == b"\x89PNG"
     headings = shown(demo).locator("#stage h2").all_text_contents()
     assert headings[0].startswith("Input 40 × 40 × 12shown: ")
     assert headings[1] == "Filters 12 × (3 × 3 × 1)shown: 6"
@@ -268,7 +268,7 @@ def test_a_run_is_shown_what_its_network_gets(quick_run, seven):
     torch.testing.assert_close(parts.output(demo.convolution), expected, rtol=1e-5, atol=1e-5)
 
 
-def test_a_picture_that_cannot_be_read_is_named(quick_run, tmp_path):
+def test_a_image_that_cannot_be_read_is_named(quick_run, tmp_path):
     with pytest.raises(NeocogError, match=r"gone\.png: there is no such file"):
         convolution_page.from_run(str(quick_run.path), tmp_path / "gone.png")
     with pytest.raises(UsageError, match="seed"):
@@ -334,13 +334,13 @@ def test_the_gif_steps_through_the_classic_example():
     assert all((a != b).any() for a, b in itertools.pairwise(seen))
 
 
-def test_the_pictures_of_a_trained_layer_are_small_and_whole(quick_run, seven):
+def test_the_images_of_a_trained_layer_are_small_and_whole(quick_run, seven):
     demo = convolution_page.from_run(str(quick_run.path), seven, lang="zh")
     made = convolution_page.animation(demo)
     assert len(made) < 1_500_000
     with Image.open(io.BytesIO(made)) as image:
         assert 30 <= image.n_frames <= convolution_frames.MOST_FRAMES
-    with Image.open(io.BytesIO(convolution_page.picture(demo))) as image:
+    with Image.open(io.BytesIO(convolution_page.image(demo))) as image:
         pixels = np.asarray(image.convert("L"))
     assert min(pixels.shape) > 1200
     edge = 20

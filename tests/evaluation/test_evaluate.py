@@ -49,7 +49,7 @@ def test_a_model_file_alone_can_be_judged(digits_run, tmp_path):
 
 
 def save_digits(folder, names, count=6):
-    """A folder of class folders with pictures of the test split of mnist5k."""
+    """A folder of class folders with images of the test split of mnist5k."""
     test = data.load("mnist5k").test
     for label, name in enumerate(names):
         (folder / name).mkdir(parents=True)
@@ -137,15 +137,15 @@ def photos_like_run(tmp_path, monkeypatch):
     return train(recipe, runs_dir=tmp_path / "runs", device="cpu"), tmp_path / "other"
 
 
-def test_pictures_that_were_trained_on_are_reported(quick_run, tmp_path):
+def test_images_that_were_trained_on_are_reported(quick_run, tmp_path):
     train = data.load("mnist5k").train
     for label in (0, 1):
         (tmp_path / str(label)).mkdir()
         for place in np.nonzero(train.labels == label)[0][:5]:
-            picture = Image.fromarray(train.images[place, :, :, 0])
-            picture.save(tmp_path / str(label) / f"{place}.png")
+            image = Image.fromarray(train.images[place, :, :, 0])
+            image.save(tmp_path / str(label) / f"{place}.png")
     notes = evaluate(quick_run.path, str(tmp_path)).result["notes"]
-    assert any("10 of these 10 pictures were trained on" in note for note in notes)
+    assert any("10 of these 10 images were trained on" in note for note in notes)
 
 
 def test_a_data_set_of_another_size_is_fitted(quick_run, monkeypatch):
@@ -235,7 +235,7 @@ def test_no_threshold_and_too_few_images_are_told_apart(
 
 
 def test_a_run_that_cannot_be_written_is_judged_all_the_same(digits_run, neocog_command, tmp_path):
-    run = runs.claim("one", tmp_path)
+    run = runs.create_named("one", tmp_path)
     for file in digits_run.path.iterdir():
         if file.is_file():
             (run.path / file.name).write_bytes(file.read_bytes())
@@ -254,7 +254,7 @@ def test_a_run_that_cannot_be_written_is_judged_all_the_same(digits_run, neocog_
 def test_damaged_files_of_a_run_end_in_one_clear_error(
     digits_run, neocog_command, tmp_path, name, content
 ):
-    run = runs.claim("one", tmp_path)
+    run = runs.create_named("one", tmp_path)
     for file in digits_run.path.iterdir():
         if file.is_file():
             (run.path / file.name).write_bytes(file.read_bytes())

@@ -11,25 +11,25 @@ from neocog.explain.gradcam import grad_cam
 def planted():
     """Noise, with a bright patch of 6 x 6 in class 1, and a network that knows the two apart."""
     torch.manual_seed(0)
-    pictures = 0.3 * torch.randn(200, 1, 24, 24)
+    images = 0.3 * torch.randn(200, 1, 24, 24)
     labels = torch.arange(200) % 2
     places = torch.randint(1, 17, (200, 2))
-    for picture, (row, column), label in zip(pictures, places.tolist(), labels, strict=True):
+    for image, (row, column), label in zip(images, places.tolist(), labels, strict=True):
         if label:
-            picture[0, row : row + 6, column : column + 6] += 1.5
+            image[0, row : row + 6, column : column + 6] += 1.5
     model = models.build("[conv3-8 relu pool2]*2 gap fc", 2, 1, (24, 24))
     optimizer = torch.optim.Adam(model.parameters(), 0.02)
     for _ in range(60):
         for begin in range(0, 200, 50):
             optimizer.zero_grad()
             some = slice(begin, begin + 50)
-            nn.functional.cross_entropy(model(pictures[some]), labels[some]).backward()
+            nn.functional.cross_entropy(model(images[some]), labels[some]).backward()
             optimizer.step()
     model.eval()
-    right = (model(pictures).argmax(1) == labels).float().mean()
+    right = (model(images).argmax(1) == labels).float().mean()
     assert right > 0.95
     shown = torch.nonzero(labels)[:20, 0]
-    return model, pictures[shown], places[shown]
+    return model, images[shown], places[shown]
 
 
 def share_on_the_patch(heat, places):
@@ -41,27 +41,27 @@ def share_on_the_patch(heat, places):
     return sum(found) / len(found)
 
 
-def targets(pictures):
-    return torch.ones(len(pictures), dtype=torch.long)
+def targets(images):
+    return torch.ones(len(images), dtype=torch.long)
 
 
 def test_grad_cam_lies_on_the_planted_patch(planted):
-    model, pictures, places = planted
+    model, images, places = planted
     last = [n for n, m in model.named_modules() if isinstance(m, nn.Conv2d)][-1]
-    assert share_on_the_patch(grad_cam(model, pictures, targets(pictures), last), places) > 0.6
+    assert share_on_the_patch(grad_cam(model, images, targets(images), last), places) > 0.6
 
 
 def test_integrated_gradients_lie_on_the_planted_patch_and_add_up(planted):
-    model, pictures, places = planted
+    model, images, places = planted
     nothing = torch.zeros(1, 1, 24, 24)
-    found = integrated_gradients(model, pictures, targets(pictures), nothing)
+    found = integrated_gradients(model, images, targets(images), nothing)
     assert share_on_the_patch(found, places) > 0.6
-    difference = (model(pictures) - model(nothing))[:, 1].detach()
+    difference = (model(images) - model(nothing))[:, 1].detach()
     assert torch.allclose(found.sum((1, 2)), difference, rtol=0.05, atol=0.1)
 
 
 def test_occlusion_lies_on_the_planted_patch(planted):
-    model, pictures, places = planted
-    found = occlusion(model, pictures[:4], targets(pictures[:4]), torch.zeros(1, 1, 24, 24), 6)
+    model, images, places = planted
+    found = occlusion(model, images[:4], targets(images[:4]), torch.zeros(1, 1, 24, 24), 6)
     assert found.shape == (4, 24, 24)
     assert share_on_the_patch(found, places[:4]) > 0.5

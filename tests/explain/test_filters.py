@@ -15,9 +15,9 @@ def test_a_fully_connected_layers_weights_lie_as_the_pixels_do():
     name, filters = first_filters(model, torch.zeros(1, 1, 28, 28))
     first = model.get_submodule(name)
     assert filters.shape == (first.out_features, 1, 28, 28)
-    picture = torch.rand(1, 1, 28, 28)
-    by_hand = (filters * picture).sum((1, 2, 3)) + first.bias
-    assert torch.allclose(by_hand, first(picture.flatten(1))[0], atol=1e-5)
+    image = torch.rand(1, 1, 28, 28)
+    by_hand = (filters * image).sum((1, 2, 3)) + first.bias
+    assert torch.allclose(by_hand, first(image.flatten(1))[0], atol=1e-5)
 
 
 def test_layers_without_weights_have_no_filters():

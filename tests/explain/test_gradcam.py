@@ -25,8 +25,8 @@ def network(name):
 
 @pytest.mark.parametrize("name", LAST)
 def test_the_layer_to_look_at_is_the_last_convolution_with_places(name):
-    model, pictures = network(name)
-    assert default_layer(model, pictures) == LAST[name]
+    model, images = network(name)
+    assert default_layer(model, images) == LAST[name]
 
 
 def test_a_network_without_places_has_no_layer_to_look_at():
@@ -36,15 +36,15 @@ def test_a_network_without_places_has_no_layer_to_look_at():
 @pytest.mark.parametrize("name", ["lenet5", "convnet", "resnet-cifar", "squeezenet1_1", "resnet18"])
 def test_grad_cam_is_captums(name):
     captum = pytest.importorskip("captum.attr")
-    model, pictures = network(name)
-    layer = default_layer(model, pictures)
+    model, images = network(name)
+    layer = default_layer(model, images)
     targets = torch.tensor([3, 7])
     theirs = captum.LayerGradCam(model, model.get_submodule(layer)).attribute(
-        pictures, targets, relu_attributions=True
+        images, targets, relu_attributions=True
     )
-    size = tuple(pictures.shape[2:])
+    size = tuple(images.shape[2:])
     theirs = captum.LayerAttribution.interpolate(theirs, size, interpolate_mode="bilinear")
-    ours = grad_cam(model, pictures, targets, layer)
+    ours = grad_cam(model, images, targets, layer)
     assert ours.max() > 0
     assert torch.allclose(ours, theirs[:, 0].detach(), atol=1e-6, rtol=1e-4)
 
@@ -55,13 +55,13 @@ NETWORKS = [pytest.param(n, marks=pytest.mark.slow) if n in LARGE else n for n i
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_every_network_can_be_looked_into(name):
-    model, pictures = network(name)
-    layer = default_layer(model, pictures)
+    model, images = network(name)
+    layer = default_layer(model, images)
     if name == "threenet":
         assert layer is None
         return
-    heat = grad_cam(model, pictures, torch.tensor([0, 1]), layer)
-    assert heat.shape == (2, *pictures.shape[2:]) and torch.isfinite(heat).all()
+    heat = grad_cam(model, images, torch.tensor([0, 1]), layer)
+    assert heat.shape == (2, *images.shape[2:]) and torch.isfinite(heat).all()
     assert (heat >= 0).all()
 
 
@@ -73,9 +73,9 @@ def test_frozen_networks_and_layers_that_work_in_place_are_looked_into():
 
 
 def test_a_layer_without_places_is_refused():
-    model, pictures = network("lenet5")
+    model, images = network("lenet5")
     with pytest.raises(UsageError, match="f6 gives no maps"):
-        grad_cam(model, pictures, torch.tensor([0, 0]), "f6")
+        grad_cam(model, images, torch.tensor([0, 0]), "f6")
 
 
 def test_other_weights_give_another_map(quick_run, mnist5k):

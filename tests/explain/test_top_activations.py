@@ -9,26 +9,26 @@ from neocog.explain.top_activations import strongest
 def test_the_strongest_are_found_across_batches_with_their_places():
     torch.manual_seed(0)
     model = nn.Sequential(nn.Conv2d(1, 3, 3), nn.ReLU(), nn.Flatten(), nn.Linear(3 * 36, 2))
-    pictures = torch.randn(50, 1, 8, 8)
-    found = strongest(model, pictures.split(16), "0", count=9)
-    maps = model[0](pictures).detach()
+    images = torch.randn(50, 1, 8, 8)
+    found = strongest(model, images.split(16), "0", count=9)
+    maps = model[0](images).detach()
     for number in range(3):
         peaks = maps[:, number].flatten(1).max(1).values
         order = peaks.argsort(descending=True)[:9]
-        assert found.pictures[number].tolist() == order.tolist()
+        assert found.images[number].tolist() == order.tolist()
         assert torch.equal(found.values[number], peaks[order])
         places = zip(order, found.rows[number], found.columns[number], strict=True)
         assert [maps[n, number, r, c] for n, r, c in places] == found.values[number].tolist()
 
 
-def test_numbers_without_places_have_their_strongest_pictures():
+def test_numbers_without_places_have_their_strongest_images():
     model = nn.Sequential(nn.Flatten(), nn.Linear(4, 3))
-    pictures = torch.randn(5, 1, 2, 2)
-    found = strongest(model, [pictures], "1")
-    assert found.pictures.shape == (3, 5)  # there are no nine
-    assert found.pictures[:, 0].tolist() == model(pictures).argmax(0).tolist()
+    images = torch.randn(5, 1, 2, 2)
+    found = strongest(model, [images], "1")
+    assert found.images.shape == (3, 5)  # there are no nine
+    assert found.images[:, 0].tolist() == model(images).argmax(0).tolist()
 
 
-def test_without_pictures_there_is_nothing_to_find():
-    with pytest.raises(UsageError, match="no pictures"):
+def test_without_images_there_is_nothing_to_find():
+    with pytest.raises(UsageError, match="no images"):
         strongest(nn.Sequential(nn.Linear(4, 3)), [], "0")

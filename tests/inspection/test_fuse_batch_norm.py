@@ -16,11 +16,11 @@ def test_a_folded_network_gives_the_same_logits_without_batch_norms(name):
     model = models.build(name, 5, 3, (64, 64))
     model(torch.randn(8, 3, 64, 64))  # running means other than 0
     model.eval()
-    pictures = torch.randn(3, 3, 64, 64)
-    made = folded(model, pictures[:1])
+    images = torch.randn(3, 3, 64, 64)
+    made = folded(model, images[:1])
     assert norms(model) and not norms(made)
     with torch.no_grad():
-        assert torch.allclose(made(pictures), model(pictures), atol=1e-4)
+        assert torch.allclose(made(images), model(images), atol=1e-4)
 
 
 class Forked(nn.Module):

@@ -26,8 +26,8 @@ def test_feature_maps_are_those_that_the_summary_lists(name):
 
 def test_a_later_layer_that_works_in_place_does_not_change_the_maps():
     model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(inplace=True))
-    pictures = torch.randn(1, 1, 8, 8)
-    assert torch.equal(feature_maps(model, pictures)["0"], model[0](pictures))
+    images = torch.randn(1, 1, 8, 8)
+    assert torch.equal(feature_maps(model, images)["0"], model[0](images))
 
 
 def test_tokens_become_maps_without_the_class_token():

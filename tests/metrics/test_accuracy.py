@@ -24,7 +24,7 @@ def test_wilson_interval_is_scipys(correct, n):
     assert wilson_interval(correct, n) == pytest.approx((reference.low, reference.high), abs=1e-12)
 
 
-def test_no_pictures_tell_nothing():
+def test_no_images_tell_nothing():
     assert wilson_interval(0, 0) == (0.0, 1.0)
 
 

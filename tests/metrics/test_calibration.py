@@ -3,7 +3,7 @@ import pytest
 from sklearn.calibration import calibration_curve
 
 from neocog.metrics.accuracy import wilson_interval
-from neocog.metrics.calibration import doubt, expected_calibration_error, reliability, sure
+from neocog.metrics.calibration import expected_calibration_error, reliability, sure, uncertainty
 
 
 def answers(n=500, seed=0):
@@ -29,7 +29,7 @@ def test_a_bin_says_where_it_lies_and_how_sure_it_is():
     assert found[1].interval == wilson_interval(2, 3)
 
 
-def test_the_mean_gap_against_a_sum_over_pictures():
+def test_the_mean_gap_against_a_sum_over_images():
     claimed, correct = answers(seed=1)
     place = np.minimum((claimed * 10).astype(int), 9)  # no probability lies on an edge
     gaps = [
@@ -55,8 +55,8 @@ def test_no_answers_no_bins():
 
 def test_doubt_tells_certain_answers_apart():
     rows = np.array([[1.0, 1e-12], [1.0, 1e-30], [0.7, 0.3], [0.2, 0.8]], dtype=np.float32)
-    assert np.allclose(doubt(rows)[2:], [0.3, 0.2])
-    assert doubt(rows)[1] < doubt(rows)[0] < 1e-9
+    assert np.allclose(uncertainty(rows)[2:], [0.3, 0.2])
+    assert uncertainty(rows)[1] < uncertainty(rows)[0] < 1e-9
 
 
 def test_no_probability_is_rounded_to_certainty():

@@ -16,7 +16,7 @@ def test_the_rule_of_1990_looks_at_the_second_too():
 
 
 def test_the_least_share_is_refused():
-    """Ten pictures, sure in falling order; the fifth and the last are wrong."""
+    """Ten images, sure in falling order; the fifth and the last are wrong."""
     largest = np.arange(10.0, 0.0, -1.0)
     correct = np.array([True] * 4 + [False] + [True] * 4 + [False])
     assert rejection_for_error(largest, correct, 0.2) == (0.0, 1.0)
@@ -25,7 +25,7 @@ def test_the_least_share_is_refused():
     assert rejection_for_error(largest, ~np.ones(10, dtype=bool), 0.1) is None
 
 
-def test_pictures_of_the_same_output_are_refused_together():
+def test_images_of_the_same_output_are_refused_together():
     largest = np.array([3.0, 2.0, 2.0, 2.0])
     correct = np.array([True, True, True, False])
     assert rejection_for_error(largest, correct, 0.0) == pytest.approx((0.75, 3.0))

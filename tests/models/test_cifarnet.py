@@ -6,9 +6,9 @@ from neocog import models
 def test_the_whitened_layer_makes_patches_uncorrelated():
     torch.manual_seed(0)
     model = models.build("cifarnet", 10, 3, (32, 32))
-    pictures = torch.nn.functional.avg_pool2d(torch.randn(300, 3, 34, 34), 3, 1)  # neighbours alike
-    model.fit_to(pictures)
-    maps = model.whiten(pictures)
+    images = torch.nn.functional.avg_pool2d(torch.randn(300, 3, 34, 34), 3, 1)  # neighbours alike
+    model.fit_to(images)
+    maps = model.whiten(images)
     assert torch.allclose(maps[:, :12], -maps[:, 12:], atol=1e-5)  # and their negatives
     rows = maps[:, :12].permute(0, 2, 3, 1).reshape(-1, 12)
     moments = rows.T @ rows / len(rows)

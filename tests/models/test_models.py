@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from neocog import models
-from neocog.classifier import Classifier, fit_weights, load
+from neocog.classifier import Classifier, load, load_weights
 from neocog.data import Preprocessing
 from neocog.errors import NeocogError, UsageError
 from neocog.models import MODELS
@@ -69,13 +69,13 @@ def test_gives_logits_of_the_right_shape_and_gradients_reach_every_parameter(bui
     model.zero_grad()
 
 
-def test_works_on_one_picture_and_deterministically(built):
+def test_works_on_one_image_and_deterministically(built):
     _, model, batch = built
     model.eval()
     with torch.inference_mode():
         together = model(batch)
         assert torch.equal(together, model(batch))
-        alone = torch.cat([model(picture[None]) for picture in batch])
+        alone = torch.cat([model(image[None]) for image in batch])
     scale = together.abs().max()
     assert torch.allclose(alone / scale, together / scale, atol=1e-4)
 
@@ -108,7 +108,7 @@ def test_is_saved_and_loaded_and_refuses_the_wrong_state(built, tmp_path):
     first = next(iter(state))
     state[first] = state[first].new_zeros(1, 1, 1, 1, 1)
     with pytest.raises(NeocogError, match=re.escape(repr(first))):
-        fit_weights(model, state, "a file")
+        load_weights(model, state, "a file")
 
 
 @pytest.mark.parametrize("name", [n for n in MODELS if MODELS[n].num_classes == 10])
@@ -122,7 +122,7 @@ def test_takes_other_sizes_channels_and_classes(name, size):
     assert model(torch.randn(2, 2, *size)).shape == (2, 3)
 
 
-def test_torchvisions_networks_take_grey_pictures():
+def test_torchvisions_networks_take_grey_images():
     model = models.build("resnet18", num_classes=3, in_channels=1, image_size=(40, 32))
     assert model(torch.randn(2, 1, 40, 32)).shape == (2, 3)
 
@@ -146,8 +146,8 @@ def test_has_the_parameters_counted_by_hand(name):
 @pytest.mark.parametrize(
     "name", ["lenet", "lenet5", "convnet", "stridednet", "allconv", "resnet-cifar", "vgg11"]
 )
-def test_pictures_too_small_are_refused(name):
-    with pytest.raises(UsageError, match=f"{name} needs pictures of at least"):
+def test_images_too_small_are_refused(name):
+    with pytest.raises(UsageError, match=f"{name} needs images of at least"):
         models.build(name, num_classes=10, in_channels=1, image_size=(3, 3))
 
 
@@ -177,10 +177,10 @@ def test_weights_that_do_not_fit_are_refused_with_the_first_layer_named():
     ours = models.build("lenet5", **MNIST)
     other = models.build("lenet", **MNIST).state_dict()
     with pytest.raises(NeocogError, match=r"'c5.weight' is \(120, 256\) there and \(120, 400\)"):
-        fit_weights(ours, other, "a file")
+        load_weights(ours, other, "a file")
     short = dict(ours.state_dict())
     del short["c3.bias"]
     with pytest.raises(NeocogError, match=r"have no 'c3.bias'"):
-        fit_weights(ours, short, "a file")
+        load_weights(ours, short, "a file")
     with pytest.raises(NeocogError, match="'extra' is not in the network"):
-        fit_weights(ours, {**ours.state_dict(), "extra": torch.zeros(1)}, "a file")
+        load_weights(ours, {**ours.state_dict(), "extra": torch.zeros(1)}, "a file")

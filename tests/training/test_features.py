@@ -1,4 +1,4 @@
-"""Features are computed once for each picture and network."""
+"""Features are computed once for each image and network."""
 
 from dataclasses import replace
 
@@ -28,14 +28,14 @@ def network():
     return classifier.Classifier(model, {"name": "squeezenet1_1"}, rule, ("a", "b"))
 
 
-def pictures(*seeds):
+def images(*seeds):
     images = [np.random.default_rng(n).integers(0, 256, (SIDE, SIDE, 3), np.uint8) for n in seeds]
     labels = np.array([n % 2 for n in seeds], dtype=np.int64)
     return ImageSet(np.stack(images), labels, ("a", "b"))
 
 
 def computed(network, *parts, recipe=RECIPE, views=1):
-    """(features of each part, how many pictures went through no network, how many were told)."""
+    """(features of each part, how many images went through no network, how many were told)."""
     told = []
     pairs = [(part, views) for part in parts]
     found, kept = features.compute_features(recipe, network, pairs, told.append)
@@ -43,34 +43,34 @@ def computed(network, *parts, recipe=RECIPE, views=1):
 
 
 def test_a_second_time_gives_the_same_without_the_network(network):
-    first, kept, told = computed(network, pictures(1, 2, 3), pictures(4))
+    first, kept, told = computed(network, images(1, 2, 3), images(4))
     assert kept == 0 and told == 4
     assert [tuple(rows.shape) for rows in first] == [(1, 3, 512), (1, 1, 512)]
-    again, kept, told = computed(network, pictures(4, 2), pictures(3, 1))
+    again, kept, told = computed(network, images(4, 2), images(3, 1))
     assert kept == told == 4
     assert torch.equal(again[0][0], torch.stack([first[1][0, 0], first[0][0, 1]]))
     assert torch.equal(again[1][0], first[0][0, [2, 0]])
 
 
-def test_only_new_pictures_are_computed_and_old_ones_forgotten(network):
-    computed(network, pictures(1, 2, 3))
-    some, kept, told = computed(network, pictures(3, 9, 9))
+def test_only_new_images_are_computed_and_old_ones_forgotten(network):
+    computed(network, images(1, 2, 3))
+    some, kept, told = computed(network, images(3, 9, 9))
     assert (kept, told) == (1, 3)
-    alone = computed(network, pictures(9), recipe=replace(RECIPE, data="elsewhere"))[0][0]
+    alone = computed(network, images(9), recipe=replace(RECIPE, data="elsewhere"))[0][0]
     assert torch.allclose(some[0][0, 1], alone[0, 0], atol=1e-5)
     assert torch.equal(some[0][0, 1], some[0][0, 2])
-    assert computed(network, pictures(1, 2))[1] == 0
-    assert computed(network, pictures(1), pictures(2))[1] == 2
+    assert computed(network, images(1, 2))[1] == 0
+    assert computed(network, images(1), images(2))[1] == 2
 
 
-def test_pictures_that_come_last_are_kept_too(network):
-    computed(network, pictures(1, 2))
-    assert computed(network, pictures(1, 2), pictures(3))[1] == 2
-    assert computed(network, pictures(1, 2), pictures(3))[1] == 3
+def test_images_that_come_last_are_kept_too(network):
+    computed(network, images(1, 2))
+    assert computed(network, images(1, 2), images(3))[1] == 2
+    assert computed(network, images(1, 2), images(3))[1] == 3
 
 
 def test_what_a_feature_depends_on_makes_it_anew(network):
-    computed(network, pictures(1, 2))
+    computed(network, images(1, 2))
     changes = {
         "normalisation": replace(
             network, preprocessing=replace(network.preprocessing, mean=(0.4, 0.5, 0.5))
@@ -78,36 +78,36 @@ def test_what_a_feature_depends_on_makes_it_anew(network):
         "name": replace(network, architecture={"name": "other"}),
     }
     for changed in changes.values():
-        assert computed(changed, pictures(1, 2))[1] == 0
-    assert computed(network, pictures(1, 2), recipe=replace(RECIPE, data="elsewhere"))[1] == 0
+        assert computed(changed, images(1, 2))[1] == 0
+    assert computed(network, images(1, 2), recipe=replace(RECIPE, data="elsewhere"))[1] == 0
     with torch.no_grad():  # the last layer is what is fitted: it decides nothing
         network.model.get_submodule("classifier.1").weight.add_(1)
-    assert computed(network, pictures(1, 2))[1] == 2
+    assert computed(network, images(1, 2))[1] == 2
     with torch.no_grad():
         next(network.model.parameters()).add_(0.1)
-    assert computed(network, pictures(1, 2))[1] == 0
+    assert computed(network, images(1, 2))[1] == 0
 
 
 def test_random_views_are_never_kept(network):
-    found, kept, told = computed(network, pictures(1, 2), views=3)
+    found, kept, told = computed(network, images(1, 2), views=3)
     assert tuple(found[0].shape) == (3, 2, 512)
     assert (kept, told) == (0, 6)
     assert not features_folder().exists()
 
 
 def test_no_room_and_a_damaged_file_cost_time_only(network, monkeypatch):
-    whole = computed(network, pictures(1, 2))[0][0]
+    whole = computed(network, images(1, 2))[0][0]
     (file,) = features_folder().glob("*.safetensors")
     for damaged in (b"", b"nonsense", file.read_bytes()[:-1000]):
         file.write_bytes(damaged)
-        again, kept, _ = computed(network, pictures(1, 2))
+        again, kept, _ = computed(network, images(1, 2))
         assert kept == 0 and torch.equal(again[0], whole)
     monkeypatch.setattr(features, "MOST_BYTES", 100)
     file.unlink()
-    computed(network, pictures(1, 2))
+    computed(network, images(1, 2))
     assert not file.exists()
     features_folder().rmdir()
     features_folder().write_text("a file where the folder should be")
-    assert torch.equal(computed(network, pictures(1, 2))[0][0], whole)
-    none, kept, _ = computed(network, pictures(1), pictures(1).subset(np.zeros(0, int)))
+    assert torch.equal(computed(network, images(1, 2))[0][0], whole)
+    none, kept, _ = computed(network, images(1), images(1).subset(np.zeros(0, int)))
     assert kept == 0 and none[1].numel() == 0

@@ -29,21 +29,21 @@ PHOTOS = recipes.get("photos", {"image_size_pixels": 64, "feature_views": 1})
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory):
-    """Three classes of blocks; what tells them apart is a colour that most of the picture has."""
+    """Three classes of blocks; what tells them apart is a colour that most of the image has."""
     folder = tmp_path_factory.mktemp("photos")
     for n in range(90):
         path = save(folder / "abc"[n % 3] / f"{n}.png", n)
         from PIL import Image
 
-        picture = np.asarray(Image.open(path)).copy()
-        picture[4:20, :, n % 3] = 255
-        Image.fromarray(picture).save(path)
+        image = np.asarray(Image.open(path)).copy()
+        image[4:20, :, n % 3] = 255
+        Image.fromarray(image).save(path)
     return folder
 
 
 def known(labels, classes):
     n = len(labels)
-    return head.Known(np.asarray(labels), tuple(map(str, range(n))), np.arange(n), classes)
+    return head.HeadData(np.asarray(labels), tuple(map(str, range(n))), np.arange(n), classes)
 
 
 @pytest.mark.parametrize(("rows", "columns"), [(60, 200), (300, 40)])
@@ -68,7 +68,7 @@ def test_the_fit_is_scikit_learns_logistic_regression(rows, columns, classes):
 
 
 def test_unequal_classes_weigh_the_same():
-    """By scikit-learn's balanced weights, where one class has twice another's pictures."""
+    """By scikit-learn's balanced weights, where one class has twice another's images."""
     labels = np.array([0] * 90 + [1] * 10)
     expected = compute_class_weight("balanced", classes=np.arange(2), y=labels)
     assert head._weights_by_class(known(labels, 2)) == pytest.approx(expected)
@@ -104,7 +104,7 @@ def test_where_all_are_right_the_penalty_is_not_the_weakest():
 
 
 def test_a_choice_is_the_strongest_within_one_standard_error():
-    """By scikit-learn's fits and SciPy's standard errors; validation decides from 500 pictures."""
+    """By scikit-learn's fits and SciPy's standard errors; validation decides from 500 images."""
     random = np.random.default_rng(3)
     features = random.normal(0, 1, (600, 12))
     labels = (features[:, 0] + random.normal(0, 1, 600) > 0).astype(np.int64)
@@ -125,7 +125,7 @@ def test_a_choice_is_the_strongest_within_one_standard_error():
     equal = gaps.mean(1) <= scipy.stats.sem(gaps, axis=1)
     assert choice.penalty == head.PENALTIES[int(np.flatnonzero(equal)[0])]
     assert choice.criteria == pytest.approx(np.mean(smoothed, 1), rel=1e-3)
-    assert "80 validation pictures" in choice.by
+    assert "80 validation images" in choice.by
 
 
 @pytest.mark.parametrize("rows", [40, 300])
@@ -252,8 +252,10 @@ def test_validation_figures_are_of_the_fit_before_the_refit(photos, tmp_path):
     (seen, held), _ = compute_features(
         run.read_recipe(), made, ((splits.train, 1), (splits.validation, 1)), lambda _: None
     )
-    alone = head.Problem(seen, head.Known.of(splits.train))
-    both = head.Problem(torch.cat([seen, held], 1), head.Known.of(splits.train, splits.validation))
+    alone = head.Problem(seen, head.HeadData.of(splits.train))
+    both = head.Problem(
+        torch.cat([seen, held], 1), head.HeadData.of(splits.train, splits.validation)
+    )
     weight, bias = alone.solve(line["head/penalty"])
     logits = held[0] @ weight.T + bias
     loss = torch.nn.functional.cross_entropy(logits, torch.tensor(splits.validation.labels))
@@ -343,7 +345,7 @@ def test_only_the_named_part_is_trained(photos, tmp_path):
 def test_what_makes_no_sense_is_refused(photos, tmp_path):
     with pytest.raises(UsageError, match="no layers whose names begin with 'nonsense'"):
         train(replace(PHOTOS, data=str(photos), trained_part="nonsense"), runs_dir=tmp_path)
-    with pytest.raises(UsageError, match="40 folds need as many pictures"):
+    with pytest.raises(UsageError, match="40 folds need as many images"):
         train(replace(PHOTOS, data=str(photos), folds=40), runs_dir=tmp_path / "folds")
     assert not (tmp_path / "folds").exists()
     for wrong in ({"folds": 1}, {"fine_tune": True, "feature_views": 0}, {"weights": "random"},
@@ -362,11 +364,11 @@ def test_any_backbones_last_layer_is_linear_in_its_features(name):
     last = pretrained.last_layer(model)
     layer = model.get_submodule(last)
     parent, _, leaf = last.rpartition(".")
-    pictures = torch.randn(3, 3, 64, 64)
+    images = torch.randn(3, 3, 64, 64)
     with torch.no_grad():
-        expected = model(pictures)
+        expected = model(images)
         setattr(model.get_submodule(parent), leaf, torch.nn.Identity())
-        features = model(pictures).flatten(1)
+        features = model(images).flatten(1)
     weight = layer.weight.flatten(1)
     assert torch.allclose(features @ weight.T + layer.bias, expected, atol=1e-4)
 

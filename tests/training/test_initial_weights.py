@@ -28,7 +28,7 @@ def test_the_head_is_new_where_the_classes_are_others(digits_run, tmp_path):
     assert initial_weights.are_for_other_classes(recipe, tuple("abcdefghij"))
     model = models.build("convnet", 10, 1, (8, 8))
     head = model.output.weight.clone()
-    pretrained.put_weights(model, "convnet", str(digits_run.model_file), with_head=False)
+    pretrained.load_pretrained(model, "convnet", str(digits_run.model_file), with_head=False)
     assert torch.equal(model.output.weight, head)
     assert torch.equal(model.c1.weight, loaded.model.c1.weight.cpu())
 
@@ -38,13 +38,15 @@ def test_what_the_recipe_leaves_open_is_taken_from_the_file(digits_run, tmp_path
     loaded.preprocessing = replace(loaded.preprocessing, resize=12)
     loaded.save(tmp_path / "other.safetensors")
     changes = {"model": "convnet", "weights": str(tmp_path / "other.safetensors")}
-    recipe = pretrained.completed(initial_weights.taken_over(recipes.get("photos", changes)))
+    recipe = pretrained.with_weight_defaults(
+        initial_weights.taken_over(recipes.get("photos", changes))
+    )
     assert (recipe.mean, recipe.std) == (loaded.preprocessing.mean, loaded.preprocessing.std)
     assert (recipe.image_size_pixels, recipe.resize_pixels) == (8, 12)
     larger = recipes.get("photos", {**changes, "image_size_pixels": 16})
     assert initial_weights.taken_over(larger).resize_pixels == 24
     own = recipes.get("digits", changes)
-    assert pretrained.completed(initial_weights.taken_over(own)) == own
+    assert pretrained.with_weight_defaults(initial_weights.taken_over(own)) == own
 
 
 def test_another_network_and_other_channels_are_said_before_the_work(digits_run):
@@ -68,7 +70,7 @@ def test_other_files_are_no_concern(tmp_path):
 def test_weights_of_any_network_need_no_imagenet(name, tmp_path):
     torch.save(models.build(name, 10, 1, (28, 28)).state_dict(), tmp_path / "w.pth")
     recipe = recipes.get("quickstart", {"model": name, "weights": str(tmp_path / "w.pth")})
-    assert pretrained.completed(recipe) == recipe
+    assert pretrained.with_weight_defaults(recipe) == recipe
 
 
 def test_weights_that_are_no_numbers_are_refused(tmp_path):
@@ -76,6 +78,6 @@ def test_weights_that_are_no_numbers_are_refused(tmp_path):
     state["c1.bias"][0] = float("nan")
     torch.save(state, tmp_path / "w.pth")
     with pytest.raises(NeocogError, match=r"damaged: 'c1.bias' holds what is no finite number"):
-        pretrained.put_weights(
+        pretrained.load_pretrained(
             models.build("lenet5", 10, 1, (28, 28)), "lenet5", str(tmp_path / "w.pth")
         )

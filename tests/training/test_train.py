@@ -220,7 +220,7 @@ def test_a_disk_that_is_full_from_the_start_leaves_no_folder(recipe, tmp_path):
 
 
 def copied(run: Run, folder) -> Run:
-    twin = runs.claim("twin", folder)
+    twin = runs.create_named("twin", folder)
     for file in run.path.iterdir():
         (twin.path / file.name).write_bytes(file.read_bytes())
     return twin
@@ -315,7 +315,7 @@ def test_a_run_that_cannot_have_its_environment_again_says_so(whole, tmp_path, c
 
 @pytest.mark.parametrize("damage", [b"", b"not a checkpoint", None])
 def test_a_damaged_checkpoint_is_named(recipe, whole, tmp_path, damage):
-    run = runs.claim("damaged", tmp_path)
+    run = runs.create_named("damaged", tmp_path)
     for file in whole.path.iterdir():
         (run.path / file.name).write_bytes(file.read_bytes())
     content = run.checkpoint_file.read_bytes()[:3000] if damage is None else damage
@@ -405,7 +405,7 @@ def test_validation_loss_is_the_loss_that_training_lowers(changes, tmp_path):
         assert best["validation/loss"] != pytest.approx(cross_entropy, rel=1e-3)
 
 
-def test_the_mean_loss_weighs_pictures_not_batches():
+def test_the_mean_loss_weighs_images_not_batches():
     losses = torch.tensor([1.0, 2.0, 5.0])
     assert loop._mean_loss(losses, [10, 10, 1]) == pytest.approx((10 + 20 + 5) / 21)
 
@@ -454,11 +454,11 @@ def test_a_device_that_is_not_there_is_named(recipe, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"augment_grow_pixels": 6}, "smaller than the pictures"),
+        ({"augment_grow_pixels": 6}, "smaller than the images"),
         ({"augment_edge": "reflect", "augment_shift_pixels": 9}, "its own edge"),
     ],
 )
-def test_changes_that_the_pictures_do_not_allow_are_refused(digits_recipe, tmp_path, changes, says):
+def test_changes_that_the_images_do_not_allow_are_refused(digits_recipe, tmp_path, changes, says):
     with pytest.raises(UsageError, match=says):
         train(replace(digits_recipe, **changes), runs_dir=tmp_path)
     assert not list(tmp_path.iterdir())

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from neocog.runs import Run
 
 app = typer.Typer(
-    help="Train, judge and use image classifiers, from LeNet-5 to your own pictures.",
+    help="Train, judge and use image classifiers, from LeNet-5 to your own images.",
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -78,7 +78,7 @@ def train(
     data: Annotated[
         str | None,
         typer.Argument(
-            help="A data set's name; or your pictures: a folder of class folders, a zip or tar "
+            help="A data set's name; or your images: a folder of class folders, a zip or tar "
             "file of one, a CSV file (path,label), Parquet."
         ),
     ] = None,
@@ -91,7 +91,7 @@ def train(
         list[str] | None,
         typer.Option("--set", metavar="FIELD=VALUE ...", help="Change the recipe."),
     ] = None,
-    epochs: Annotated[int | None, typer.Option(help="How often every picture is seen.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="How often every image is seen.")] = None,
     weights: Annotated[
         str | None,
         typer.Option(help="Begin with imagenet, random, or a file: .safetensors, .pth."),
@@ -246,7 +246,7 @@ def predict(
     arguments: Annotated[
         list[str],
         typer.Argument(
-            metavar="[RUN] PICTURE|FOLDER|- ...",
+            metavar="[RUN] IMAGE|FOLDER|- ...",
             help="RUN: a run folder, a model file or latest (the default). -: standard input.",
         ),
     ],
@@ -259,7 +259,7 @@ def predict(
     runs: RunsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Say what is on pictures."""
+    """Say what is on images."""
     from neocog.predict import predict as ask
     from neocog.terminal import make_console
     from neocog.terminal import predictions as answers
@@ -288,7 +288,7 @@ def explain(
     arguments: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[RUN] PICTURE|FOLDER|- ...",
+            metavar="[RUN] IMAGE|FOLDER|- ...",
             help="As for predict. With --maximize a run alone.",
         ),
     ] = None,
@@ -302,7 +302,7 @@ def explain(
     ] = None,
     maximize: Annotated[
         bool,
-        typer.Option("--maximize", help="For each map of --layer, its strongest test pictures."),
+        typer.Option("--maximize", help="For each map of --layer, its strongest test images."),
     ] = False,
     out: Annotated[
         Path | None, typer.Option(help="Folder for what is drawn.", show_default="RUN/explain")
@@ -312,7 +312,7 @@ def explain(
     runs: RunsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show what the network sees in a picture: its layers, and what speaks for the answer."""
+    """Show what the network sees in an image: its layers, and what speaks for the answer."""
     from neocog.terminal import make_console
     from neocog.terminal import predictions as answers
     from neocog.terminal import progress as bars
@@ -323,24 +323,24 @@ def explain(
             raise UsageError("--maximize asks for maps and knows no class.", "Leave --label away.")
         if not layer or len(arguments or []) > 1:
             raise UsageError(
-                "--maximize looks through a run's test pictures for the maps of one layer.",
+                "--maximize looks through a run's test images for the maps of one layer.",
                 "For example: neocog explain latest --layer c1 --maximize",
             )
         from neocog.report.top_activations import maximize as look_through
 
         run = (arguments or ["latest"])[0]
         found = look_through(run, layer, out=out, lang=lang, device=device, runs_dir=runs)
-        answers.show_maximized(console, found.layer, found.page, found.picture)
+        answers.show_maximized(console, found.layer, found.page, found.image)
         if as_json:
             print(to_json(found.to_json()))
         return
-    from neocog.report.explanation_page import Wanted
+    from neocog.report.explanation_page import ExplainRequest
     from neocog.report.explanation_page import explain as look_into
 
     with bars.looking(console) as looking:
         seen = look_into(
             arguments or [],
-            Wanted(layer, label),
+            ExplainRequest(layer, label),
             out=out,
             lang=lang,
             device=device,
@@ -349,7 +349,7 @@ def explain(
         )
     if as_json:
         print(to_json(seen.to_json()))
-    predictions = [one.prediction for one in seen.pictures]
+    predictions = [one.prediction for one in seen.images]
     answers.show_explained(console, predictions, seen.layer, seen.page, len(seen.files))
     if seen.failed:
         answers.show_failures(make_console(stderr=True), predictions)
@@ -399,13 +399,13 @@ def data(
     ] = None,
     clear_cache: Annotated[
         bool,
-        typer.Option("--clear-cache", help="Delete decoded pictures and features that are kept."),
+        typer.Option("--clear-cache", help="Delete decoded images and features that are kept."),
     ] = False,
     allow_outside: OutsideOption = False,
     runs: RunsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Say what is wrong with your pictures before you believe a number; exits 3 if it matters."""
+    """Say what is wrong with your images before you believe a number; exits 3 if it matters."""
     from neocog.data import decode_cache
     from neocog.examine import examine
     from neocog.terminal import dataset, make_console
@@ -416,7 +416,7 @@ def data(
         dataset.show_freed(console, decode_cache.clear())
     if data is None:
         if not clear_cache:
-            raise UsageError("No pictures are named.", "For example: neocog data photos/")
+            raise UsageError("No images are named.", "For example: neocog data photos/")
         return
     progress = bars.ReadingProgress(console)
     try:

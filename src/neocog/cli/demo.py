@@ -10,7 +10,7 @@ import typer
 from neocog.errors import UsageError
 from neocog.escaping import to_json
 
-demos = typer.Typer(help="See an idea at work on your own numbers or pictures.")
+demos = typer.Typer(help="See an idea at work on your own numbers or images.")
 
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
 SeedOption = Annotated[int, typer.Option(help="Another seed, other numbers.")]
@@ -44,7 +44,7 @@ def convolution(
     layer: Annotated[
         str | None, typer.Option(help="Which of its convolutions.", show_default="the first")
     ] = None,
-    image: Annotated[Path | None, typer.Option(help="The picture that it is shown.")] = None,
+    image: Annotated[Path | None, typer.Option(help="The image that it is shown.")] = None,
     filter_: Annotated[
         list[int] | None,
         typer.Option(
@@ -59,14 +59,14 @@ def convolution(
     gif: Annotated[Path | None, typer.Option(help="Write the animation for slides.")] = None,
     png: Annotated[Path | None, typer.Option(help="Write one step for slides.")] = None,
     lang: Annotated[
-        str | None, typer.Option(help="Of page and pictures: en or zh.", show_default="yours")
+        str | None, typer.Option(help="Of page and images: en or zh.", show_default="yours")
     ] = None,
     runs: Annotated[
         Path | None, typer.Option(help="Folder of runs.", show_default="NEOCOG_RUNS or ./runs")
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Convolution, number by number: an example, or a trained layer on a picture of yours.
+    """Convolution, number by number: an example, or a trained layer on an image of yours.
 
     `neocog demo convolution --html out.html` writes the page; `--run latest --image x.png` shows
     what the network's own filters do with x.png.
@@ -87,7 +87,7 @@ def convolution(
         )
     if trained and image is None:
         raise UsageError(
-            "A trained layer needs a picture.",
+            "A trained layer needs an image.",
             f"For example: neocog demo convolution --run {run or 'latest'} --image photo.jpg",
         )
     from neocog.demos import convolution_page

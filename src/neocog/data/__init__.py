@@ -1,4 +1,4 @@
-"""Data sets: from a name to uint8 pictures and labels, split honestly."""
+"""Data sets: from a name to uint8 images and labels, split honestly."""
 
 import os
 from collections.abc import Callable
@@ -7,7 +7,15 @@ from pathlib import Path
 
 import numpy as np
 
-from neocog.data.custom import Form, as_set, examine_own, exists, list_own, load_own, look_at
+from neocog.data.custom import (
+    Form,
+    as_set,
+    check_custom,
+    exists,
+    load_custom,
+    look_at,
+    open_dataset,
+)
 from neocog.data.decode_cache import Reading
 from neocog.data.images import ImageSet, Splits
 from neocog.data.preprocess import Preprocessing
@@ -19,10 +27,10 @@ from neocog.recipes import DEFAULT_FOR_DATA, RECIPES, Recipe
 
 @dataclass(frozen=True)
 class DataSet:
-    """A named data set: how to read it, what is kept back, how new pictures are made to match.
+    """A named data set: how to read it, what is kept back, how new images are made to match.
 
     `read` gives (train, test); where there is no official test half it gives None for it, and
-    `test_size` pictures are set apart. `validation_size` is the default.
+    `test_size` images are set apart. `validation_size` is the default.
     """
 
     title: str
@@ -82,28 +90,28 @@ DATASETS: dict[str, DataSet] = {
 
 
 def load(name: str, form: Form = Form(), reading: Reading | None = None) -> Splits:  # noqa: B008
-    """A data set by its name, or a person's own pictures (see `list_own`), split in three.
+    """A data set by its name, or a person's own images (see `open_dataset`), split in three.
 
     The official test half is kept apart; validation is cut from the training half, stratified and
     seeded. A `validation_size` of None is the data set's own number; 0 leaves validation empty. An
-    `image_size` (pixels a side) of None is the data set's own, 64 for own pictures; an empty `mean`
-    and `std` are the data set's own, too. `fit` is for own pictures; a named data set has its own.
-    `reading` is told of the pictures as they are decoded. Raises UsageError for an unknown name,
+    `image_size` (pixels a side) of None is the data set's own, 64 for own images; an empty `mean`
+    and `std` are the data set's own, too. `fit` is for own images; a named data set has its own.
+    `reading` is told of the images as they are decoded. Raises UsageError for an unknown name,
     NeocogError for files that are missing or damaged or a `validation_size` that leaves nothing to
     train on.
     """
     if name not in DATASETS:
         if not exists(name):
             raise unknown("data set or folder", name, DATASETS)
-        return load_own(list_own(name, form.allow_outside), form, reading)
+        return load_custom(open_dataset(name, form.allow_outside), form, reading)
     entry = DATASETS[name]
     train, test = entry.read()
     if test is None:
         held, rest = stratified(train.labels, [entry.test_size], SPLIT_SEED)
         train, test = train.subset(rest), train.subset(held)
-        note = f"{entry.test_size:,} pictures set apart as test, "
+        note = f"{entry.test_size:,} images set apart as test, "
     else:
-        note = f"the official {len(test):,} test pictures, "
+        note = f"the official {len(test):,} test images, "
     height, width, channels = train.images.shape[1:]
     usual = RECIPES[DEFAULT_FOR_DATA[name]]  # its normalisation is the data set's own
     rule = Preprocessing(
@@ -125,7 +133,7 @@ def load(name: str, form: Form = Form(), reading: Reading | None = None) -> Spli
 
 def load_for(recipe: Recipe, reading: Reading | None = None) -> Splits:
     """The splits that a recipe trains on. Raises as `load` does."""
-    return load(recipe.data, form_of(recipe), reading)
+    return load(recipe.data, data_config(recipe), reading)
 
 
 def bare_name(name: str) -> str:
@@ -133,8 +141,8 @@ def bare_name(name: str) -> str:
     return name if name in DATASETS else Path(os.path.abspath(name)).name  # noqa: PTH100 - ".."
 
 
-def form_of(recipe: Recipe) -> Form:
-    """What a recipe says of the form of its pictures."""
+def data_config(recipe: Recipe) -> Form:
+    """What a recipe says of the form of its images."""
     return Form(
         recipe.mean,
         recipe.std,
@@ -157,11 +165,11 @@ __all__ = [
     "Splits",
     "as_set",
     "bare_name",
-    "examine_own",
+    "check_custom",
+    "data_config",
     "exists",
-    "form_of",
-    "list_own",
     "load",
     "load_for",
     "look_at",
+    "open_dataset",
 ]

@@ -1,4 +1,4 @@
-"""Random changes to a batch of pictures: pure functions of the batch and a generator.
+"""Random changes to a batch of images: pure functions of the batch and a generator.
 
 A batch is float32, N x C x H x W, values 0..255 on a dark ground (0); so is what comes back.
 """
@@ -14,13 +14,13 @@ from neocog.data.loader import seeded
 from neocog.recipes import Recipe
 
 ELASTIC_GRID = 7  # pixels between the points that `elastic` moves
-CROP_GROWTH = 1.15  # a crop is taken from the picture grown by this factor
+CROP_GROWTH = 1.15  # a crop is taken from the image grown by this factor
 
 
 def shift(batch: Tensor, pixels: int, generator: torch.Generator, edge: str = "black") -> Tensor:
-    """Move every picture by whole pixels, -pixels..pixels each way.
+    """Move every image by whole pixels, -pixels..pixels each way.
 
-    What moves in is 0, or, with `edge` reflect, the picture's own mirrored edge.
+    What moves in is 0, or, with `edge` reflect, the image's own mirrored edge.
     """
     mode = "reflect" if edge == "reflect" else "constant"
     padded = F.pad(batch, (pixels, pixels, pixels, pixels), mode=mode)
@@ -28,30 +28,30 @@ def shift(batch: Tensor, pixels: int, generator: torch.Generator, edge: str = "b
 
 
 def grow_and_crop(batch: Tensor, side: int, generator: torch.Generator) -> Tensor:
-    """Grow every picture to `side` x `side`, bilinear, and take a crop of its old size anywhere.
+    """Grow every image to `side` x `side`, bilinear, and take a crop of its old size anywhere.
 
-    Grey levels are rounded, as pictures' are that are grown before they become floats.
+    Grey levels are rounded, as images' are that are grown before they become floats.
     """
     grown = F.interpolate(batch, size=(side, side), mode="bilinear", align_corners=False)
     return _crop(grown.round_(), batch.shape[2], batch.shape[3], generator)
 
 
 def _crop(batch: Tensor, height: int, width: int, generator: torch.Generator) -> Tensor:
-    """A window of height x width of every picture, each place equally likely."""
+    """A window of height x width of every image, each place equally likely."""
     n = len(batch)
     top = torch.randint(0, batch.shape[2] - height + 1, (n, 1), generator=generator)
     left = torch.randint(0, batch.shape[3] - width + 1, (n, 1), generator=generator)
     rows = (top + torch.arange(height)).to(batch.device)
     columns = (left + torch.arange(width)).to(batch.device)
-    picture = torch.arange(n, device=batch.device)[:, None, None]
-    taken = batch.permute(0, 2, 3, 1)[picture, rows[:, :, None], columns[:, None, :]]
+    image = torch.arange(n, device=batch.device)[:, None, None]
+    taken = batch.permute(0, 2, 3, 1)[image, rows[:, :, None], columns[:, None, :]]
     return taken.permute(0, 3, 1, 2)
 
 
 def which_are_mirrored(count: int, kind: str, seed: int, epoch: int) -> Tensor | None:
-    """Which of `count` pictures an epoch shows mirrored, bool; None where `kind` is none.
+    """Which of `count` images an epoch shows mirrored, bool; None where `kind` is none.
 
-    `random` decides anew in every epoch; `alternating` shows each picture mirrored in every second
+    `random` decides anew in every epoch; `alternating` shows each image mirrored in every second
     epoch (Jordan, 2024), so that two epochs show both forms of all.
     """
     if kind == "none":
@@ -62,7 +62,7 @@ def which_are_mirrored(count: int, kind: str, seed: int, epoch: int) -> Tensor |
 
 
 def mirror(batch: Tensor, which: Tensor) -> Tensor:
-    """Exchange left and right in the pictures that `which`, bool, names."""
+    """Exchange left and right in the images that `which`, bool, names."""
     return torch.where(which.to(batch.device)[:, None, None, None], batch.flip(3), batch)
 
 
@@ -74,7 +74,7 @@ def affine(
     shear_fraction: float,
     shift_pixels: float,
 ) -> Tensor:
-    """Turn, stretch, shear and move every picture, each uniformly within plus-minus its bound.
+    """Turn, stretch, shear and move every image, each uniformly within plus-minus its bound.
 
     A stretch by `scale_fraction` s is by a factor between exp(-s) and exp(s). Bilinear.
     """
@@ -97,7 +97,7 @@ def affine(
 
 
 def strokes(batch: Tensor, fraction: float, generator: torch.Generator) -> Tensor:
-    """Thicken the strokes of a `fraction` of the pictures by a pixel, and thin half as many."""
+    """Thicken the strokes of a `fraction` of the images by a pixel, and thin half as many."""
     moved = F.pad(batch, (1, 0, 1, 0))
     left, up, both = moved[..., 1:, :-1], moved[..., :-1, 1:], moved[..., :-1, :-1]
     thick = torch.maximum(torch.maximum(batch, left), torch.maximum(up, both))
@@ -107,7 +107,7 @@ def strokes(batch: Tensor, fraction: float, generator: torch.Generator) -> Tenso
 
 
 def elastic(batch: Tensor, pixels: float, generator: torch.Generator) -> Tensor:
-    """Bend every picture: points ELASTIC_GRID apart move by a normal deviate times `pixels`.
+    """Bend every image: points ELASTIC_GRID apart move by a normal deviate times `pixels`.
 
     Between them the shift is a cubic's; each way its own (after Simard, Steinkraus and Platt, "Best
     practices for convolutional neural networks applied to visual document analysis", 2003).
@@ -123,7 +123,7 @@ def elastic(batch: Tensor, pixels: float, generator: torch.Generator) -> Tensor:
 
 
 def worn(batch: Tensor, fraction: float, generator: torch.Generator) -> Tensor:
-    """A `fraction` of the pictures with a loss: a gap in a stroke, pale at one end, or cut off.
+    """A `fraction` of the images with a loss: a gap in a stroke, pale at one end, or cut off.
 
     As a pen skips, as a stroke thins out towards its end, as an image ends before its digit does:
     a third of those each.
@@ -164,11 +164,11 @@ def _first(has: Tensor) -> Tensor:
 
 
 def augmented(
-    recipe: Recipe, pictures: Tensor, step: int, flips: Tensor | None, labels: Tensor
+    recipe: Recipe, images: Tensor, step: int, flips: Tensor | None, labels: Tensor
 ) -> Tensor:
     """The batch, N x H x W x C, with the random changes that (seed, step) decide.
 
-    `flips` names the pictures to mirror; `labels`, N, say which digits they are.
+    `flips` names the images to mirror; `labels`, N, say which digits they are.
     """
     whole = int(recipe.augment_shift_pixels)
     bends = (
@@ -180,9 +180,9 @@ def augmented(
     fixed = fixed or recipe.augment_hand_fraction or recipe.augment_worn_fraction
     fixed = fixed or recipe.augment_elastic_pixels
     if not (any(bends) or fixed or recipe.augment_grow_pixels or flips is not None):
-        return pictures
+        return images
     generator = seeded(recipe.seed, step, 2)
-    batch = pictures.permute(0, 3, 1, 2).float()
+    batch = images.permute(0, 3, 1, 2).float()
     if recipe.augment_hand_fraction:
         batch = other_hands(batch, labels, recipe.augment_hand_fraction, generator)
     if recipe.augment_worn_fraction:
@@ -202,16 +202,16 @@ def augmented(
     return batch.permute(0, 2, 3, 1)
 
 
-def view(pictures: Tensor, number: int, generator: torch.Generator) -> Tensor:
+def view(images: Tensor, number: int, generator: torch.Generator) -> Tensor:
     """One view of a batch, N x H x W x C: 0 as it is, 1 mirrored, from 2 on a crop, some mirrored.
 
-    A crop is of the picture grown a little, anywhere in it.
+    A crop is of the image grown a little, anywhere in it.
     """
     if number == 0:
-        return pictures
+        return images
     if number == 1:
-        return pictures.flip(2)
-    batch = pictures.permute(0, 3, 1, 2).float()
+        return images.flip(2)
+    batch = images.permute(0, 3, 1, 2).float()
     grown = grow_and_crop(batch, round(CROP_GROWTH * batch.shape[2]), generator)
     which = torch.rand(len(batch), generator=generator) < 0.5
     return mirror(grown, which).permute(0, 2, 3, 1)

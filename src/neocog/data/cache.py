@@ -34,7 +34,7 @@ def cache_folder() -> Path:
 
 
 def features_folder() -> Path:
-    """Where features that a network gave for pictures are kept."""
+    """Where features that a network gave for images are kept."""
     return cache_folder() / "features"
 
 

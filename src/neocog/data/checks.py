@@ -10,18 +10,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neocog.data.decode import AVIF, EMPTY, HEIC, NO_PICTURE, Facts
-from neocog.data.decode_cache import Decoded
+from neocog.data.decode import AVIF, EMPTY, HEIC, NOT_AN_IMAGE, ImageMetadata
+from neocog.data.decode_cache import DecodedDataset
 from neocog.data.duplicates import components, near_duplicates
-from neocog.data.sources.index import Listing, Picture
+from neocog.data.sources.index import DatasetIndex, Sample
 
 ERROR, WARNING, NOTE = "error", "warning", "note"
-FEW = 10  # pictures a class, below which it is said
-UNBALANCED = 5.0  # times as many pictures in the largest class as in the smallest
+FEW = 10  # images a class, below which it is said
+UNBALANCED = 5.0  # times as many images in the largest class as in the smallest
 LONG = 2.0
 SHOWN = 20  # paths that a finding names
-BLANK = 1  # difference of grey levels in the small grey form, up to which a picture is blank
-# By how much a split's pictures outrank another's, where both have the same picture.
+BLANK = 1  # difference of grey levels in the small grey form, up to which an image is blank
+# By how much a split's images outrank another's, where both have the same image.
 RANK = {"train": 0, "validation": 1, "test": 2}
 
 # Messages say {one|several} where their words depend on a count.
@@ -62,7 +62,7 @@ class Finding:
     """Something about a data set that its user should know.
 
     `severity`: error where a number would be wrong, warning where it could be, note otherwise.
-    `paths` are the first of the `count` pictures that it is about, `same_as` what each of them is a
+    `paths` are the first of the `count` images that it is about, `same_as` what each of them is a
     (near-)copy of.
     """
 
@@ -75,10 +75,10 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Diagnosis:
-    """The findings; which of the listing's pictures are fit for use; and which belong together.
+class DatasetReport:
+    """The findings; which of the listing's images are fit for use; and which belong together.
 
-    `kept` are indices into the listing. `groups` has a number for each picture of the listing: the
+    `kept` are indices into the listing. `groups` has a number for each image of the listing: the
     same for those that must not be parted, by a given group or as (near-)duplicates.
     """
 
@@ -103,10 +103,10 @@ def with_count(count: int, text: str) -> str:
     return f"{count:,} " + re.sub(r"\{(.*?)\|(.*?)\}", r"\1" if count == 1 else r"\2", text)
 
 
-class _Notebook:
-    """Collects findings about the pictures of a listing."""
+class FindingCollector:
+    """Collects findings about the images of a listing."""
 
-    def __init__(self, listing: Listing) -> None:
+    def __init__(self, listing: DatasetIndex) -> None:
         self.listing = listing
         self.findings: list[Finding] = []
 
@@ -119,10 +119,10 @@ class _Notebook:
         detail: str = "",
         twins: Mapping[int, int] | None = None,
     ) -> None:
-        """Note a finding about some pictures, if there are any; `twins` are what they are like."""
-        paths = [self.listing.pictures[n].path for n in members]
+        """Note a finding about some images, if there are any; `twins` are what they are like."""
+        paths = [self.listing.samples[n].path for n in members]
         twins = twins or {}
-        same = [self.listing.pictures[twins[n]].path for n in members[:SHOWN] if n in twins]
+        same = [self.listing.samples[twins[n]].path for n in members[:SHOWN] if n in twins]
         self.add_paths(kind, severity, paths, message, detail, same)
 
     def add_paths(
@@ -141,21 +141,21 @@ class _Notebook:
             self.findings.append(Finding(kind, severity, len(paths), shown, text, tuple(same_as)))
 
 
-def examine(listing: Listing, decoded: Decoded) -> Diagnosis:
+def examine(listing: DatasetIndex, decoded: DecodedDataset) -> DatasetReport:
     """What is wrong with a data set, and what of it can be used.
 
-    Left out of what is kept are files that cannot be read, further copies of a picture, pictures
-    whose copies have different labels, and copies (near ones, too) of pictures of a split that is
-    judged by: of test in train or validation, of validation in train; and pictures of a group that
+    Left out of what is kept are files that cannot be read, further copies of an image, images
+    whose copies have different labels, and copies (near ones, too) of images of a split that is
+    judged by: of test in train or validation, of validation in train; and images of a group that
     such a split has.
     """
-    book = _Notebook(listing)
+    book = FindingCollector(listing)
     labels = listing.labels()
     dropped = np.ones(len(labels), dtype=bool)
     dropped[decoded.usable] = False
     _note_files(book, decoded)
     same = _exact(decoded)
-    near = decoded.remembered(lambda: near_duplicates(decoded.thumbs, decoded.usable))
+    near = decoded.remembered(lambda: near_duplicates(decoded.thumbnails, decoded.usable))
     dropped |= _note_duplicates(book, same, near, dropped)
     dropped |= _note_groups(book, dropped)
     kept = np.nonzero(~dropped)[0]
@@ -166,10 +166,10 @@ def examine(listing: Listing, decoded: Decoded) -> Diagnosis:
     groups = _join(len(labels), [*same, *near, *_given_groups(listing)])
     order = {ERROR: 0, WARNING: 1, NOTE: 2}
     book.findings.sort(key=lambda f: order[f.severity])
-    return Diagnosis(book.findings, kept, groups)
+    return DatasetReport(book.findings, kept, groups)
 
 
-def _note_files(book: _Notebook, decoded: Decoded) -> None:
+def _note_files(book: FindingCollector, decoded: DecodedDataset) -> None:
     """Findings about single files."""
     for kind, (severity, message) in LEFT_OUT.items():
         paths = [path for k, path in book.listing.left_out if k == kind]
@@ -180,20 +180,20 @@ def _note_files(book: _Notebook, decoded: Decoded) -> None:
         ("unread_kind", HEIC, *_UNREAD["HEIC"]),
         ("unread_kind", AVIF, *_UNREAD["AVIF"]),
         (
-            "not_a_picture",
-            NO_PICTURE,
+            "not_an_image",
+            NOT_AN_IMAGE,
             "{file named as an image that is none|files named as images that are none}",
             "",
         ),
     ):
         members = [n for n, found in unusable.items() if found == line]
         book.add(kind, WARNING, members, message, detail)
-    known = (EMPTY, HEIC, AVIF, NO_PICTURE)
+    known = (EMPTY, HEIC, AVIF, NOT_AN_IMAGE)
     rest = [n for n, found in unusable.items() if found not in known]
     why = "; ".join(sorted({unusable[n] for n in rest})[:3])
     book.add("corrupt", WARNING, rest, "{file|files} that cannot be read: ", why)
-    facts = [(n, f) for n, f in enumerate(decoded.facts) if isinstance(f, Facts)]
-    wrong = [n for n, f in facts if not _suits(book.listing.pictures[n].path, f.format)]
+    facts = [(n, f) for n, f in enumerate(decoded.facts) if isinstance(f, ImageMetadata)]
+    wrong = [n for n, f in facts if not _suits(book.listing.samples[n].path, f.format)]
     message = "{image|images} of another format than {its name says|their names say}: read"
     book.add("wrong_suffix", NOTE, wrong, message)
     _note_exif(book, facts)
@@ -201,8 +201,8 @@ def _note_files(book: _Notebook, decoded: Decoded) -> None:
     message = "{image|images} more than "
     detail = f"{LONG:g} times as long as wide: photos are cut to their middle "
     book.add("elongated", NOTE, long, message, f"{detail}(--set fit=square shows all of it)")
-    thumbs = decoded.thumbs.astype(np.int16)
-    flat = thumbs.max((1, 2), initial=0) - thumbs.min((1, 2), initial=255) <= BLANK
+    thumbnails = decoded.thumbnails.astype(np.int16)
+    flat = thumbnails.max((1, 2), initial=0) - thumbnails.min((1, 2), initial=255) <= BLANK
     message = "{image|images} of one colour, blank or transparent: look at {it|them}"
     book.add("blank", WARNING, decoded.usable[flat].tolist(), message)
     odd = [n for n, f in facts if f.mode not in ("RGB", "L")]
@@ -218,7 +218,7 @@ _UNREAD = {
 }
 
 
-def _note_exif(book: _Notebook, facts: list[tuple[int, Facts]]) -> None:
+def _note_exif(book: FindingCollector, facts: list[tuple[int, ImageMetadata]]) -> None:
     """Findings about which side of an image is up."""
     turned = [n for n, f in facts if f.orientation > 1 and not f.stale_exif]
     message = "{image|images} turned upright as {its|their} EXIF says"
@@ -238,11 +238,11 @@ def _suits(path: str, kind: str) -> bool:
     return not suffix or suffix in _SUFFIXES.get(kind, (f".{kind.lower()}",))
 
 
-def _exact(decoded: Decoded) -> list[list[int]]:
-    """Groups of pictures whose pixels are the same."""
+def _exact(decoded: DecodedDataset) -> list[list[int]]:
+    """Groups of images whose pixels are the same."""
     groups = defaultdict(list)
     for n, facts in enumerate(decoded.facts):
-        if isinstance(facts, Facts):
+        if isinstance(facts, ImageMetadata):
             groups[facts.pixels].append(n)
     return [group for group in groups.values() if len(group) > 1]
 
@@ -254,33 +254,33 @@ def _join(count: int, links: list[list[int]]) -> NDArray[np.int64]:
     return groups
 
 
-def _given_groups(listing: Listing) -> list[list[int]]:
+def _given_groups(listing: DatasetIndex) -> list[list[int]]:
     by_name = defaultdict(list)
-    for n, picture in enumerate(listing.pictures):
-        if picture.group is not None:
-            by_name[picture.group].append(n)
+    for n, sample in enumerate(listing.samples):
+        if sample.group is not None:
+            by_name[sample.group].append(n)
     return [members for members in by_name.values() if len(members) > 1]
 
 
 def _note_duplicates(
-    book: _Notebook, same: list[list[int]], near: list[list[int]], dropped: NDArray[np.bool_]
+    book: FindingCollector, same: list[list[int]], near: list[list[int]], dropped: NDArray[np.bool_]
 ) -> NDArray[np.bool_]:
-    """Findings about pictures that are there more than once, and which of them to leave out.
+    """Findings about images that are there more than once, and which of them to leave out.
 
     Every finding counts further copies: a pair is one, and three alike are two.
     """
-    pictures = book.listing.pictures
-    out = np.zeros(len(pictures), dtype=bool)
+    samples = book.listing.samples
+    out = np.zeros(len(samples), dtype=bool)
     # For each kind of finding the copies and what each is a copy of.
     found: dict[str, dict[int, int]] = {kind: {} for kind, *_ in _DUPLICATES}
     for group in same:
-        if len({pictures[n].label for n in group}) > 1:
-            found["conflicting_labels"] |= _others(pictures, group)
+        if len({samples[n].label for n in group}) > 1:
+            found["conflicting_labels"] |= _others(samples, group)
             out[group] = True
             continue
-        crossing, judged = _crossing(pictures, group)
+        crossing, judged = _crossing(samples, group)
         # "1.jpg" rather than "1 (copy).jpg"
-        first = min(judged, key=lambda n: (len(pictures[n].path), pictures[n].path))
+        first = min(judged, key=lambda n: (len(samples[n].path), samples[n].path))
         found["duplicates_across_splits"] |= dict.fromkeys(crossing, first)
         found["duplicates"] |= dict.fromkeys([n for n in judged if n != first], first)
         out[[n for n in group if n != first]] = True
@@ -288,9 +288,9 @@ def _note_duplicates(
         rest = [n for n in group if not (out[n] or dropped[n])]
         if len(rest) < 2:
             continue
-        if len({pictures[n].label for n in rest}) > 1:
-            found["near_conflicting_labels"] |= _others(pictures, rest)
-        crossing, judged = _crossing(pictures, rest)
+        if len({samples[n].label for n in rest}) > 1:
+            found["near_conflicting_labels"] |= _others(samples, rest)
+        crossing, judged = _crossing(samples, rest)
         found["near_duplicates_across_splits"] |= dict.fromkeys(crossing, judged[0])
         found["near_duplicates"] |= dict.fromkeys(judged[1:], judged[0])
         out[crossing] = True
@@ -299,29 +299,29 @@ def _note_duplicates(
     return out
 
 
-def _others(pictures: Sequence[Picture], group: list[int]) -> dict[int, int]:
+def _others(samples: Sequence[Sample], group: list[int]) -> dict[int, int]:
     """Those of a group whose label is another than its first's, and that first."""
-    return {n: group[0] for n in group if pictures[n].label != pictures[group[0]].label}
+    return {n: group[0] for n in group if samples[n].label != samples[group[0]].label}
 
 
-def _crossing(pictures: Sequence[Picture], group: list[int]) -> tuple[list[int], list[int]]:
+def _crossing(samples: Sequence[Sample], group: list[int]) -> tuple[list[int], list[int]]:
     """Those of a group that a split to be judged by has copies of, and those copies."""
-    ranks = [RANK.get(pictures[n].split or "train", 0) for n in group]
+    ranks = [RANK.get(samples[n].split or "train", 0) for n in group]
     crossing = [n for n, rank in zip(group, ranks, strict=True) if rank < max(ranks)]
     return crossing, [n for n, rank in zip(group, ranks, strict=True) if rank == max(ranks)]
 
 
-def _note_groups(book: _Notebook, dropped: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def _note_groups(book: FindingCollector, dropped: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Findings about given groups, and what to leave out since it lies across given splits."""
     out = np.zeros(len(dropped), dtype=bool)
-    pictures = book.listing.pictures
+    samples = book.listing.samples
     for group in _given_groups(book.listing):
         rest = [n for n in group if not dropped[n]]
         if rest:
-            out[_crossing(pictures, rest)[0]] = True
+            out[_crossing(samples, rest)[0]] = True
     message = "{image|images} of a group that a split to be judged by has, too: left out"
     book.add("group_across_splits", ERROR, np.nonzero(out)[0].tolist(), message)
-    names = sorted({picture.group for picture in pictures if picture.group is not None})
+    names = sorted({sample.group for sample in samples if sample.group is not None})
     message = "{group|groups} of images given: the images of a group stay on one side of a split"
     book.add_paths("groups", NOTE, names, message)
     return out
@@ -358,13 +358,15 @@ _DUPLICATES = (
 )
 
 
-def _note_classes(book: _Notebook, labels: NDArray[np.int64], kept: NDArray[np.int64]) -> None:
+def _note_classes(
+    book: FindingCollector, labels: NDArray[np.int64], kept: NDArray[np.int64]
+) -> None:
     """Findings about classes, by what is kept of them."""
     listing = book.listing
     given = listing.splits if len(listing.splits) > 1 else []
     counts = Counter(int(label) for label in labels[kept])
     for split in given:
-        there = {int(labels[n]) for n in kept if listing.pictures[n].split == split}
+        there = {int(labels[n]) for n in kept if listing.samples[n].split == split}
         missing = [c for k, c in enumerate(listing.classes) if k not in there]
         learned = split != "train"
         message = "{class|classes} without an image in "
@@ -372,7 +374,7 @@ def _note_classes(book: _Notebook, labels: NDArray[np.int64], kept: NDArray[np.i
         book.add_paths("class_missing", WARNING if learned else ERROR, missing, message, detail)
     few = [c for k, c in enumerate(listing.classes) if counts[k] < FEW]
     message = "{class|classes} with fewer than "
-    book.add_paths("few_pictures", WARNING, few, message, f"{FEW} images: {', '.join(few[:5])}")
+    book.add_paths("few_images", WARNING, few, message, f"{FEW} images: {', '.join(few[:5])}")
     spelled = defaultdict(list)
     for name in listing.classes:
         spelled["".join(name.casefold().split())].append(name)

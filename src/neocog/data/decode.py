@@ -1,4 +1,4 @@
-"""One picture file -> an upright RGB uint8 array, or one clear line about why not."""
+"""One image file -> an upright RGB uint8 array, or one clear line about why not."""
 
 import ctypes
 import hashlib
@@ -51,9 +51,9 @@ def _formats() -> tuple[str, ...]:
 
 
 FORMATS = _formats()
-EMPTY, NO_PICTURE = (
+EMPTY, NOT_AN_IMAGE = (
     "the file is empty",
-    "the file is not a picture (PNG, JPEG, BMP, GIF, TIFF, WebP, AVIF, HEIC)",
+    "the file is not an image (PNG, JPEG, BMP, GIF, TIFF, WebP, AVIF, HEIC)",
 )
 HEIC = "the image is HEIC, which needs an extra: pip install 'neocog[heic]'"
 AVIF = "the image is AVIF, which this Pillow cannot read: pip install --upgrade pillow"
@@ -76,12 +76,12 @@ Fit = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
 
 
 @dataclass(frozen=True)
-class Facts:
-    """What a picture's file says of it, beside its pixels.
+class ImageMetadata:
+    """What an image's file says of it, beside its pixels.
 
     `width` and `height` are as stored; `orientation` is EXIF's, 1 upright and 0 where the file has
-    no EXIF; `stale_exif` is set where EXIF says both that the picture must be turned and that it
-    has been. `pixels` is a digest of the upright RGB picture, by which exact duplicates are found.
+    no EXIF; `stale_exif` is set where EXIF says both that the image must be turned and that it
+    has been. `pixels` is a digest of the upright RGB image, by which exact duplicates are found.
     """
 
     width: int
@@ -126,15 +126,15 @@ def quietly() -> Iterator[None]:
         yield
 
 
-def read_pictures(
+def read_images(
     sources: Iterable[Path | bytes], fit: Fit, shrink_to: int
 ) -> list[NDArray[np.uint8] | str]:
-    """Every picture read and fitted, or in a line why not, in order; all cores are used."""
+    """Every image read and fitted, or in a line why not, in order; all cores are used."""
 
     def read(source: Path | bytes) -> NDArray[np.uint8] | str:
         try:
-            with _picture(read_bytes(source), shrink_to) as (picture, _):
-                return fit(picture)
+            with _image(read_bytes(source), shrink_to) as (decoded, _):
+                return fit(decoded)
         except NeocogError as error:
             return error.message
 
@@ -142,41 +142,41 @@ def read_pictures(
         return list(pool.map(read, sources))
 
 
-def read_picture(source: Path | bytes, shrink_to: int | None = None) -> NDArray[np.uint8]:
-    """The picture in a file or in bytes as H x W x 3, uint8, RGB, upright by its EXIF orientation.
+def read_image(source: Path | bytes, shrink_to: int | None = None) -> NDArray[np.uint8]:
+    """The image in a file or in bytes as H x W x 3, uint8, RGB, upright by its EXIF orientation.
 
     Alpha is laid over white (over black where the visible part is white itself); palette, CMYK,
     grey and 16-bit become 8-bit RGB; of an animation the first frame is taken. With `shrink_to`, a
     JPEG whose short side is larger by a factor of two or more is decoded at a reduced scale that is
     no smaller than that; one of more than MAX_PIXELS is decoded at a reduced scale in any case.
-    Raises NeocogError with one line: missing, empty, too large, truncated, or no picture at all.
+    Raises NeocogError with one line: missing, empty, too large, truncated, or no image at all.
     """
-    with _picture(read_bytes(source), shrink_to) as (picture, _):
-        return picture
+    with _image(read_bytes(source), shrink_to) as (decoded, _):
+        return decoded
 
 
 def examine(
     data: bytes, shrink_to: int, fit: Fit
-) -> tuple[NDArray[np.uint8], Facts, NDArray[np.uint8]]:
-    """The picture in bytes, fitted; the file's facts; the picture in grey, THUMB x THUMB.
+) -> tuple[NDArray[np.uint8], ImageMetadata, NDArray[np.uint8]]:
+    """The image in bytes, fitted; the file's facts; the image in grey, THUMB x THUMB.
 
-    Raises as `read_picture` does.
+    Raises as `read_image` does.
     """
-    with _picture(data, shrink_to) as (picture, facts):
-        digest = hashlib.sha256(repr(picture.shape).encode())
-        digest.update(np.ascontiguousarray(picture).data)
-        grey = np.empty(picture.shape[:2], dtype=np.uint8)
-        rows = max(1, STRIPE_PIXELS // picture.shape[1])
+    with _image(data, shrink_to) as (decoded, facts):
+        digest = hashlib.sha256(repr(decoded.shape).encode())
+        digest.update(np.ascontiguousarray(decoded).data)
+        grey = np.empty(decoded.shape[:2], dtype=np.uint8)
+        rows = max(1, STRIPE_PIXELS // decoded.shape[1])
         for top in range(0, len(grey), rows):
-            stripe = Image.fromarray(picture[top : top + rows])
+            stripe = Image.fromarray(decoded[top : top + rows])
             grey[top : top + rows] = np.asarray(stripe.convert("L"))
         small = Image.fromarray(grey)
         thumb = small.resize((THUMB, THUMB), Image.Resampling.BOX, reducing_gap=2.0)
-        return fit(picture), replace(facts, pixels=digest.hexdigest()[:16]), np.asarray(thumb)
+        return fit(decoded), replace(facts, pixels=digest.hexdigest()[:16]), np.asarray(thumb)
 
 
 def size_of(data: bytes) -> tuple[int, int]:
-    """Width and height of a picture, by its header. Raises NeocogError where it is none."""
+    """Width and height of an image, by its header. Raises NeocogError where it is none."""
     with quietly(), _refusing(), _open(data) as image:
         return image.size
 
@@ -190,15 +190,15 @@ def _refusing() -> Iterator[None]:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise NeocogError(
-            f"the picture unpacks to far more than the {MAX_PIXELS // 10**6} million pixels that "
+            f"the image unpacks to far more than the {MAX_PIXELS // 10**6} million pixels that "
             "are read (a decompression bomb?)"
         ) from None
     except UnidentifiedImageError:
-        raise NeocogError(NO_PICTURE) from None
+        raise NeocogError(NOT_AN_IMAGE) from None
     except MemoryError:
         raise NeocogError(NO_MEMORY) from None
     except Exception as error:  # hostile files make Pillow's decoders raise nearly anything
-        raise NeocogError(f"the picture is damaged or truncated ({briefly(error)})") from None
+        raise NeocogError(f"the image is damaged or truncated ({briefly(error)})") from None
 
 
 def briefly(error: Exception) -> str:
@@ -208,10 +208,10 @@ def briefly(error: Exception) -> str:
 
 
 @contextmanager
-def _picture(data: bytes, shrink_to: int | None) -> Iterator[tuple[NDArray[np.uint8], Facts]]:
-    """The picture in `data`, RGB and upright, and its facts; room is taken for what is done to it.
+def _image(data: bytes, shrink_to: int | None) -> Iterator[tuple[NDArray[np.uint8], ImageMetadata]]:
+    """The image in `data`, RGB and upright, and its facts; room is taken for what is done to it.
 
-    `Facts.pixels` is left empty.
+    `ImageMetadata.pixels` is left empty.
     """
     with _refusing():
         image = _open(data)
@@ -220,9 +220,9 @@ def _picture(data: bytes, shrink_to: int | None) -> Iterator[tuple[NDArray[np.ui
     with _room.taken(needed):
         with _refusing(), closing(image):  # its pixels go before what follows takes more
             orientation, stale = _orientation(image, stored)
-            facts = Facts(*stored, image.mode, str(image.format), orientation, stale, "")
-            picture = _to_rgb(_upright(image))
-        yield picture, facts
+            facts = ImageMetadata(*stored, image.mode, str(image.format), orientation, stale, "")
+            decoded = _to_rgb(_upright(image))
+        yield decoded, facts
 
 
 def _open(data: bytes) -> Image.Image:
@@ -242,7 +242,7 @@ def _open(data: bytes) -> Image.Image:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
     if image.width * image.height > most:
         raise NeocogError(
-            f"the picture has {image.width:,} x {image.height:,} pixels, more than the "
+            f"the image has {image.width:,} x {image.height:,} pixels, more than the "
             f"{most // 10**6} million that are read"
         )
     if image.format in ("JPEG", "MPO"):
@@ -323,7 +323,7 @@ def _orientation(image: Image.Image, stored: tuple[int, int]) -> tuple[int, bool
         detail = exif.get_ifd(0x8769) if orientation > 4 else {}
     except (OSError, SyntaxError, MemoryError):
         raise  # of the pixels, which some formats read first
-    except Exception:  # of EXIF that makes no sense: the picture is as good as without
+    except Exception:  # of EXIF that makes no sense: the image is as good as without
         return 0, False
     noted = (detail.get(0xA002), detail.get(0xA003))
     # EXIF notes the size that the camera stored; with its sides exchanged a program has turned
@@ -337,7 +337,7 @@ def _upright(image: Image.Image) -> Image.Image:
         ImageOps.exif_transpose(image, in_place=True)
     except (OSError, SyntaxError, MemoryError):
         raise  # of the pixels
-    except Exception:  # of EXIF that makes no sense: the picture is as good as without
+    except Exception:  # of EXIF that makes no sense: the image is as good as without
         pass
     return image
 

@@ -1,4 +1,4 @@
-"""Pictures decoded once: brought to a recipe's size, and kept on disk with what was seen of them.
+"""Images decoded once: brought to a recipe's size, and kept on disk with what was seen of them.
 
 A pack is kept for each data set and each rule. It is keyed by content: a file that changed is
 decoded anew, one that was renamed is not.
@@ -29,49 +29,49 @@ from neocog.data.decode import (
     PASSING,
     THUMB,
     TOO_LARGE,
-    Facts,
+    ImageMetadata,
     examine,
     quietly,
     read_bytes,
 )
-from neocog.data.images import Rows
+from neocog.data.images import LazyImages
 from neocog.data.preprocess import Preprocessing
-from neocog.data.sources.index import Listing, Picture
+from neocog.data.sources.index import DatasetIndex, Sample
 from neocog.errors import NeocogError
 from neocog.storage.atomic import NewFile, make_folder, sweep, sync_folder, unique_name
 
 log = logging.getLogger(__name__)
 
-PACK = re.compile(r"(?P<process>\d+)-[0-9a-f]{8}\.(pixels|thumbs)")
+PACK = re.compile(r"(?P<process>\d+)-[0-9a-f]{8}\.(pixels|thumbnails)")
 TEMPORARY_FOLDERS = re.compile(r"neocog-(?P<process>\d+)-[a-z0-9_]{8}")  # temporary folders
 DECODING = 2  # counted up where the same file and rule give other pixels: what was kept is stale
-MEMORY_BYTES = 2**30  # pictures that take more stay on disk, and are read from there batch by batch
+MEMORY_BYTES = 2**30  # images that take more stay on disk, and are read from there batch by batch
 TRIES = 3  # where other processes replace the same pack
-CHUNK = 256  # pictures decoded at a time: what is in memory while a pack is written
+CHUNK = 256  # images decoded at a time: what is in memory while a pack is written
 
-Reading = Callable[[int, int], None]  # told (pictures read, pictures in all)
+Reading = Callable[[int, int], None]  # told (images read, images in all)
 # What is in a file: facts, pixels and thumb; a line why not; None where it was met before.
-_Result = tuple[Facts, NDArray[np.uint8], NDArray[np.uint8]] | str | None
+_Result = tuple[ImageMetadata, NDArray[np.uint8], NDArray[np.uint8]] | str | None
 
 
 @dataclass(frozen=True)
-class Decoded:
-    """A listing's pictures, in its order, as far as they could be decoded.
+class DecodedDataset:
+    """A listing's images, in its order, as far as they could be decoded.
 
-    `facts` are what `decode.examine` found, or one line about why the picture cannot be used; only
-    the `usable` have a place in `images`, uint8, N x H x W x C, and in `thumbs`, N x 32 x 32.
+    `facts` are what `decode.examine` found, or one line about why the image cannot be used; only
+    the `usable` have a place in `images`, uint8, N x H x W x C, and in `thumbnails`, N x 32 x 32.
     `digests` are of the files' contents.
     """
 
-    facts: list[Facts | str]
+    facts: list[ImageMetadata | str]
     digests: list[str]
-    images: Rows
-    thumbs: NDArray[np.uint8]
+    images: LazyImages
+    thumbnails: NDArray[np.uint8]
     usable: NDArray[np.int64]
     folder: Path
 
     def remembered(self, make: Callable[[], list[list[int]]]) -> list[list[int]]:
-        """What `make` finds in these pictures, kept for as long as they are the same."""
+        """What `make` finds in these images, kept for as long as they are the same."""
         key = hashlib.sha256(repr(self.digests).encode(errors="replace")).hexdigest()
         file = self.folder / "near.json"
         with suppress(KeyError, TypeError):
@@ -85,17 +85,17 @@ class Decoded:
 
 
 def packs_folder() -> Path:
-    """Where decoded pictures are kept."""
+    """Where decoded images are kept."""
     return cache_folder() / "photos"
 
 
 def can_keep() -> bool:
     """Whether what was decoded lasts longer than this process."""
-    return not _passing_folder.cache_info().currsize
+    return not _temporary_folder.cache_info().currsize
 
 
 def clear() -> int:
-    """Delete decoded pictures and features that are kept, and say how many bytes that were."""
+    """Delete decoded images and features that are kept, and say how many bytes that were."""
     freed = 0
     for folder in (packs_folder(), cache_folder() / "decoded", features_folder()):
         for file in sorted(folder.glob("**/*"), reverse=True):
@@ -105,8 +105,10 @@ def clear() -> int:
     return freed
 
 
-def decode(listing: Listing, rule: Preprocessing, reading: Reading | None = None) -> Decoded:
-    """Every picture of a listing, brought to a form by `rule.fit_picture`; all cores are used.
+def decode(
+    listing: DatasetIndex, rule: Preprocessing, reading: Reading | None = None
+) -> DecodedDataset:
+    """Every image of a listing, brought to a form by `rule.fit_image`; all cores are used.
 
     What was decoded before is taken from the disk. Where nothing can be kept there, it is for as
     long as the process lasts. Raises NeocogError where there is no room.
@@ -121,41 +123,43 @@ def decode(listing: Listing, rule: Preprocessing, reading: Reading | None = None
         make_folder(folder)
         tempfile.TemporaryFile(dir=folder).close()
     except OSError:
-        folder = _passing_folder() / key
+        folder = _temporary_folder() / key
     for _ in range(TRIES):
         try:
             make_folder(folder)
-            return _decoded(_Pack(folder, shape), listing, rule, reading)
+            return _decoded(PixelStore(folder, shape), listing, rule, reading)
         except FileNotFoundError:  # another process has just replaced or deleted the pack
             continue
         except OSError as error:
             raise NeocogError(
-                f"Decoded pictures cannot be kept in {folder} ({error.strerror or error}).",
+                f"DecodedDataset images cannot be kept in {folder} ({error.strerror or error}).",
                 "Name another place: NEOCOG_CACHE=FOLDER",
             ) from None
     raise NeocogError(
-        f"Decoded images in {folder} were deleted while they were in use, {TRIES} times.",
+        f"DecodedDataset images in {folder} were deleted while they were in use, {TRIES} times.",
         "Wait until no other process runs neocog data --clear-cache, then try again.",
     )
 
 
 def _decoded(
-    pack: "_Pack", listing: Listing, rule: Preprocessing, reading: Reading | None
-) -> Decoded:
-    digests = _brought_up_to_date(pack, listing.pictures, rule, reading)
+    pack: "PixelStore", listing: DatasetIndex, rule: Preprocessing, reading: Reading | None
+) -> DecodedDataset:
+    digests = _sync(pack, listing.samples, rule, reading)
     rows = [pack.row_of.get(digest, -1) for digest in digests]
     facts = [
-        pack.facts[row] if row >= 0 else pack.unread[picture.path]
-        for row, picture in zip(rows, listing.pictures, strict=True)
+        pack.facts[row] if row >= 0 else pack.unread[sample.path]
+        for row, sample in zip(rows, listing.samples, strict=True)
     ]
     usable = np.array([n for n, f in enumerate(facts) if not isinstance(f, str)], dtype=np.int64)
     places = np.array([pack.place[rows[n]] for n in usable], dtype=np.int64)
-    images, thumbs = pack.open()
-    return Decoded(facts, digests, Rows(images, places), thumbs[places], usable, pack.folder)
+    images, thumbnails = pack.open()
+    return DecodedDataset(
+        facts, digests, LazyImages(images, places), thumbnails[places], usable, pack.folder
+    )
 
 
 @cache
-def _passing_folder() -> Path:
+def _temporary_folder() -> Path:
     """A folder that goes with this process, where nothing can be kept."""
     folder = Path(tempfile.mkdtemp(prefix=f"neocog-{os.getpid()}-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
@@ -178,8 +182,8 @@ def sweep_left_overs(folder: Path) -> None:
         sweep(path, PACK, keep=text)
 
 
-class _Pack:
-    """One data set's decoded pictures: a file of pixels, one of thumbs, and a JSON index of them.
+class PixelStore:
+    """One data set's decoded images: a file of pixels, one of thumbnails, and a JSON index of them.
 
     `facts` has a row for every content that was met; `place` is where its pixels are, -1 for none,
     and `checks` the checksum of its pixels and thumb. `unread` are files that could not be read, by
@@ -188,7 +192,7 @@ class _Pack:
 
     def __init__(self, folder: Path, shape: tuple[int, ...]) -> None:
         self.folder, self.shape = folder, shape
-        self.facts: list[Facts | str] = []
+        self.facts: list[ImageMetadata | str] = []
         self.place: list[int] = []
         self.row_of: dict[str, int] = {}  # by the content's digest
         self.stamps: dict[str, tuple[list[int], str]] = {}  # by path: the stamp and the digest
@@ -208,7 +212,7 @@ class _Pack:
         index = read_json(self.folder / "index.json")
         if index is None:
             return
-        facts = [Facts(**f) if isinstance(f, dict) else str(f) for f in index["facts"]]
+        facts = [ImageMetadata(**f) if isinstance(f, dict) else str(f) for f in index["facts"]]
         place, checks, row_of = index["place"], index["checks"], dict(index["row_of"])
         stamps = {path: (stamp, digest) for path, (stamp, digest) in index["stamps"].items()}
         places = sorted(n for n in place if n >= 0)
@@ -219,7 +223,7 @@ class _Pack:
             raise ValueError("its index contradicts itself")
         pixels, small = self.pixels, self.small
         if count:
-            names = (str(index["pixels"]), str(index["thumbs"]))
+            names = (str(index["pixels"]), str(index["thumbnails"]))
             if not all(map(PACK.fullmatch, names)):  # others may lie outside the folder
                 raise ValueError("its index names files that are not its own")
             pixels, small = (self.folder / name for name in names)
@@ -234,14 +238,14 @@ class _Pack:
 
     def _drop_damaged(self) -> None:
         """Forget images whose pixels are not as they were written: they are decoded again."""
-        images, thumbs = map(np.asarray, self.open())
+        images, thumbnails = map(np.asarray, self.open())
 
         def damaged(digests: list[str]) -> list[str]:
             rows = [self.row_of[digest] for digest in digests]
             return [
                 digest
                 for digest, row, n in zip(digests, rows, (self.place[r] for r in rows), strict=True)
-                if n >= 0 and _checksum(images[n], thumbs[n]) != self.checks[row]
+                if n >= 0 and _checksum(images[n], thumbnails[n]) != self.checks[row]
             ]
 
         names = list(self.row_of)
@@ -255,16 +259,16 @@ class _Pack:
             log.warning("%s damaged in %s and decoded again.", what, self.folder)
 
     def open(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        """All pixels and thumbs that are kept, memory-mapped."""
+        """All pixels and thumbnails that are kept, memory-mapped."""
         if not self.count:
             return np.zeros((0, *self.shape), np.uint8), np.zeros((0, THUMB, THUMB), np.uint8)
         pixels = np.memmap(self.pixels, np.uint8, "r", shape=(self.count, *self.shape))
         return pixels, np.memmap(self.small, np.uint8, "r", shape=(self.count, THUMB, THUMB))
 
-    def has(self, picture: Picture) -> bool:
+    def has(self, sample: Sample) -> bool:
         """Whether a file is as it was when it was decoded, and what came of it is here."""
-        stamp, digest = self.stamps.get(picture.path, ([], ""))
-        return stamp == list(picture.stamp) and digest in self.row_of
+        stamp, digest = self.stamps.get(sample.path, ([], ""))
+        return stamp == list(sample.stamp) and digest in self.row_of
 
     def add(self, digest: str, result: _Result) -> None:
         """Take in what was found in a file whose content has this digest."""
@@ -287,10 +291,10 @@ class _Pack:
             file.write(rows.tobytes())
 
     def _begin_files(self) -> None:
-        """New files for pixels and thumbs, which begin with what the pack has."""
+        """New files for pixels and thumbnails, which begin with what the pack has."""
         before = self.open()
         stem = unique_name()
-        pixels, small = self.folder / f"{stem}.pixels", self.folder / f"{stem}.thumbs"
+        pixels, small = self.folder / f"{stem}.pixels", self.folder / f"{stem}.thumbnails"
         for path in (pixels, small):
             self.files = (*self.files, NewFile(path))
         self.pixels, self.small = pixels, small
@@ -314,8 +318,8 @@ class _Pack:
         """Write the index; what it names is complete. What the index before it named goes."""
         index: dict[str, Any] = {
             "pixels": self.pixels.name,
-            "thumbs": self.small.name,
-            "facts": [asdict(f) if isinstance(f, Facts) else f for f in self.facts],
+            "thumbnails": self.small.name,
+            "facts": [asdict(f) if isinstance(f, ImageMetadata) else f for f in self.facts],
             "place": self.place,
             "checks": self.checks,
             "row_of": self.row_of,
@@ -335,76 +339,74 @@ def _checksum(image: NDArray[np.uint8], thumb: NDArray[np.uint8]) -> int:
     )
 
 
-def _brought_up_to_date(
-    pack: _Pack, pictures: list[Picture], rule: Preprocessing, reading: Reading | None
+def _sync(
+    pack: PixelStore, samples: list[Sample], rule: Preprocessing, reading: Reading | None
 ) -> list[str]:
-    """The digest of every picture; what the pack has not is decoded and added to it."""
-    known = {
-        picture.path: pack.stamps[picture.path][1] for picture in pictures if pack.has(picture)
-    }
-    wanted = [picture for picture in pictures if picture.path not in known]
+    """The digest of every image; what the pack has not is decoded and added to it."""
+    known = {sample.path: pack.stamps[sample.path][1] for sample in samples if pack.has(sample)}
+    wanted = [sample for sample in samples if sample.path not in known]
     if wanted:
         _check_room(pack, len(wanted))
         try:
             known |= dict(_add(pack, wanted, rule, reading))
             pack.close()
-            stamps = {p.path: (list(p.stamp), known[p.path]) for p in pictures if known[p.path]}
+            stamps = {p.path: (list(p.stamp), known[p.path]) for p in samples if known[p.path]}
             pack.stamps = stamps
             pack.save()
         except BaseException:
             pack.discard()
             raise
-    return [known[picture.path] for picture in pictures]
+    return [known[sample.path] for sample in samples]
 
 
-def _check_room(pack: _Pack, count: int) -> None:
-    """Raise NeocogError where the disk has no room for `count` more pictures."""
+def _check_room(pack: PixelStore, count: int) -> None:
+    """Raise NeocogError where the disk has no room for `count` more images."""
     needed = (pack.count + count) * int(np.prod(pack.shape))
     free = shutil.disk_usage(pack.folder).free
     if needed > free:
         raise NeocogError(
-            f"{count:,} decoded pictures take {needed / 1e9:.1f} GB, and {pack.folder} has room "
+            f"{count:,} decoded images take {needed / 1e9:.1f} GB, and {pack.folder} has room "
             f"for {free / 1e9:.1f} GB.",
             "Name a larger disk in NEOCOG_CACHE, or delete what is kept: neocog data --clear-cache",
         )
 
 
 def _add(
-    pack: _Pack, wanted: list[Picture], rule: Preprocessing, reading: Reading | None
+    pack: PixelStore, wanted: list[Sample], rule: Preprocessing, reading: Reading | None
 ) -> Iterator[tuple[str, str]]:
-    """Read and decode pictures, add what is new to the pack's files, and say their digests."""
+    """Read and decode images, add what is new to the pack's files, and say their digests."""
 
-    def read(picture: Picture) -> tuple[str, _Result]:
-        return _read(pack, picture, rule)
+    def read(sample: Sample) -> tuple[str, _Result]:
+        return _read(pack, sample, rule)
 
     with quietly(), ThreadPoolExecutor(os.cpu_count()) as pool:
         for begin in range(0, len(wanted), CHUNK):
             chunk = wanted[begin : begin + CHUNK]
-            for picture, (digest, result) in zip(chunk, pool.map(read, chunk), strict=True):
+            for sample, (digest, result) in zip(chunk, pool.map(read, chunk), strict=True):
                 if digest:
                     pack.add(digest, result)
                 else:
-                    pack.unread[picture.path] = str(result)
-                yield picture.path, digest
+                    pack.unread[sample.path] = str(result)
+                yield sample.path, digest
             if reading:
                 reading(min(begin + CHUNK, len(wanted)), len(wanted))
 
 
-def _read(pack: _Pack, picture: Picture, rule: Preprocessing) -> tuple[str, _Result]:
-    """The digest of a picture's file, and what is in it where the pack has not met it.
+def _read(pack: PixelStore, sample: Sample, rule: Preprocessing) -> tuple[str, _Result]:
+    """The digest of an image's file, and what is in it where the pack has not met it.
 
     A file that cannot be read has no digest.
     """
     try:
-        data = read_bytes(picture.source)
+        data = read_bytes(sample.source)
     except NeocogError as error:
         refused = error.message == EMPTY or error.message.startswith(TOO_LARGE)
-        return (f"{error.message} {picture.stamp}" if refused else ""), error.message
+        return (f"{error.message} {sample.stamp}" if refused else ""), error.message
     digest = hashlib.sha256(data).hexdigest()[:32]
     if digest in pack.row_of:
         return digest, None
     try:
-        image, facts, thumb = examine(data, rule.shrink_to, rule.fit_picture)
+        image, facts, thumb = examine(data, rule.shrink_to, rule.fit_image)
         return digest, (facts, image, thumb)
     except NeocogError as error:
         return ("" if error.message in PASSING else digest), error.message

@@ -1,8 +1,8 @@
-"""Find the digit in a picture and set it as MNIST set its digits.
+"""Find the digit in an image and set it as MNIST set its digits.
 
 MNIST's digits were "size normalized to fit in a 20x20 pixel box while preserving their aspect
 ratio" and "centered in a 28x28 image by computing the center of mass of the pixels" (LeCun, Cortes,
-Burges, The MNIST database). Here the same is done to any picture of one digit: dark ink on paper or
+Burges, The MNIST database). Here the same is done to any image of one digit: dark ink on paper or
 light on dark, any colour, off-centre, unevenly lit, thin or thick.
 """
 
@@ -18,12 +18,12 @@ Mask = NDArray[np.bool_]
 
 _BILINEAR = Image.Resampling.BILINEAR
 WORK_SIZE = 256  # the longest side that strokes are looked for at, in pixels
-OUT = 4  # pixels from the edge: what comes as near runs out of the picture
-SOFTEN = 0.35  # of its own pixel: how much an enlarged picture is blurred against steps in lines
+OUT = 4  # pixels from the edge: what comes as near runs out of the image
+SOFTEN = 0.35  # of its own pixel: how much an enlarged image is blurred against steps in lines
 TONES = 0.1  # of the variance of grey levels: less beside two levels is an even image
 BROADEST = 0.3  # of the longest side: what is broader is a shadow, not a stroke
 STEP = 6  # the paper, which has no detail, is measured at every STEP-th pixel
-LEAST_INK = 0.004  # of the picture: less beside a line is no digit
+LEAST_INK = 0.004  # of the image: less beside a line is no digit
 LEAST_CONTRAST = 14.0  # of 255: what differs less from its surroundings is paper
 # A printed line: how near to the edge and how thick, as shares of the side, how much of the edge it
 # runs along, and how far it rises on the way.
@@ -32,21 +32,21 @@ LINE_REACH, LINE_WIDTH, LINE_COVER, LINE_TILT = 0.15, 0.055, 0.85, 0.05
 THINNEST, THICKEST = 0.095, 0.22
 
 
-def find_digit(picture: NDArray[np.uint8], size: int, box: int) -> NDArray[np.uint8]:
-    """The digit in `picture` (H x W x 3) as light ink on black, size x size, uint8.
+def find_digit(image: NDArray[np.uint8], size: int, box: int) -> NDArray[np.uint8]:
+    """The digit in `image` (H x W x 3) as light ink on black, size x size, uint8.
 
     Its longer side measures `box` pixels and its centre of mass lies in the middle. Raises
-    NeocogError where the picture shows no ink.
+    NeocogError where the image shows no ink.
     """
-    return _set_in_box(_even_strokes(_strokes(picture)[1]), size, box)
+    return _set_in_box(_even_strokes(_strokes(image)[1]), size, box)
 
 
-def find_ink(picture: NDArray[np.uint8]) -> tuple[tuple[float, float, float, float], bool]:
-    """Where the digit is - left, top, right, bottom as shares of the picture - and if it is dark.
+def find_ink(image: NDArray[np.uint8]) -> tuple[tuple[float, float, float, float], bool]:
+    """Where the digit is - left, top, right, bottom as shares of the image - and if it is dark.
 
     Raises as `find_digit` does.
     """
-    work, mask = _strokes(picture)
+    work, mask = _strokes(image)
     height, width = mask.shape
     rows, columns = np.nonzero(mask)
     box = (
@@ -58,13 +58,13 @@ def find_ink(picture: NDArray[np.uint8]) -> tuple[tuple[float, float, float, flo
     return box, bool(work[mask].mean() < work[~mask].mean())
 
 
-def _strokes(picture: NDArray[np.uint8]) -> tuple[Floats, Mask]:
-    """The picture at the size it is worked at, and which of its pixels are the digit's."""
-    height, width = picture.shape[:2]
+def _strokes(image: NDArray[np.uint8]) -> tuple[Floats, Mask]:
+    """The image at the size it is worked at, and which of its pixels are the digit's."""
+    height, width = image.shape[:2]
     scale = WORK_SIZE / max(height, width)
     target = (max(1, round(width * scale)), max(1, round(height * scale)))
     resample = Image.Resampling.BOX if scale < 0.5 else Image.Resampling.BICUBIC
-    work = np.asarray(Image.fromarray(picture).resize(target, resample), dtype=np.float32)
+    work = np.asarray(Image.fromarray(image).resize(target, resample), dtype=np.float32)
     contrast = _ink_contrast(work, max(1.0, SOFTEN * scale))
     thickest = round(max(LINE_WIDTH * WORK_SIZE, 2.5 * scale))
     without = contrast * ~_printed_lines(contrast > _threshold(contrast), thickest)
@@ -77,14 +77,14 @@ def _strokes(picture: NDArray[np.uint8]) -> tuple[Floats, Mask]:
 def _ink_contrast(work: Floats, blur: float) -> Floats:
     """How far each pixel departs from the paper around it, 0..255, either way.
 
-    `blur`, in pixels, takes the grain out, and the steps of a picture that was enlarged.
+    `blur`, in pixels, takes the grain out, and the steps of an image that was enlarged.
     """
     smooth = ndimage.gaussian_filter(work, (blur, blur, 0.0))
     two_tone = _two_tone(smooth)
     if two_tone is not None:
         return two_tone
     small = smooth[::STEP, ::STEP]
-    # The paper's colour: a median over half the picture, which keeps the edges of shadows.
+    # The paper's colour: a median over half the image, which keeps the edges of shadows.
     window = max(small.shape[:2]) // 2 | 1
     median = ndimage.median_filter(small, size=(window, window, 1), mode="reflect")
     difference = smooth - _enlarged(median, smooth)
@@ -98,7 +98,7 @@ def _ink_contrast(work: Floats, blur: float) -> Floats:
     mean = ndimage.gaussian_filter(small * clear, reach) / (weight + 1e-3)
     paper = _enlarged(np.where(weight > 0.05, mean, median), smooth)
     # The channel that shows the ink best: red for blue ink, blue for red ink. Where a table's edge
-    # crosses the picture, the mean of both sides stands out from each; the median does not.
+    # crosses the image, the mean of both sides stands out from each; the median does not.
     second = np.clip(sign * (smooth - paper), 0, 255).max(axis=2)
     return np.minimum(first, second)
 
@@ -131,7 +131,7 @@ def _two_tone(smooth: Floats) -> Floats | None:
 
 
 def _enlarged(small: Floats, like: Floats) -> Floats:
-    """`small`, every STEP-th pixel of a picture, stretched to the size of `like`."""
+    """`small`, every STEP-th pixel of an image, stretched to the size of `like`."""
     size = (like.shape[1], like.shape[0])
     planes = (Image.fromarray(plane).resize(size, _BILINEAR) for plane in np.moveaxis(small, 2, 0))
     return np.stack([np.asarray(plane) for plane in planes], axis=2)
@@ -185,7 +185,7 @@ def _line_at_the_top(ink: Mask, thickest: int) -> Mask | None:
         rows = np.arange(depth)[:, None] + shift[None, :]
         inside = (rows >= 0) & (rows < high)
         levelled = ink[rows.clip(0, high - 1), np.arange(wide)] & inside
-        # Where a tilted line has left the picture there is nothing to cover.
+        # Where a tilted line has left the image there is nothing to cover.
         cover = levelled.sum(axis=1) / np.maximum(inside.sum(axis=1), 0.8 * wide)
         if cover.max() > best_cover:
             best, best_cover, best_shift = cover, cover.max(), shift
@@ -197,7 +197,7 @@ def _line_at_the_top(ink: Mask, thickest: int) -> Mask | None:
     end = int(thin[thin > peak].min(initial=depth))
     rows = np.arange(begin, end)[:, None] + best_shift
     level = ink[rows.clip(0, high - 1), np.arange(wide)] | (rows <= 0)
-    # A digit's own bar or foot ends within the picture.
+    # A digit's own bar or foot ends within the image.
     runs_out = level[:, :OUT].any() and level[:, -OUT:].any()
     if end - begin > thickest or end == depth or not runs_out:
         return None
@@ -214,14 +214,14 @@ def _choose_strokes(contrast: Floats, low: float) -> Mask:
     peak = _peak(contrast)
     labels, count = ndimage.label(contrast > low, structure=np.ones((3, 3)))
     if count == 0:
-        raise NeocogError("no digit was found: the picture shows no ink that stands out")
+        raise NeocogError("no digit was found: the image shows no ink that stands out")
     parts = range(1, count + 1)
     area = ndimage.sum_labels(np.ones_like(contrast), labels, parts)
     depth = ndimage.maximum(contrast, labels, parts)
     rim = np.zeros(contrast.shape, dtype=bool)
     rim[:2], rim[-2:], rim[:, :2], rim[:, -2:] = True, True, True, True
     at_rim = ndimage.sum_labels(rim, labels, parts) / rim.sum()
-    # What runs out of the picture is more likely a table's edge or a shadow than the digit.
+    # What runs out of the image is more likely a table's edge or a shadow than the digit.
     likely = np.where(at_rim > 0, 0.25, 1) * np.where(at_rim < 0.1, 1, 0.02)
     boxes = ndimage.find_objects(labels)
     likely *= [0.02 if _is_line(box, contrast.shape) else 1.0 for box in boxes]

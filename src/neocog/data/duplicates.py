@@ -36,18 +36,18 @@ _MOVES = np.array(
 )
 
 
-def near_duplicates(thumbs: NDArray[np.uint8], names: NDArray[np.int64]) -> list[list[int]]:
+def near_duplicates(thumbnails: NDArray[np.uint8], names: NDArray[np.int64]) -> list[list[int]]:
     """Groups of images that look alike: saved anew, resized, made lighter, mirrored or cropped.
 
-    `thumbs`, N x 32 x 32, are their small grey forms; `names` are what they are called in the
+    `thumbnails`, N x 32 x 32, are their small grey forms; `names` are what they are called in the
     answer. Two are alike where the grey levels correlate at both 16 x 16 and 32 x 32, as they are
     or mirrored, or where one correlates with a window of the other. Crops are looked for among up
     to MOST images, and only among those with detail in at least half of them.
     """
-    if len(thumbs) < 2:
+    if len(thumbnails) < 2:
         return []
-    usable = np.nonzero(_rows(thumbs).std(1) >= FLAT)[0]
-    some = thumbs[usable]
+    usable = np.nonzero(_rows(thumbnails).std(1) >= FLAT)[0]
+    some = thumbnails[usable]
     pairs = [*_alike(some, some), *_alike(some, some[:, :, ::-1])]
     detailed = np.nonzero(_plain_share(some) <= PLAIN)[0]
     if 1 < len(detailed) <= MOST:
@@ -57,9 +57,9 @@ def near_duplicates(thumbs: NDArray[np.uint8], names: NDArray[np.int64]) -> list
     return components(names[usable[list(pair)]].tolist() for pair in pairs)
 
 
-def _plain_share(thumbs: NDArray[np.uint8]) -> NDArray[np.float64]:
+def _plain_share(thumbnails: NDArray[np.uint8]) -> NDArray[np.float64]:
     """The share of each small grey form, (N, S, S), where neighbours hardly differ."""
-    grey = thumbs.astype(np.int16)
+    grey = thumbnails.astype(np.int16)
     across = np.abs(np.diff(grey, axis=2))[:, :-1]
     down = np.abs(np.diff(grey, axis=1))[:, :, :-1]
     return np.asarray(((across < STEP) & (down < STEP)).mean((1, 2)))
@@ -68,7 +68,8 @@ def _plain_share(thumbs: NDArray[np.uint8]) -> NDArray[np.float64]:
 def _alike(ones: NDArray[np.uint8], others: NDArray[np.uint8]) -> Iterator[tuple[int, int]]:
     """Pairs of places whose grey levels correlate, the first below the second."""
     coarse, fine = (
-        [_standardised(form(thumbs)) for thumbs in (ones, others)] for form in (_halved, _rows)
+        [_standardised(form(thumbnails)) for thumbnails in (ones, others)]
+        for form in (_halved, _rows)
     )
     for a, b in _close(coarse[0], coarse[1], ALIKE, symmetric=True):
         sure = np.einsum("ij,ij->i", fine[0][a], fine[1][b]) >= ALIKE
@@ -91,14 +92,14 @@ def _close(
 
 
 def _crops(
-    thumbs: NDArray[np.uint8], known: Sequence[tuple[int, int]] = ()
+    thumbnails: NDArray[np.uint8], known: Sequence[tuple[int, int]] = ()
 ) -> list[tuple[int, int]]:
     """Pairs of places, beside those known, of which one is a window of the other's mirror or image.
 
     None where so much looks like something else that a likeness says nothing: digits, say.
     """
-    whole, everything = thumbs.astype(np.float32), np.array([[0, 0, 1]], dtype=np.float32)
-    count = len(thumbs)
+    whole, everything = thumbnails.astype(np.float32), np.array([[0, 0, 1]], dtype=np.float32)
+    count = len(thumbnails)
     joined = np.array([(a * count + b, b * count + a) for a, b in known], dtype=np.int64).ravel()
     sides = [(crops, _low(_sampled(crops, everything))) for crops in (whole, whole[:, :, ::-1])]
     pairs = []
@@ -182,19 +183,21 @@ def _waves() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
 
 
 def _low(windows: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Rows of length 1 that are alike where windows are: their low frequencies, weighted."""
+    """LazyImages of length 1 that are alike where windows are: their low frequencies, weighted."""
     cosines, weights = _waves()
     rows = _rows((cosines @ windows @ cosines.T) * weights)
     return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-6)
 
 
-def _rows(thumbs: NDArray[Any]) -> NDArray[Any]:
-    return thumbs.reshape(len(thumbs), thumbs.shape[1] * thumbs.shape[2])  # there may be none
+def _rows(thumbnails: NDArray[Any]) -> NDArray[Any]:
+    return thumbnails.reshape(
+        len(thumbnails), thumbnails.shape[1] * thumbnails.shape[2]
+    )  # there may be none
 
 
-def _halved(thumbs: NDArray[np.uint8]) -> NDArray[np.float32]:
-    n, side = len(thumbs), thumbs.shape[1]
-    blocks = thumbs.reshape(n, side // 2, 2, side // 2, 2)
+def _halved(thumbnails: NDArray[np.uint8]) -> NDArray[np.float32]:
+    n, side = len(thumbnails), thumbnails.shape[1]
+    blocks = thumbnails.reshape(n, side // 2, 2, side // 2, 2)
     return _rows(blocks.mean((2, 4), dtype=np.float32))
 
 

@@ -1,4 +1,4 @@
-"""Pictures and labels in memory: `ImageSet`, and the three of them that make `Splits`."""
+"""Images and labels in memory: `ImageSet`, and the three of them that make `Splits`."""
 
 import hashlib
 from dataclasses import dataclass, field
@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from neocog.data.preprocess import Preprocessing
 
 
-class Rows:
-    """Some pictures of a file that is too large for memory: what is asked for is read.
+class LazyImages:
+    """Some images of a file that is too large for memory: what is asked for is read.
 
     `rows` are their places in `images`, N x H x W x C. Indexing gives an array; `take` gives fewer
     of them, still unread.
@@ -32,22 +32,22 @@ class Rows:
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         return np.asarray(self[:], dtype=dtype)
 
-    def take(self, which: NDArray[np.int64]) -> "Rows":
-        """The pictures at `which`, unread."""
-        return Rows(self.images, self.rows[which])
+    def take(self, which: NDArray[np.int64]) -> "LazyImages":
+        """The images at `which`, unread."""
+        return LazyImages(self.images, self.rows[which])
 
 
-Images = NDArray[np.uint8] | Rows
+Images = NDArray[np.uint8] | LazyImages
 
 
 @dataclass(frozen=True)
 class ImageSet:
-    """Pictures of one size with their labels.
+    """Images of one size with their labels.
 
     `images` is uint8, N x H x W x C; `labels` is int64, N, an index into `classes`; `paths` are the
-    pictures' files where they came from files, else empty. Pictures that must not be parted by a
+    images' files where they came from files, else empty. Images that must not be parted by a
     split, near-duplicates among them, have the same number in `groups`; empty means that there are
-    none. `digests` are of the pictures as they were before they were fitted, where they are known.
+    none. `digests` are of the images as they were before they were fitted, where they are known.
     """
 
     images: Images
@@ -66,16 +66,16 @@ class ImageSet:
         return len(self.images)
 
     def subset(self, indices: NDArray[np.int64]) -> "ImageSet":
-        """The pictures at `indices`, in that order."""
+        """The images at `indices`, in that order."""
         paths = tuple(self.paths[i] for i in indices) if self.paths else ()
         groups = self.groups[indices] if len(self.groups) else self.groups
         rows = self.images
-        images = rows.take(indices) if isinstance(rows, Rows) else rows[indices]
+        images = rows.take(indices) if isinstance(rows, LazyImages) else rows[indices]
         digests = tuple(self.digests[i] for i in indices) if self.digests else ()
         return ImageSet(images, self.labels[indices], self.classes, paths, groups, digests)
 
     def fingerprint(self) -> str:
-        """Sixteen hexadecimal digits that depend on pictures, labels, classes and order."""
+        """Sixteen hexadecimal digits that depend on images, labels, classes and order."""
         return self._fingerprint
 
     @cached_property
@@ -91,7 +91,7 @@ class ImageSet:
 class Splits:
     """A data set, split: what is trained on, what is chosen by, and what is judged by.
 
-    `preprocessing` makes the network's input from these pictures and from new ones. `note` says in
+    `preprocessing` makes the network's input from these images and from new ones. `note` says in
     a sentence how the split was made; `findings` what is wrong with the data, as `doctor` gives it.
     """
 

@@ -1,20 +1,20 @@
-"""Batches out of memory: uint8 pictures on the device, taken by index, no hidden state."""
+"""Batches out of memory: uint8 images on the device, taken by index, no hidden state."""
 
 from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 
-from neocog.data.images import ImageSet, Rows
+from neocog.data.images import ImageSet, LazyImages
 
 
-def to_device(split: ImageSet, device: torch.device) -> tuple[Tensor | Rows, Tensor]:
-    """The pictures (uint8, N x H x W x C) and labels (int64, N) of a split, on the device.
+def to_device(split: ImageSet, device: torch.device) -> tuple[Tensor | LazyImages, Tensor]:
+    """The images (uint8, N x H x W x C) and labels (int64, N) of a split, on the device.
 
-    Pictures that are too many for memory stay where they are.
+    Images that are too many for memory stay where they are.
     """
     labels = torch.tensor(split.labels, device=device)
-    if isinstance(split.images, Rows):
+    if isinstance(split.images, LazyImages):
         return split.images, labels
     return torch.tensor(split.images, device=device), labels
 
@@ -31,14 +31,14 @@ def seeded(*key: int) -> torch.Generator:
 
 
 def order(count: int, seed: int, epoch: int) -> Tensor:
-    """The order in which an epoch takes `count` pictures, decided by (seed, epoch)."""
+    """The order in which an epoch takes `count` images, decided by (seed, epoch)."""
     return torch.randperm(count, generator=seeded(seed, epoch, 0))
 
 
-def cuts(count: int, batch_size: int) -> list[tuple[int, int]]:
-    """Where an epoch of `count` pictures is cut into batches: (begin, end) of each.
+def batch_bounds(count: int, batch_size: int) -> list[tuple[int, int]]:
+    """Where an epoch of `count` images is cut into batches: (begin, end) of each.
 
-    The last batch holds what remains; a single picture, of which a batch norm can tell no variance,
+    The last batch holds what remains; a single image, of which a batch norm can tell no variance,
     joins the batch before it.
     """
     ends = list(range(batch_size, count, batch_size))
@@ -49,10 +49,10 @@ def cuts(count: int, batch_size: int) -> list[tuple[int, int]]:
 
 
 def batches(
-    images: Tensor | Rows,
+    images: Tensor | LazyImages,
     labels: Tensor,
     indices: Tensor,
-    cuts: list[tuple[int, int]],
+    batch_bounds: list[tuple[int, int]],
     first: int = 0,
 ) -> Iterator[tuple[int, Tensor, Tensor]]:
     """(number, images, labels) of the batches that `indices` make, from batch `first` on.
@@ -60,11 +60,11 @@ def batches(
     Nothing is copied but the batch itself.
     """
     indices = indices.to(labels.device)
-    for number, (begin, end) in enumerate(cuts[first:], start=first):
+    for number, (begin, end) in enumerate(batch_bounds[first:], start=first):
         chosen = indices[begin:end]
-        if isinstance(images, Rows):
-            pictures = torch.from_numpy(images[chosen.cpu().numpy()]).to(labels.device)
+        if isinstance(images, LazyImages):
+            batch = torch.from_numpy(images[chosen.cpu().numpy()]).to(labels.device)
         else:
             # index_select copies rows; indexing with [] walks single bytes, ten times slower.
-            pictures = images.index_select(0, chosen)
-        yield number, pictures, labels.index_select(0, chosen)
+            batch = images.index_select(0, chosen)
+        yield number, batch, labels.index_select(0, chosen)

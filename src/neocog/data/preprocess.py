@@ -1,4 +1,4 @@
-"""The one path from a picture to a network's input, for training, prediction and export."""
+"""The one path from an image to a network's input, for training, prediction and export."""
 
 import dataclasses
 import math
@@ -21,11 +21,11 @@ FITS = ("digit", "square", "crop")
 
 
 @dataclass(frozen=True)
-class Taken:
-    """What of a picture the network gets.
+class CropInfo:
+    """What of an image the network gets.
 
-    `box` is left, top, right and bottom as shares of the picture; `inverted` is set where dark and
-    light are exchanged; `as_it_is` where the picture already had the network's form.
+    `box` is left, top, right and bottom as shares of the image; `inverted` is set where dark and
+    light are exchanged; `as_it_is` where the image already had the network's form.
     """
 
     box: tuple[float, float, float, float]
@@ -35,15 +35,15 @@ class Taken:
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """How a picture becomes a network's input.
+    """How an image becomes a network's input.
 
-    `fit_picture` brings any picture to `image_size` (height, width) and `channels` (1 grey, 3 RGB),
+    `fit_image` brings any image to `image_size` (height, width) and `channels` (1 grey, 3 RGB),
     still uint8: the form that data sets are held in. `normalize` then makes the floats. `fit` is
     the rule: `digit` finds the ink, either polarity, and centres it in a `box` as MNIST did;
     `square` pads to a square with the border's colour and shrinks, and with `dark_background` turns
-    pictures on a light ground into negatives; `crop` brings the short side to `resize` pixels and
-    takes the middle, as networks for photos are used. `mean` and `std` are of pictures scaled to
-    0..1. With `mirrored` the answer to a picture is the mean of those to it and to its mirror
+    images on a light ground into negatives; `crop` brings the short side to `resize` pixels and
+    takes the middle, as networks for photos are used. `mean` and `std` are of images scaled to
+    0..1. With `mirrored` the answer to an image is the mean of those to it and to its mirror
     image. Raises NeocogError where a value is outside its range or two contradict each other.
     """
 
@@ -65,7 +65,7 @@ class Preprocessing:
         self._check_sizes()
         if self.fit == "digit" and min(self.image_size) < self.box:
             raise NeocogError(
-                f"Digits in a box of {self.box} x {self.box} do not fit into pictures of "
+                f"Digits in a box of {self.box} x {self.box} do not fit into images of "
                 f"{self.image_size[0]} x {self.image_size[1]}.",
                 f"Say: --set image_size_pixels={round(self.box * 28 / 20)} or more",
             )
@@ -105,24 +105,24 @@ class Preprocessing:
         """The short side, in pixels, that a JPEG may be decoded at and still show its strokes."""
         return max(512, *(2 * side for side in self.image_size))
 
-    def fit_picture(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """A picture, H x W x 3 RGB uint8, as the network's H x W x C, uint8.
+    def fit_image(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """An image, H x W x 3 RGB uint8, as the network's H x W x C, uint8.
 
-        A picture that already has the data set's size and dark ground is kept to the bit, so that a
+        An image that already has the data set's size and dark ground is kept to the bit, so that a
         data set saved as files is predicted as it was evaluated. Raises NeocogError where `digit`
         finds no ink.
         """
         height, width = self.image_size
-        if self._is_fitted(picture):
-            return self._centred(_grey(picture)[:, :, None])
+        if self._is_fitted(image):
+            return self._centred(_grey(image)[:, :, None])
         if self.fit == "digit":
-            from neocog.data.digits import find_digit  # scipy: only where a picture is read
+            from neocog.data.digits import find_digit  # scipy: only where an image is read
 
-            return find_digit(picture, height, self.box)[:, :, None]
+            return find_digit(image, height, self.box)[:, :, None]
         if self.fit == "crop":
-            fitted = _crop(picture, height, width, self.resize)
+            fitted = _crop(image, height, width, self.resize)
         else:
-            fitted = _square(picture, height, width)
+            fitted = _square(image, height, width)
         if self.channels == 3:
             return fitted
         grey = _grey(fitted)
@@ -130,29 +130,29 @@ class Preprocessing:
             grey = 255 - grey
         return grey[:, :, None]
 
-    def taken(self, picture: NDArray[np.uint8]) -> Taken:
-        """What `fit_picture` takes of a picture, H x W x 3 RGB uint8. Raises as it does."""
-        high, wide = picture.shape[:2]
+    def taken(self, image: NDArray[np.uint8]) -> CropInfo:
+        """What `fit_image` takes of an image, H x W x 3 RGB uint8. Raises as it does."""
+        high, wide = image.shape[:2]
         whole = (0.0, 0.0, 1.0, 1.0)
-        if self._is_fitted(picture):
-            return Taken(whole, as_it_is=True)
+        if self._is_fitted(image):
+            return CropInfo(whole, as_it_is=True)
         if self.fit == "digit":
             from neocog.data.digits import find_ink
 
-            return Taken(*find_ink(picture))
+            return CropInfo(*find_ink(image))
         if self.fit == "crop":
             height, width = self.image_size
             left, top, right, bottom = _crop_box(high, wide, height, width, self.resize)
-            return Taken((left / wide, top / high, right / wide, bottom / high))
+            return CropInfo((left / wide, top / high, right / wide, bottom / high))
         dark = not self.dark_background or self.channels == 3
-        return Taken(whole, not (dark or self._on_dark_ground(_grey(picture))))
+        return CropInfo(whole, not (dark or self._on_dark_ground(_grey(image))))
 
-    def _is_fitted(self, picture: NDArray[np.uint8]) -> bool:
-        """Whether a picture has the data set's own size and ground, and a digit its place."""
+    def _is_fitted(self, image: NDArray[np.uint8]) -> bool:
+        """Whether an image has the data set's own size and ground, and a digit its place."""
         sizes = (self.image_size, self._published_size)
-        if self.channels == 3 or picture.shape[:2] not in sizes:
+        if self.channels == 3 or image.shape[:2] not in sizes:
             return False
-        grey = _grey(picture)
+        grey = _grey(image)
         if not self._on_dark_ground(grey):
             return False
         return self.fit != "digit" or min(grey.shape) <= self.box or self._is_set(grey)
@@ -174,7 +174,7 @@ class Preprocessing:
         return bool(0.9 * self.box <= longer <= self.box and max(apart) <= 1)
 
     def fit_set(self, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """A data set's pictures, N x H x W x C, in `image_size`: as `fit_picture`, all at once.
+        """A data set's images, N x H x W x C, in `image_size`: as `fit_image`, all at once.
 
         Digits, which their publishers have centred, get a wider or narrower dark border.
         """
@@ -211,7 +211,7 @@ class Preprocessing:
         return bool(np.median(border) <= np.median([grey.min(), grey.max()]))
 
     def normalize(self, images: "torch.Tensor") -> "torch.Tensor":
-        """N x H x W x C pictures (uint8 or 0..255 floats) as float32 N x C x H x W, normalised."""
+        """N x H x W x C images (uint8 or 0..255 floats) as float32 N x C x H x W, normalised."""
         import torch
 
         # A copy even of floats: what follows works in place.
@@ -245,18 +245,16 @@ class Preprocessing:
             raise NeocogError(f"This is not a preprocessing: it has {name}.") from None
 
 
-def _grey(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    if (picture[:, :, 0] == picture[:, :, 1]).all() and (
-        picture[:, :, 0] == picture[:, :, 2]
-    ).all():
-        return picture[:, :, 0]
-    return np.asarray(Image.fromarray(picture).convert("L"))
+def _grey(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    if (image[:, :, 0] == image[:, :, 1]).all() and (image[:, :, 0] == image[:, :, 2]).all():
+        return image[:, :, 0]
+    return np.asarray(Image.fromarray(image).convert("L"))
 
 
-def _crop(picture: NDArray[np.uint8], height: int, width: int, resize: int) -> NDArray[np.uint8]:
+def _crop(image: NDArray[np.uint8], height: int, width: int, resize: int) -> NDArray[np.uint8]:
     """Resize so that the short side is `resize`, and cut height x width out of the middle."""
-    box = _crop_box(picture.shape[0], picture.shape[1], height, width, resize)
-    small = Image.fromarray(picture).resize((width, height), Image.Resampling.BILINEAR, box)
+    box = _crop_box(image.shape[0], image.shape[1], height, width, resize)
+    small = Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR, box)
     return np.asarray(small)
 
 
@@ -270,15 +268,15 @@ def _crop_box(
     return max(0.0, left), max(0.0, top), min(wide, left + broad), min(high, top + tall)
 
 
-def _square(picture: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
+def _square(image: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
     """Resize to fit into height x width, and fill the rest with the border's median colour."""
-    border = np.concatenate([picture[0], picture[-1], picture[:, 0], picture[:, -1]])
+    border = np.concatenate([image[0], image[-1], image[:, 0], image[:, -1]])
     ground = np.median(border, axis=0).astype(np.uint8)
-    scale = min(height / picture.shape[0], width / picture.shape[1])
-    tall, wide = max(1, round(picture.shape[0] * scale)), max(1, round(picture.shape[1] * scale))
+    scale = min(height / image.shape[0], width / image.shape[1])
+    tall, wide = max(1, round(image.shape[0] * scale)), max(1, round(image.shape[1] * scale))
     canvas = np.empty((height, width, 3), dtype=np.uint8)
     canvas[:] = ground
     top, left = (height - tall) // 2, (width - wide) // 2
-    small = Image.fromarray(picture).resize((wide, tall), Image.Resampling.BILINEAR)
+    small = Image.fromarray(image).resize((wide, tall), Image.Resampling.BILINEAR)
     canvas[top : top + tall, left : left + wide] = np.asarray(small)
     return canvas

@@ -9,19 +9,19 @@ from numpy.typing import NDArray
 from neocog.errors import NeocogError
 from neocog.wording import counted
 
-SPLIT_SEED = 0  # the same pictures are kept back whatever the run's seed: runs can be compared
+SPLIT_SEED = 0  # the same images are kept back whatever the run's seed: runs can be compared
 
 
 def stratified(labels: NDArray[np.int64], sizes: list[int], seed: int) -> list[NDArray[np.int64]]:
-    """Indices of disjoint parts with `sizes` pictures each, plus the rest as the last part.
+    """Indices of disjoint parts with `sizes` images each, plus the rest as the last part.
 
-    Every class has the same share in every part, to within one picture; each part is in ascending
+    Every class has the same share in every part, to within one image; each part is in ascending
     order. The same labels, sizes and seed give the same parts on every machine. Raises NeocogError
     where the sizes do not fit or leave nothing for the last part.
     """
     if sum(sizes) >= len(labels):
         raise NeocogError(
-            f"{counted(sum(sizes), 'picture')} cannot be set apart from {len(labels):,} and leave "
+            f"{counted(sum(sizes), 'image')} cannot be set apart from {len(labels):,} and leave "
             "any to train on.",
             "Say: --set validation_size=N with a smaller N.",
         )
@@ -34,8 +34,8 @@ def stratified(labels: NDArray[np.int64], sizes: list[int], seed: int) -> list[N
         members = shuffle[labels[shuffle] == label]
         place[members] = (np.arange(len(members)) + 0.5) / len(members)
     order = shuffle[np.argsort(place[shuffle], kind="stable")]
-    cuts = np.cumsum(sizes)
-    return [np.sort(part).astype(np.int64) for part in np.split(order, cuts)]
+    batch_bounds = np.cumsum(sizes)
+    return [np.sort(part).astype(np.int64) for part in np.split(order, batch_bounds)]
 
 
 def by_content(
@@ -47,8 +47,8 @@ def by_content(
 ) -> list[NDArray[np.int64]]:
     """Indices of disjoint parts with these `shares` of every class, plus the rest as the last part.
 
-    Which part a picture goes to is decided by its content's digest, so that adding pictures moves
-    almost no other. Pictures of one group stay together; a group counts for the class that most of
+    Which part an image goes to is decided by its content's digest, so that adding images moves
+    almost no other. Images of one group stay together; a group counts for the class that most of
     it has. A class of few groups has one in each part, as far as they reach, the rest first.
     """
     parts: list[list[int]] = [[] for _ in range(len(shares) + 1)]

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from neocog.errors import NeocogError, UsageError, unknown
-from neocog.inspection.hooks import evaluating, is_convolution, watched
+from neocog.inspection.hooks import evaluating, is_convolution, record_layers
 
 SIDE = 32  # cells a side that can be looked at
 MOST_CHANNELS, MOST_FILTERS = 8, 6  # of a trained layer; what is left out is added up
@@ -289,9 +289,9 @@ def one_sum(convolution: Convolution, filter: int, row: int, column: int) -> Sum
 def of_layer(
     model: nn.Module, inputs: Tensor, layer: str | None = None, filters: tuple[int, ...] = ()
 ) -> Convolution:
-    """What a convolution in a network does with one picture, 1 x C x H x W, in float64.
+    """What a convolution in a network does with one image, 1 x C x H x W, in float64.
 
-    `layer` is its name, by default the first that the picture meets. Shown are at most 32 x 32
+    `layer` is its name, by default the first that the image meets. Shown are at most 32 x 32
     cells around the strongest answer, the channels that matter most, and `filters`: by default
     those that answer most strongly. Raises UsageError for a layer or filter that is not there, and
     NeocogError for a layer that cannot be shown.
@@ -305,20 +305,20 @@ def of_layer(
     chosen = _chosen(answers, filters)
     place = torch.unravel_index(answers[chosen].argmax(), answers[chosen].shape)
     axes = [_Axis(module, zeros[k], k, x.shape[k + 1], answers.shape[k + 1]) for k in (0, 1)]
-    cuts = [axis.cut(int(at)) for axis, at in zip(axes, place[1:], strict=True)]
+    batch_bounds = [axis.cut(int(at)) for axis, at in zip(axes, place[1:], strict=True)]
     whole = Convolution(
-        x[:, cuts[0].cells, cuts[1].cells],
+        x[:, batch_bounds[0].cells, batch_bounds[1].cells],
         _dense(weights, len(x), module.groups)[chosen],
         bias[chosen],
         stride=(module.stride[0], module.stride[1]),
-        padding=(*cuts[0].padding, *cuts[1].padding),
+        padding=(*batch_bounds[0].padding, *batch_bounds[1].padding),
         dilation=(module.dilation[0], module.dilation[1]),
         sees=_seen_channels(len(weights), len(x), module.groups)[chosen],
     )
     channels = _strongest_channels(whole)
     hidden = whole.sees.clone()
     hidden[:, channels] = False
-    first = (cuts[0].first, cuts[1].first)
+    first = (batch_bounds[0].first, batch_bounds[1].first)
     found = Excerpt(
         layer=name,
         input=(x.shape[0], x.shape[1], x.shape[2]),
@@ -328,7 +328,7 @@ def of_layer(
         channels=tuple(channels),
         hidden=tuple(hidden.sum(1).tolist()),
         corner=first,
-        patch=(*cuts[0].shown, *cuts[1].shown) if max(x.shape[1:]) > SIDE else None,
+        patch=(*batch_bounds[0].shown, *batch_bounds[1].shown) if max(x.shape[1:]) > SIDE else None,
         strongest=(int(place[0]), int(place[1]) - first[0], int(place[2]) - first[1]),
         sides=tuple(axis.numbers for axis in axes),
     )
@@ -355,7 +355,7 @@ def _parameters(module: nn.Conv2d) -> tuple[Tensor, Tensor]:
 def _met(
     model: nn.Module, inputs: Tensor, layer: str | None
 ) -> tuple[str, nn.Conv2d, Tensor, Tensor]:
-    """The convolution that is meant, what it is given for a picture, and what it makes of that."""
+    """The convolution that is meant, what it is given for an image, and what it makes of that."""
     modules = dict(model.named_modules())
     known = [name for name, module in modules.items() if isinstance(module, nn.Conv2d)]
     if not known:
@@ -371,10 +371,10 @@ def _met(
         if not met and isinstance(module, nn.Conv2d) and layer in (None, name):
             met.append((name, module, given.detach().cpu(), made.detach().cpu()))
 
-    with torch.no_grad(), evaluating(model), watched(model, note):
+    with torch.no_grad(), evaluating(model), record_layers(model, note):
         model(inputs)
     if not met:
-        raise NeocogError(f"The picture does not meet {layer or 'a convolution'}.")
+        raise NeocogError(f"The image does not meet {layer or 'a convolution'}.")
     return met[0]
 
 

@@ -1,4 +1,4 @@
-"""Pictures of a convolution, a step each, for a GIF and for slides."""
+"""Images of a convolution, a step each, for a GIF and for slides."""
 
 import io
 from collections.abc import Callable, Sequence
@@ -15,7 +15,7 @@ from torch import Tensor
 from neocog.demos.convolution import Convolution, Part, one_sum, output
 from neocog.demos.phrases import CONVOLUTION
 from neocog.rendering.fonts import chinese_font
-from neocog.report.words import speaker
+from neocog.report.words import translator
 
 FRAME_SECONDS, MOST_FRAMES = 0.9, 36
 INK, QUIET, LINE, CARD, PAPER = "#1d2329", "#667079", "#d3d8de", "#eef0f3", "#ffffff"
@@ -60,7 +60,7 @@ def _on_white(frame: Image.Image, palette: Image.Image) -> Image.Image:
     return made
 
 
-def picture(convolution: Convolution, step: int, heads: Sequence[str], lang: str) -> bytes:
+def image(convolution: Convolution, step: int, heads: Sequence[str], lang: str) -> bytes:
     """A PNG of one step, large enough for a slide."""
     scene = _Scene(convolution, step, heads, lang, done=True)
     file = io.BytesIO()
@@ -90,7 +90,7 @@ def _font(lang: str, pixels: int) -> ImageFont.FreeTypeFont:
 
 
 class _Board:
-    """A picture to draw on, in units of `scale` pixels, which knows how far it was drawn on."""
+    """An image to draw on, in units of `scale` pixels, which knows how far it was drawn on."""
 
     def __init__(self, lang: str, scale: float, size: tuple[float, float]) -> None:
         self.scale, self.lang = scale, lang
@@ -194,7 +194,7 @@ def _sides(shape: tuple[int, int, int]) -> str:
 
 
 class _Scene:
-    """A step of a convolution and where everything stands in its picture."""
+    """A step of a convolution and where everything stands in its image."""
 
     def __init__(
         self, convolution: Convolution, step: int, heads: Sequence[str], lang: str, done: bool
@@ -203,7 +203,7 @@ class _Scene:
         _, rows, columns = c.output_shape
         self.at = step // (rows * columns), step // columns % rows, step % columns
         self.step, self.heads, self.lang, self.done = step, heads, lang, done
-        self.say = speaker(CONVOLUTION, lang)
+        self.say = translator(CONVOLUTION, lang)
         self.output = output(c)
         self.sum = one_sum(c, *self.at)
         excerpt = c.excerpt
@@ -213,12 +213,12 @@ class _Scene:
         self.board = _Board(lang, 1, (1, 1))
 
     def size(self) -> tuple[float, float]:
-        """The width and height that the picture needs."""
+        """The width and height that the image needs."""
         board = self._on(_Board(self.lang, 1, (1, 1)))
         return board.right + MARGIN, board.bottom + MARGIN
 
     def drawn(self, scale: float, size: tuple[float, float]) -> Image.Image:
-        """The picture, `scale` pixels a unit."""
+        """The image, `scale` pixels a unit."""
         return self._on(_Board(self.lang, scale, size)).image
 
     def _on(self, board: _Board) -> _Board:

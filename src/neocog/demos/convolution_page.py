@@ -1,4 +1,4 @@
-"""The convolution demo: a page that steps through every number, and pictures of it for slides."""
+"""The convolution demo: a page that steps through every number, and images of it for slides."""
 
 import json
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ from neocog.demos.phrases import CONVOLUTION
 from neocog.errors import NeocogError, UsageError
 from neocog.escaping import visible
 from neocog.rendering import html as pages
-from neocog.report.words import LANGUAGES, speaker
+from neocog.report.words import LANGUAGES, translator
 from neocog.storage.atomic import write_atomic
 
 
@@ -48,7 +48,7 @@ class Demo:
     @property
     def lead(self) -> str:
         """What the page is about, in a sentence or two."""
-        say, excerpt = speaker(CONVOLUTION, self.lang), self.convolution.excerpt
+        say, excerpt = translator(CONVOLUTION, self.lang), self.convolution.excerpt
         if excerpt is None:
             return say("lead")
         return say("lead_layer", layer=excerpt.layer, run=self.run, image=self.image)
@@ -78,7 +78,7 @@ class Demo:
     @property
     def notes(self) -> list[str]:
         """What is left out of a trained layer, and what its formula does not say."""
-        say, excerpt = speaker(CONVOLUTION, self.lang), self.convolution.excerpt
+        say, excerpt = translator(CONVOLUTION, self.lang), self.convolution.excerpt
         if excerpt is None:
             return []
         channels, height, width = excerpt.input
@@ -139,18 +139,18 @@ def from_run(
     runs_dir: Path | None = None,
     lang: str = "en",
 ) -> Demo:
-    """The demo with a trained layer's filters and what the layer gets for a picture.
+    """The demo with a trained layer's filters and what the layer gets for an image.
 
-    Raises as `classifier.load`, `decode.read_picture` and `explain.convolution.of_layer` do.
+    Raises as `classifier.load`, `decode.read_image` and `explain.convolution.of_layer` do.
     """
     path = classifiers.model_path(run, runs.runs_folder(runs_dir))
     classifier = classifiers.load(path, device="cpu")
     rule = classifier.preprocessing
     try:
-        fitted = rule.fit_picture(decode.read_picture(image, rule.shrink_to))
+        fitted = rule.fit_image(decode.read_image(image, rule.shrink_to))
     except NeocogError as error:
         raise NeocogError(
-            f"{image}: {error.message}.", "Name a picture: --image photo.jpg"
+            f"{image}: {error.message}.", "Name an image: --image photo.jpg"
         ) from None
     inputs = rule.normalize(torch.from_numpy(fitted.copy())[None])
     found = parts.of_layer(classifier.model, inputs, layer, tuple(filters))
@@ -163,7 +163,7 @@ def write(
     demo: Demo, html: Path | None = None, gif: Path | None = None, png: Path | None = None
 ) -> list[Path]:
     """Write the files that are named and return them. Raises NeocogError where that fails."""
-    makers = ((html, page), (gif, animation), (png, picture))
+    makers = ((html, page), (gif, animation), (png, image))
     written = []
     for path, make in makers:
         if path is None:
@@ -213,19 +213,19 @@ def animation(demo: Demo) -> bytes:
     return convolution_frames.animation(c, steps, _heads(demo), demo.lang)
 
 
-def picture(demo: Demo) -> bytes:
+def image(demo: Demo) -> bytes:
     """A PNG of one step: the strongest answer of a trained layer, else a step in the middle."""
     _, rows, columns = demo.convolution.output_shape
     filter_, row, column = demo.start
     if demo.dimensions:
         row, column = rows // 2, columns // 2
     step = (filter_ * rows + row) * columns + column
-    return convolution_frames.picture(demo.convolution, step, _heads(demo), demo.lang)
+    return convolution_frames.image(demo.convolution, step, _heads(demo), demo.lang)
 
 
 def _heads(demo: Demo) -> list[str]:
-    """The lines above a picture."""
-    say, d, excerpt = speaker(CONVOLUTION, demo.lang), demo.dimensions, demo.convolution.excerpt
+    """The lines above an image."""
+    say, d, excerpt = translator(CONVOLUTION, demo.lang), demo.dimensions, demo.convolution.excerpt
     if d is None:
         assert excerpt
         depth, height, width = excerpt.kernel
@@ -245,7 +245,7 @@ def _heads(demo: Demo) -> list[str]:
 
 def _uneven(demo: Demo) -> list[str]:
     """A note where there are more zeros on one side than on the other."""
-    say, excerpt = speaker(CONVOLUTION, demo.lang), demo.convolution.excerpt
+    say, excerpt = translator(CONVOLUTION, demo.lang), demo.convolution.excerpt
     borders = dict.fromkeys(excerpt.uneven) if excerpt else ()
     return [say("uneven", before=before, after=after) for before, after in borders]
 

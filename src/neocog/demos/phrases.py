@@ -1,8 +1,8 @@
-"""What the demos' pages and pictures say."""
+"""What the demos' pages and images say."""
 
 from neocog.report.words import Phrases
 
-# {names} are filled in by the page's own script, and in pictures by `speaker`; so are the nouns.
+# {names} are filled in by the page's own script, and in images by `translator`; so are the nouns.
 CONVOLUTION: Phrases = {
     "title": ("Convolution, number by number", "逐个数字看卷积"),
     "lead": (

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from neocog.demos.convolution import no_convolution
 from neocog.errors import NeocogError
-from neocog.inspection.hooks import evaluating, watched
+from neocog.inspection.hooks import evaluating, record_layers
 from neocog.models import build, describe
 from neocog.models.summary import details
 
@@ -53,7 +53,7 @@ def sharing(
 def of_network(
     model: nn.Module, size: tuple[int, int, int], layer: str | None = None
 ) -> list[Sharing]:
-    """The convolutions that a picture, channels x height x width, meets in a network; or one.
+    """The convolutions that an image, channels x height x width, meets in a network; or one.
 
     The network may be on the meta device: nothing is computed. Raises UsageError for a layer that
     is no convolution, NeocogError where there is none at all, and for one with a table.
@@ -82,7 +82,7 @@ def of_network(
         )
 
     inputs = torch.empty(1, *size, device=next(model.parameters()).device)
-    with torch.no_grad(), evaluating(model), watched(model, note):
+    with torch.no_grad(), evaluating(model), record_layers(model, note):
         model(inputs)
     if not found:
         raise NeocogError(

@@ -1,4 +1,4 @@
-"""A classifier against a test split: the one place where test pictures are used."""
+"""A classifier against a test split: the one place where test images are used."""
 
 import math
 import time
@@ -17,16 +17,16 @@ from neocog.data import ImageSet, Preprocessing, Splits
 from neocog.data.images import Images
 from neocog.errors import NeocogError, UsageError
 from neocog.metrics.accuracy import class_scores, confusion_matrix, wilson_interval
-from neocog.metrics.calibration import doubt
+from neocog.metrics.calibration import uncertainty
 from neocog.metrics.rejection import rejection_for_error
 from neocog.recipes import Recipe
-from neocog.runs import Run, of_model_file, runs_folder, shown_as
+from neocog.runs import Run, display_name, of_model_file, runs_folder
 from neocog.wording import counted
 
-FEW, THIN = 100, 5  # pictures in all, and of a class, below which an accuracy says little
+FEW, THIN = 100, 5  # images in all, and of a class, below which an accuracy says little
 MISTAKES = 20  # wrong answers that are listed
-# Findings that matter to those who train on the pictures, not to those who judge by them.
-ABOUT_TRAINING = ("near_duplicates", "few_pictures", "imbalance", "one_class")
+# Findings that matter to those who train on the images, not to those who judge by them.
+ABOUT_TRAINING = ("near_duplicates", "few_images", "imbalance", "one_class")
 # What `--json` says of a last layer's fit, as it stands in the run's metrics.
 ABOUT_HEAD = ("penalty", "chosen_by", "least", "refit", "class_weights", "tuning_skipped")
 REJECTION_ERRORS = (0.01, 0.005)  # those that the papers state their rejections for
@@ -34,12 +34,12 @@ REJECTION_ERRORS = (0.01, 0.005)  # those that the papers state their rejections
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What a test split said, and the pictures it was said of.
+    """What a test split said, and the images it was said of.
 
     `result` is the JSON value that `--json` prints and a run keeps. `probabilities` is N x K, what
     `classifier` gave.
     `notes` are sentences that the reader of the number must know. `run` is the run folder where
-    this is the run's own test split, else None; `train` are then the pictures that it was made of.
+    this is the run's own test split, else None; `train` are then the images that it was made of.
     `recorded` says whether the run folder holds the result, too: it may not be writable.
     """
 
@@ -63,7 +63,7 @@ def evaluate(
 ) -> Evaluation:
     """Judge a run, `latest` or a model file on its own test split, or on another data set's.
 
-    `data_name` is a data set's name or a person's own pictures, all of which are used unless they
+    `data_name` is a data set's name or a person's own images, all of which are used unless they
     are split; `allow_outside` is as in a recipe. Classes are matched by name; images of classes
     that the classifier does not know are left out and counted in the notes and in
     `unknown_classes`. On its own test split the result is kept in the run folder and in the model
@@ -93,7 +93,7 @@ def evaluate(
     seconds = {"data": middle - begin, "evaluation": time.perf_counter() - middle}
     owner = of_model_file(path)
     result = {
-        "run": shown_as(path),
+        "run": display_name(path),
         "recipe": classifier.facts.get("recipe", {}).get("name"),
         "model": classifier.architecture["name"],
         "data": trained_on if own else data_name,
@@ -145,16 +145,16 @@ def _with_place(classifier: Classifier, path: Path) -> Classifier:
 
 
 def _about_size(test: ImageSet) -> list[str]:
-    """Sentences about too few pictures, in all or of a class."""
+    """Sentences about too few images, in all or of a class."""
     notes = []
     if len(test) < FEW:
         are = "is" if len(test) == 1 else "are"
-        notes.append(f"{counted(len(test), 'picture')} {are} too few for a number that means much")
+        notes.append(f"{counted(len(test), 'image')} {are} too few for a number that means much")
     counts = np.bincount(test.labels, minlength=len(test.classes))
     thin = [f"{c} ({n})" for c, n in zip(test.classes, counts, strict=True) if 0 < n < THIN]
     if thin:
         named = ", ".join(thin[:5])
-        notes.append(f"{named}: so few pictures that what is said of these classes is chance")
+        notes.append(f"{named}: so few images that what is said of these classes is chance")
     return notes
 
 
@@ -175,8 +175,8 @@ def _training_facts(run: Run, classifier: Classifier, seconds: dict[str, float])
     fitted: dict[str, Any] = {}
     if head and "folds" in head:
         sizes = run.read_environment()["data"]["sizes"]
-        pictures = {"pictures": sizes["train"] + sizes["validation"]}
-        fitted = {"folds": {**spread_of(head["folds"]), **pictures}}
+        images = {"images": sizes["train"] + sizes["validation"]}
+        fitted = {"folds": {**spread_of(head["folds"]), **images}}
     if head:
         told = {key: head[f"head/{key}"] for key in ABOUT_HEAD if f"head/{key}" in head}
         fitted |= {"head": told}
@@ -236,10 +236,10 @@ def spread_of(accuracies: list[float]) -> dict[str, Any]:
 
 
 def _worst_mistakes(test: ImageSet, probabilities: NDArray[np.float32]) -> list[dict[str, Any]]:
-    """The most confident wrong answers, as JSON; empty where the pictures have no paths."""
+    """The most confident wrong answers, as JSON; empty where the images have no paths."""
     predicted = probabilities.argmax(1)
     wrong = np.nonzero(predicted != test.labels)[0] if test.paths else np.zeros(0, np.int64)
-    worst = wrong[np.argsort(doubt(probabilities[wrong]), kind="stable")][:MISTAKES]
+    worst = wrong[np.argsort(uncertainty(probabilities[wrong]), kind="stable")][:MISTAKES]
     return [
         {
             "path": test.paths[n],
@@ -281,7 +281,7 @@ def _own(
     """A classifier's own splits, where these are `asked` for; None where other data are.
 
     A `lone` model file knows the name of its data and not their place: what is asked for is its own
-    where the name and the test pictures are the same.
+    where the name and the test images are the same.
     """
     if asked is None or _same_data(asked, trained_on):
         return own_splits(classifier, trained_on, allow_outside)
@@ -300,7 +300,7 @@ def splits_of(classifier: Classifier, path: Path) -> Splits:
 def own_splits(classifier: Classifier, name: str, allow_outside: bool = False) -> Splits:
     """The splits of the data set `name` that a classifier was made of.
 
-    Raises NeocogError where its file does not say how, or the test pictures have changed.
+    Raises NeocogError where its file does not say how, or the test images have changed.
     """
     if not name or "recipe" not in classifier.facts:
         raise NeocogError(
@@ -322,7 +322,7 @@ def own_splits(classifier: Classifier, name: str, allow_outside: bool = False) -
     )
     if splits.test.fingerprint() != classifier.facts["data"]["fingerprints"]["test"]:
         raise NeocogError(
-            f"The test pictures of {name} are not those that the run knew.",
+            f"The test images of {name} are not those that the run knew.",
             f"Train anew: neocog train {name} --recipe {recipe.name}",
         )
     return splits
@@ -331,22 +331,22 @@ def own_splits(classifier: Classifier, name: str, allow_outside: bool = False) -
 def _read_other(
     rule: Preprocessing, name: str, allow_outside: bool
 ) -> tuple[ImageSet, str, list[str]]:
-    """The test pictures of a data set, or a person's own, by their own classes, and notes.
+    """The test images of a data set, or a person's own, by their own classes, and notes.
 
-    Of own pictures that are split, those of test are taken, else of validation; else all that are
+    Of own images that are split, those of test are taken, else of validation; else all that are
     fit for use. The second value is what was taken.
     """
     if name in data.DATASETS or not data.exists(name):
         return data.load(name).test, "test", []
-    listing = data.list_own(name, allow_outside)
-    decoded, diagnosis = data.examine_own(listing, rule)
+    listing = data.open_dataset(name, allow_outside)
+    decoded, diagnosis = data.check_custom(listing, rule)
     found = data.as_set(listing, decoded, diagnosis)
     split = next((s for s in ("test", "validation") if s in listing.splits), "all")
     if split != "all":
-        splits = [listing.pictures[n].split for n in diagnosis.kept]
+        splits = [listing.samples[n].split for n in diagnosis.kept]
         found = found.subset(np.nonzero(np.array(splits, dtype=object) == split)[0])
     if not len(found):
-        raise NeocogError(f"{name} holds no pictures that can be used.")
+        raise NeocogError(f"{name} holds no images that can be used.")
     notes = [f"judged on what is called {split} there"] if split != "all" else []
     told = [f for f in diagnosis.findings if f.severity != "note" and f.kind not in ABOUT_TRAINING]
     notes += [finding.message for finding in told]
@@ -388,7 +388,7 @@ def _other_test(classifier: Classifier, name: str, allow_outside: bool) -> _Othe
     known = found.subset(np.flatnonzero(place[found.labels] >= 0))
     fitted, failed = _fitted(classifier, known.images)
     if len(failed):
-        notes.append(f"{counted(len(failed), 'picture')} left out: no ink was found there")
+        notes.append(f"{counted(len(failed), 'image')} left out: no ink was found there")
     kept = known.subset(np.setdiff1d(np.arange(len(known)), failed))
     test = replace(kept, images=fitted, labels=place[kept.labels], classes=classifier.classes)
     about = _about_classes(unknown, taken, similar, classifier.classes)
@@ -453,7 +453,7 @@ def _listed(classes: Sequence[tuple[str, int]], most: int = 10) -> str:
 
 
 def _fitted(classifier: Classifier, images: Images) -> tuple[Images, NDArray[np.int64]]:
-    """The pictures in the classifier's size and channels, and the indices of those without ink."""
+    """The images in the classifier's size and channels, and the indices of those without ink."""
     rule = classifier.preprocessing
     if images.shape[1:] == (*rule.image_size, rule.channels):
         return images, np.array([], dtype=np.int64)
@@ -461,17 +461,17 @@ def _fitted(classifier: Classifier, images: Images) -> tuple[Images, NDArray[np.
     for number in range(len(images)):
         image = images[number]
         try:
-            fitted.append(rule.fit_picture(np.broadcast_to(image, (*image.shape[:2], 3))))
+            fitted.append(rule.fit_image(np.broadcast_to(image, (*image.shape[:2], 3))))
         except NeocogError:
             failed.append(number)
     return np.stack(fitted), np.array(failed, dtype=np.int64)
 
 
 def _about_training(classifier: Classifier, test: ImageSet) -> list[str]:
-    """What is to be said where pictures were trained on, to the bit, or where nobody knows."""
+    """What is to be said where images were trained on, to the bit, or where nobody knows."""
     facts = classifier.facts
     name = facts.get("data", {}).get("name", "the training data")
-    unknown = "whether any of these pictures were trained on"
+    unknown = "whether any of these images were trained on"
     try:
         train = data.load_for(Recipe.from_json(facts["recipe"])).train
     except (KeyError, NeocogError):
@@ -484,7 +484,7 @@ def _about_training(classifier: Classifier, test: ImageSet) -> list[str]:
     notes = []
     if seen:
         was = "was" if seen == 1 else "were"
-        of = counted(len(test), "picture")
+        of = counted(len(test), "image")
         notes += [f"{seen:,} of these {of} {was} trained on: the accuracy is too high"]
     if train.fingerprint() != facts.get("data", {}).get("fingerprints", {}).get("train"):
         notes += [f"{unknown} cannot be checked wholly: {name} has changed since"]

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from neocog.inspection.hooks import evaluating
 
-AT_ONCE = 16  # pictures in a pass
+AT_ONCE = 16  # images in a pass
 
 
 def integrated_gradients(
@@ -14,7 +14,7 @@ def integrated_gradients(
     """What each pixel adds to its target's logit, N x H x W, signed, on the CPU.
 
     Paper: Sundararajan, Taly, Yan, "Axiomatic attribution for deep networks", ICML 2017: the
-    gradients on the straight way from `nothing`, an empty picture 1 x C x H x W, to the picture.
+    gradients on the straight way from `nothing`, an empty image 1 x C x H x W, to the image.
     They add up to the difference of the two logits, the better the more `steps`. `inputs` are
     N x C x H x W, normalised.
     """

@@ -10,13 +10,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from neocog.errors import UsageError
-from neocog.inspection.hooks import as_maps, evaluating, is_convolution, layer_called, watched
+from neocog.inspection.hooks import as_maps, evaluating, is_convolution, layer_called, record_layers
 
 
 def default_layer(model: nn.Module, inputs: Tensor) -> str | None:
     """The last convolution that still has places; of a transformer what its last attention takes.
 
-    None where the network has neither. `inputs` are a picture or more, N x C x H x W.
+    None where the network has neither. `inputs` are an image or more, N x C x H x W.
     """
     maps: list[tuple[str, nn.Module]] = []
     before_attention: str | None = None
@@ -29,7 +29,7 @@ def default_layer(model: nn.Module, inputs: Tensor) -> str | None:
         elif as_maps(output) is not None:
             maps.append((name, module))
 
-    with torch.no_grad(), evaluating(model), watched(model, note):
+    with torch.no_grad(), evaluating(model), record_layers(model, note):
         model(inputs[:1])
     if before_attention:
         return before_attention
@@ -39,7 +39,7 @@ def default_layer(model: nn.Module, inputs: Tensor) -> str | None:
 
 
 def grad_cam(model: nn.Module, inputs: Tensor, targets: Tensor, layer: str) -> Tensor:
-    """How much each place of a picture speaks for its target class, N x H x W, 0 or more, CPU.
+    """How much each place of an image speaks for its target class, N x H x W, 0 or more, CPU.
 
     `inputs` are N x C x H x W, normalised; `targets` N class indices; `layer` is the name of a
     layer with maps, whose few places are brought to H x W bilinearly. Raises UsageError for a
@@ -55,7 +55,7 @@ def grad_cam(model: nn.Module, inputs: Tensor, targets: Tensor, layer: str) -> T
         kept.append(output)
         return output.clone()  # a later layer may work in place
 
-    with torch.enable_grad(), evaluating(model), watched(model, note):
+    with torch.enable_grad(), evaluating(model), record_layers(model, note):
         scores = model(inputs.detach().requires_grad_())
         chosen = scores.gather(1, targets.to(scores.device)[:, None]).sum()
         (slope,) = torch.autograd.grad(chosen, kept[0])

@@ -1,4 +1,4 @@
-"""The pictures that excite a layer's maps most."""
+"""The images that excite a layer's maps most."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -7,25 +7,25 @@ import torch
 from torch import Tensor, nn
 
 from neocog.errors import UsageError
-from neocog.inspection.hooks import as_maps, evaluating, layer_called, watched
+from neocog.inspection.hooks import as_maps, evaluating, layer_called, record_layers
 
 
 @dataclass(frozen=True)
 class Strongest:
-    """For each map, the strongest first: values, pictures and places, all maps x count, CPU.
+    """For each map, the strongest first: values, images and places, all maps x count, CPU.
 
-    `pictures` are numbers in the order in which the pictures came; `rows` and `columns` are the
+    `images` are numbers in the order in which the images came; `rows` and `columns` are the
     place in the map that was strongest there.
     """
 
     values: Tensor
-    pictures: Tensor
+    images: Tensor
     rows: Tensor
     columns: Tensor
 
 
 def strongest(model: nn.Module, batches: Iterable[Tensor], layer: str, count: int = 9) -> Strongest:
-    """The `count` pictures (or all) in which each map of `layer` reaches its highest values.
+    """The `count` images (or all) in which each map of `layer` reaches its highest values.
 
     `batches` are normalised, N x C x H x W each. Of a layer of single numbers each number is a map
     of one place. Raises UsageError for a layer that is not there.
@@ -43,25 +43,25 @@ def strongest(model: nn.Module, batches: Iterable[Tensor], layer: str, count: in
     with torch.no_grad(), evaluating(model):
         for batch in batches:
             seen.clear()
-            with watched(model, note):
+            with record_layers(model, note):
                 model(batch)
             best = _merged(best, _peaks(seen[0], done), count)
             done += len(batch)
     if best is None:
-        raise UsageError("There are no pictures to look for the strongest in.")
+        raise UsageError("There are no images to look for the strongest in.")
     return best
 
 
 def _peaks(activation: Tensor, done: int) -> Strongest:
-    """Each picture's highest value of each map, maps x N, and where it lies."""
+    """Each image's highest value of each map, maps x N, and where it lies."""
     maps = as_maps(activation)
     if maps is None:
         maps = activation.flatten(1)[:, :, None, None]
     width = maps.shape[3]
     values, places = maps.flatten(2).max(2)
-    pictures = torch.arange(done, done + len(maps)).expand(maps.shape[1], -1)
+    images = torch.arange(done, done + len(maps)).expand(maps.shape[1], -1)
     places = places.T
-    return Strongest(values.T, pictures, places // width, places % width)
+    return Strongest(values.T, images, places // width, places % width)
 
 
 def _merged(old: Strongest | None, new: Strongest, count: int) -> Strongest:
@@ -69,7 +69,7 @@ def _merged(old: Strongest | None, new: Strongest, count: int) -> Strongest:
     parts = [new] if old is None else [old, new]
     joined = {
         name: torch.cat([getattr(part, name) for part in parts], 1)
-        for name in ("values", "pictures", "rows", "columns")
+        for name in ("values", "images", "rows", "columns")
     }
     values = joined["values"]
     order = values.argsort(dim=1, descending=True, stable=True)[:, :count]

@@ -9,15 +9,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from neocog.inspection.hooks import watched
-from neocog.inspection.tracing import Traced
+from neocog.inspection.hooks import record_layers
+from neocog.inspection.tracing import TracingTensor
 
 
 @torch.inference_mode()
 def folded(model: nn.Module, inputs: Tensor) -> nn.Module:
     """A copy of a network in evaluation mode, for inference alone, without its batch norms.
 
-    Its logits differ by rounding. `inputs` are a picture or more, N x C x H x W, which show what
+    Its logits differ by rounding. `inputs` are an image or more, N x C x H x W, which show what
     follows what. The network itself is returned where nothing can be folded.
     """
     pairs = _pairs(model, inputs)
@@ -32,7 +32,7 @@ def folded(model: nn.Module, inputs: Tensor) -> nn.Module:
     return made
 
 
-class _Counted(Traced):
+class _Counted(TracingTensor):
     """A tensor that knows how many tensors were made of it."""
 
     uses: int = 0
@@ -61,7 +61,7 @@ def _pairs(model: nn.Module, inputs: Tensor) -> dict[str, str]:
         elif isinstance(module, nn.BatchNorm2d) and id(taken) in given and not module.training:
             pairs[name] = given[id(taken)]
 
-    with watched(model, note):
+    with record_layers(model, note):
         model(inputs.as_subclass(_Counted))
     return {
         norm: conv

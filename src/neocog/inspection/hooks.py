@@ -1,4 +1,4 @@
-"""What every layer of a network gives for a picture."""
+"""What every layer of a network gives for an image."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -35,7 +35,7 @@ def is_convolution(module: nn.Module) -> bool:
 
 
 @contextmanager
-def watched(model: nn.Module, note: Note) -> Iterator[None]:
+def record_layers(model: nn.Module, note: Note) -> Iterator[None]:
     """Within it `note` is told of every layer that is run, in order.
 
     A layer that is run a second time is called "name (2)". What `note` returns, if anything,
@@ -85,7 +85,7 @@ def feature_maps(model: nn.Module, inputs: Tensor) -> dict[str, Tensor]:
         del module, given
         found[name] = output.detach().float().cpu().clone()  # a later layer may work in place
 
-    with evaluating(model), watched(model, note):
+    with evaluating(model), record_layers(model, note):
         model(inputs)
     return found
 

@@ -1,4 +1,4 @@
-"""What part of the picture a unit of a layer sees."""
+"""What part of the image a unit of a layer sees."""
 
 import math
 from collections.abc import Sequence
@@ -8,12 +8,12 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
-from neocog.inspection.hooks import evaluating, watched
-from neocog.inspection.tracing import Traced
+from neocog.inspection.hooks import evaluating, record_layers
+from neocog.inspection.tracing import TracingTensor
 
 
-class Seen(Traced):
-    """A tensor that knows how far its units see in the picture.
+class ReceptiveFieldTensor(TracingTensor):
+    """A tensor that knows how far its units see in the image.
 
     A unit sees `field` pixels a side, the next one sees them `jump` pixels on, and those of the
     first one begin at row and column `begin`, which is negative in the padding.
@@ -36,38 +36,38 @@ class Seen(Traced):
 
 @dataclass(frozen=True)
 class Window:
-    """Where the units of a layer look: as in `Seen`."""
+    """Where the units of a layer look: as in `ReceptiveFieldTensor`."""
 
     field: int
     jump: int
     begin: tuple[int, int]
 
     def at(self, row: int, column: int, height: int, width: int) -> tuple[int, int, int, int]:
-        """Top, left, bottom and right of what a unit sees of a picture of height x width."""
+        """Top, left, bottom and right of what a unit sees of an image of height x width."""
         top, left = self.begin[0] + row * self.jump, self.begin[1] + column * self.jump
         bottom, right = min(height, top + self.field), min(width, left + self.field)
         return max(0, top), max(0, left), bottom, right
 
 
 def windows(model: nn.Module, size: Sequence[int]) -> dict[str, Window]:
-    """Where the units of each layer look, by the layer's name, for pictures C x H x W."""
+    """Where the units of each layer look, by the layer's name, for images C x H x W."""
     found: dict[str, Window] = {}
 
     def note(name: str, module: nn.Module, given: Tensor, output: Tensor) -> None:
         look(module, given, output)
-        assert isinstance(output, Seen)
+        assert isinstance(output, ReceptiveFieldTensor)
         found[name] = Window(output.field, output.jump, output.begin)
 
     first = next(model.parameters())
-    picture = torch.zeros(1, *size, dtype=first.dtype, device=first.device)
-    with torch.no_grad(), evaluating(model), watched(model, note):
-        model(picture.as_subclass(Seen))
+    image = torch.zeros(1, *size, dtype=first.dtype, device=first.device)
+    with torch.no_grad(), evaluating(model), record_layers(model, note):
+        model(image.as_subclass(ReceptiveFieldTensor))
     return found
 
 
 def look(module: nn.Module, given: Tensor, output: Tensor) -> tuple[int, int]:
     """Note in `output` what a layer makes of what `given` sees; returns its kernel and stride."""
-    assert isinstance(given, Seen) and isinstance(output, Seen)
+    assert isinstance(given, ReceptiveFieldTensor) and isinstance(output, ReceptiveFieldTensor)
     kernel, stride, dilation = _window(module, given, output)
     span = (kernel - 1) * dilation
     output.field = max(output.field, given.field + span * given.jump)

@@ -6,7 +6,7 @@ from typing import Any, Self
 import torch
 
 
-class Traced(torch.Tensor):
+class TracingTensor(torch.Tensor):
     """A tensor whose class is told of every tensor that a function makes of such tensors."""
 
     @classmethod

@@ -34,7 +34,7 @@ def confusion_matrix(
 
 @dataclass(frozen=True)
 class ClassScore:
-    """One class's precision, recall and F1, each 0..1, and the number `n` of its pictures.
+    """One class's precision, recall and F1, each 0..1, and the number `n` of its images.
 
     A share of nothing is 0: precision where the class was never predicted, recall where n is 0.
     """

@@ -57,7 +57,7 @@ def reliability(
 
 
 def expected_calibration_error(bins: list[Bin]) -> float:
-    """How far accuracy lies from probability, 0..1: the mean over the bins, by their pictures.
+    """How far accuracy lies from probability, 0..1: the mean over the bins, by their images.
 
     Source: Guo et al., "On calibration of modern neural networks", ICML 2017. 0 for no bins.
     """
@@ -65,7 +65,7 @@ def expected_calibration_error(bins: list[Bin]) -> float:
     return sum(b.n * abs(b.accuracy - b.probability) for b in bins) / n if n else 0.0
 
 
-def doubt(probabilities: NDArray[np.floating]) -> NDArray[np.float64]:
+def uncertainty(probabilities: NDArray[np.floating]) -> NDArray[np.float64]:
     """What each row of N x K leaves to all but its largest probability, N.
 
     It is 1 minus the largest, but tells answers apart that are rounded to certainty.
@@ -75,7 +75,7 @@ def doubt(probabilities: NDArray[np.floating]) -> NDArray[np.float64]:
     return rest.sum(1)
 
 
-def sure(probability: float) -> str:
+def format_probability(probability: float) -> str:
     """A probability that a network gives, as a percentage: never certain, never impossible.
 
     A network's probabilities are rounded by float32, so that 0 and 1 are no more than near to it.

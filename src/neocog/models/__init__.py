@@ -1,4 +1,4 @@
-"""Networks: from pictures to logits. `MODELS` is the whole list; a layer pattern is one, too."""
+"""Networks: from images to logits. `MODELS` is the whole list; a layer pattern is one, too."""
 
 import importlib
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ class Network:
 _GREY, _SMALL, _IMAGENET = "1 x 28 x 28", "3 x 32 x 32", "3 x 224 x 224"
 
 
-def _theirs(location: str, year: int, paper: str) -> Network:
+def _torchvision(location: str, year: int, paper: str) -> Network:
     """A network of torchvision's, made for ImageNet."""
     return Network(location, year, paper, _IMAGENET, 1000, torchvision=True)
 
@@ -69,18 +69,20 @@ MODELS: dict[str, Network] = {
         "3 x 227 x 227",
         1000,
     ),
-    "alexnet": _theirs("alexnet:alexnet", 2014, "Krizhevsky: one weird trick (torchvision's form)"),
+    "alexnet": _torchvision(
+        "alexnet:alexnet", 2014, "Krizhevsky: one weird trick (torchvision's form)"
+    ),
     **{
-        f"vgg{kind}": _theirs(f"vgg:vgg{kind}", 2015, _VGG)
+        f"vgg{kind}": _torchvision(f"vgg:vgg{kind}", 2015, _VGG)
         for kind in ("11", "13", "16", "19", "11_bn", "13_bn", "16_bn", "19_bn")
     },
     **{
-        f"resnet{layers}": _theirs(f"resnet:resnet{layers}", 2016, _RESNET)
+        f"resnet{layers}": _torchvision(f"resnet:resnet{layers}", 2016, _RESNET)
         for layers in (18, 34, 50, 101, 152)
     },
-    "squeezenet1_1": _theirs("squeezenet:squeezenet1_1", 2016, "Iandola et al.: SqueezeNet"),
+    "squeezenet1_1": _torchvision("squeezenet:squeezenet1_1", 2016, "Iandola et al.: SqueezeNet"),
     **{
-        f"mobilenet_v3_{size}": _theirs(
+        f"mobilenet_v3_{size}": _torchvision(
             f"mobilenet:mobilenet_v3_{size}", 2019, "Howard et al.: searching for MobileNetV3"
         )
         for size in ("small", "large")
@@ -92,8 +94,12 @@ MODELS: dict[str, Network] = {
         _IMAGENET,
         1000,
     ),
-    "vit_b_16": _theirs("vit:vit_b_16", 2021, "Dosovitskiy et al.: an image is worth 16x16 words"),
-    "convnext_tiny": _theirs("convnext:convnext_tiny", 2022, "Liu et al.: a ConvNet for the 2020s"),
+    "vit_b_16": _torchvision(
+        "vit:vit_b_16", 2021, "Dosovitskiy et al.: an image is worth 16x16 words"
+    ),
+    "convnext_tiny": _torchvision(
+        "convnext:convnext_tiny", 2022, "Liu et al.: a ConvNet for the 2020s"
+    ),
 }
 
 
@@ -107,7 +113,7 @@ def describe(name: str) -> Network:
     if name in MODELS:
         return MODELS[name]
     if name.startswith("timm/"):
-        return Network("wrapped:from_timm", 2026, "a network of timm's", _IMAGENET, 1000)
+        return Network("wrapped:timm_model", 2026, "a network of timm's", _IMAGENET, 1000)
     if is_pattern(name):
         return Network("pattern:build", 2026, "a layer pattern of yours", _GREY)
     raise unknown("network", name, MODELS)
@@ -120,14 +126,14 @@ def build(
 
     `name` is in `MODELS`, or timm/NAME, or a layer pattern (see `neocog.models.pattern`).
     `image_size` is (height, width). Random weights come from torch's global generator. Raises
-    UsageError for an unknown name, a pattern that cannot be read or pictures that the network does
+    UsageError for an unknown name, a pattern that cannot be read or images that the network does
     not take.
     """
     network = describe(name)
     if name.startswith("timm/"):
-        from neocog.models.torchvision import from_timm
+        from neocog.models.torchvision import timm_model
 
-        return from_timm(name.removeprefix("timm/"))(num_classes, in_channels, image_size)
+        return timm_model(name.removeprefix("timm/"))(num_classes, in_channels, image_size)
     if name not in MODELS:
         from neocog.models import pattern
 

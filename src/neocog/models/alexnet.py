@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from neocog.models.geometry import convolved, require
 from neocog.models.initialization import draw_as_he
-from neocog.models.torchvision import wrapped
+from neocog.models.torchvision import torchvision_model
 
 
 class AlexNet2012(nn.Module):
@@ -50,7 +50,7 @@ class AlexNet2012(nn.Module):
         draw_as_he(self.modules())
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits, N x K, of pictures N x C x H x W."""
+        """Logits, N x K, of images N x C x H x W."""
         x = self.c1_norm(self.c1_relu(self.c1(x)))  # 96 x 55 x 55
         x = self.s1(x)  # 96 x 27 x 27
         x = self.c2_norm(self.c2_relu(self.c2(x)))  # 256 x 27 x 27
@@ -73,4 +73,4 @@ def _last_map(size: int) -> int:
     return size
 
 
-alexnet = wrapped("alexnet", least=63)
+alexnet = torchvision_model("alexnet", least=63)

@@ -43,7 +43,7 @@ class AllConv(nn.Module):
         draw_as_he(self.modules())
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits, N x K, of pictures N x C x H x W."""
+        """Logits, N x K, of images N x C x H x W."""
         x = self.drop_input(x)  # 3 x 32 x 32
         x = self.c1_relu(self.c1(x))  # 96 x 32 x 32
         x = self.c2_relu(self.c2(x))  # 96 x 32 x 32

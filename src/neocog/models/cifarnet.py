@@ -3,7 +3,7 @@
 Paper: Jordan, "94% on CIFAR-10 in 3.29 seconds on a single GPU", 2024 (arXiv:2404.00498), and its
 code, airbench; the whitened first layer after Page, "How to train your ResNet", 2018.
 Deviations: the widths 64-128-128 are those of airbench's 93% variant; the whitened layer has no
-bias, which they train for three epochs; no lookahead. The mean over a picture and its mirror image
+bias, which they train for three epochs; no lookahead. The mean over an image and its mirror image
 is not in the network: `Preprocessing.mirrored` takes it.
 """
 
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from neocog.models.geometry import require
 
-# Parts of smaller variance are not made as large as the others. The paper has 5e-4; in pictures
+# Parts of smaller variance are not made as large as the others. The paper has 5e-4; in images
 # that went through JPEG the parts of 1e-4 are its noise.
 SMALLEST_VARIANCE = 1e-2
 
@@ -21,7 +21,7 @@ SMALLEST_VARIANCE = 1e-2
 class WhitenedConv(nn.Module):
     """A fixed 2 x 2 convolution that makes patches' principal parts uncorrelated, and its negative.
 
-    The filters are no parameters: `fit` makes them from pictures, once, before training.
+    The filters are no parameters: `fit` makes them from images, once, before training.
     """
 
     kernel_size = 2
@@ -35,9 +35,9 @@ class WhitenedConv(nn.Module):
         self.weight: Tensor
 
     @torch.no_grad()
-    def fit(self, pictures: Tensor) -> None:
-        """Make the filters from normalised pictures, N x C x H x W."""
-        patches = pictures.unfold(2, 2, 1).unfold(3, 2, 1).permute(0, 2, 3, 1, 4, 5)
+    def fit(self, images: Tensor) -> None:
+        """Make the filters from normalised images, N x C x H x W."""
+        patches = images.unfold(2, 2, 1).unfold(3, 2, 1).permute(0, 2, 3, 1, 4, 5)
         flat = patches.reshape(-1, self.weight.shape[1] * 4).cpu().double()  # MPS has no float64
         variances, directions = torch.linalg.eigh(flat.T @ flat / len(flat))
         filters = (directions / (variances + SMALLEST_VARIANCE).sqrt()).T.reshape(
@@ -103,12 +103,12 @@ class CifarNet(nn.Module):
         self.flatten = nn.Flatten()
         self.output = nn.Linear(self.widths[2], num_classes, bias=False)
 
-    def fit_to(self, pictures: Tensor) -> None:
-        """Fit the whitened layer to normalised training pictures, N x C x H x W."""
-        self.whiten.fit(pictures)
+    def fit_to(self, images: Tensor) -> None:
+        """Fit the whitened layer to normalised training images, N x C x H x W."""
+        self.whiten.fit(images)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits, N x K, of pictures N x C x H x W."""
+        """Logits, N x K, of images N x C x H x W."""
         x = self.whiten_gelu(self.whiten(x))  # 24 x 31 x 31
         x = self.block1(x)  # 64 x 15 x 15
         x = self.block2(x)  # 128 x 7 x 7

@@ -32,7 +32,7 @@ class ConvNet(nn.Module):
         self.output = nn.Linear(32 * height * width, num_classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits, N x K, of pictures N x C x H x W."""
+        """Logits, N x K, of images N x C x H x W."""
         x = self.c1_relu(self.c1_norm(self.c1(x)))  # 16 x 28 x 28
         x = self.s2(x)  # 16 x 14 x 14
         x = self.c3_relu(self.c3_norm(self.c3(x)))  # 32 x 14 x 14
@@ -68,7 +68,7 @@ class StridedNet(nn.Module):
         self.output = nn.Linear(128, num_classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits, N x K, of pictures N x C x H x W."""
+        """Logits, N x K, of images N x C x H x W."""
         x = self.c1_relu(self.c1_norm(self.c1(x)))  # 24 x 14 x 14
         x = self.c2_relu(self.c2_norm(self.c2(x)))  # 32 x 14 x 14
         x = self.c3_relu(self.c3_norm(self.c3(x)))  # 64 x 7 x 7
@@ -102,7 +102,7 @@ class StridedNetSmall(nn.Module):
         self.output = nn.Linear(48 * height * width, num_classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits, N x K, of pictures N x C x H x W."""
+        """Logits, N x K, of images N x C x H x W."""
         x = self.c1_relu(self.c1_norm(self.c1(x)))  # 16 x 14 x 14
         x = self.c2_relu(self.c2_norm(self.c2(x)))  # 32 x 7 x 7
         x = self.c3_relu(self.c3_norm(self.c3(x)))  # 48 x 4 x 4

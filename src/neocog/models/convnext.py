@@ -4,6 +4,6 @@ Paper: Liu, Mao, Wu, Feichtenhofer, Darrell and Xie, "A ConvNet for the 2020s", 
 Deviations: none known.
 """
 
-from neocog.models.torchvision import wrapped
+from neocog.models.torchvision import torchvision_model
 
-convnext_tiny = wrapped("convnext_tiny", least=32)
+convnext_tiny = torchvision_model("convnext_tiny", least=32)

@@ -105,7 +105,7 @@ class EfficientNetLite0(nn.Module):
                 nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits, N x K, of pictures N x C x H x W."""
+        """Logits, N x K, of images N x C x H x W."""
         x = self.stem_relu(self.stem_norm(self.stem(x)))  # 32 x 112 x 112
         x = self.blocks(x)  # 320 x 7 x 7
         x = self.last_relu(self.last_norm(self.last(x)))  # 1280 x 7 x 7

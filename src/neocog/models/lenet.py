@@ -6,7 +6,7 @@ Deviations, both networks: ReLU for the scaled tanh; pooling without trainable c
 map of C3 sees all six maps of S2, where the paper's table connects some; C5 is a Linear layer over
 the flattened maps; ten linear logits and cross-entropy for the RBF units and their criterion.
 `LeNet` also pools by maximum and takes 28 x 28 without padding, so that C5 sees 256 numbers, not
-400. `LeNet5` pads C1 by 2, which gives it the paper's 28 x 28 maps from 28 x 28 pictures.
+400. `LeNet5` pads C1 by 2, which gives it the paper's 28 x 28 maps from 28 x 28 images.
 """
 
 from torch import Tensor, nn
@@ -35,7 +35,7 @@ class LeNet(nn.Module):
         self.output = nn.Linear(84, num_classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits, N x K, of pictures N x C x H x W."""
+        """Logits, N x K, of images N x C x H x W."""
         x = self.c1_relu(self.c1(x))  # 6 x 24 x 24
         x = self.s2(x)  # 6 x 12 x 12
         x = self.c3_relu(self.c3(x))  # 16 x 8 x 8
@@ -68,7 +68,7 @@ class LeNet5(nn.Module):
         self.output = nn.Linear(84, num_classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits, N x K, of pictures N x C x H x W."""
+        """Logits, N x K, of images N x C x H x W."""
         x = self.c1_relu(self.c1(x))  # 6 x 28 x 28
         x = self.s2(x)  # 6 x 14 x 14
         x = self.c3_relu(self.c3(x))  # 16 x 10 x 10

@@ -3,7 +3,7 @@
 Paper: LeCun, Boser, Denker, Henderson, Howard, Hubbard and Jackel, "Handwritten digit recognition
 with a back-propagation network", NIPS 2 (1989), 1990: 2,578 free parameters; named LeNet-1, with
 1.7% error on MNIST's test set, in LeCun et al. 1998.
-Deviations: pictures are MNIST's, 20 x 20 in 28 x 28, where the papers centred 16 x 16 in 28 x 28.
+Deviations: images are MNIST's, 20 x 20 in 28 x 28, where the papers centred 16 x 16 in 28 x 28.
 The output units' squashing function is in the loss `squared_error`, so that the network gives
 logits like every other here; the recipe `lenet1` trains them with cross-entropy.
 """
@@ -45,7 +45,7 @@ class LeNet1(nn.Module):
         draw_as_lecun((self.h1, self.output))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits, N x K, of pictures N x 1 x 28 x 28."""
+        """Logits, N x K, of images N x 1 x 28 x 28."""
         x = self.h1_tanh(self.h1(x))  # 4 x 24 x 24
         x = self.h2_tanh(self.h2(x))  # 4 x 12 x 12
         x = self.h3_tanh(self.h3(x))  # 12 x 8 x 8

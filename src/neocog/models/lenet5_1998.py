@@ -25,7 +25,7 @@ C3_TABLE = (
     (0, 1, 2, 3, 4, 5),
 )  # fmt: skip
 
-# Figure 3: the digits as 7 x 12 pictures, side by side; # is +1 and . is -1.
+# Figure 3: the digits as 7 x 12 images, side by side; # is +1 and . is -1.
 CODES = """
 ....... ...##.. ....... ####### ....... ....... ..####. ####### .#####. .#####.
 ....... ..###.. ....... .....## ....... ....... .##.... .....## ##...## ##..###
@@ -43,10 +43,10 @@ CODES = """
 
 
 def output_codes() -> Tensor:
-    """The ten digits' codes, 10 x 84, of +1 and -1: each a 7 x 12 picture, row by row."""
+    """The ten digits' codes, 10 x 84, of +1 and -1: each a 7 x 12 image, row by row."""
     rows = [line.split() for line in CODES.split("\n") if line]
-    pictures = ["".join(row[digit] for row in rows) for digit in range(10)]
-    return torch.tensor([[1.0 if dot == "#" else -1.0 for dot in text] for text in pictures])
+    images = ["".join(row[digit] for row in rows) for digit in range(10)]
+    return torch.tensor([[1.0 if dot == "#" else -1.0 for dot in text] for text in images])
 
 
 class ScaledTanh(nn.Module):
@@ -130,7 +130,7 @@ class LeNet5Of1998(nn.Module):
                 f"{counted(num_classes, 'class')} of {counted(in_channels, 'channel')}, "
                 f"{image_size[0]} x {image_size[1]}.",
                 "For MNIST say --recipe lenet5-1998 (or --set image_size_pixels=32); for other "
-                "pictures its modern form: --model lenet5",
+                "images its modern form: --model lenet5",
             )
         self.c1 = nn.Conv2d(1, 6, kernel_size=5)
         self.c1_tanh = ScaledTanh()
@@ -149,7 +149,7 @@ class LeNet5Of1998(nn.Module):
         draw_as_lecun((self.c1, self.c5, self.f6))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Minus the penalties, N x 10, of pictures N x 1 x 32 x 32."""
+        """Minus the penalties, N x 10, of images N x 1 x 32 x 32."""
         x = self.c1_tanh(self.c1(x))  # 6 x 28 x 28
         x = self.s2_tanh(self.s2(x))  # 6 x 14 x 14
         x = self.c3_tanh(self.c3(x))  # 16 x 10 x 10

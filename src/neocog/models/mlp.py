@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 
 class ThreeNet(nn.Module):
-    """Two hidden layers of 200 and 60 ReLU units over the flattened picture."""
+    """Two hidden layers of 200 and 60 ReLU units over the flattened image."""
 
     def __init__(self, num_classes: int, in_channels: int, image_size: tuple[int, int]) -> None:
         super().__init__()
@@ -22,7 +22,7 @@ class ThreeNet(nn.Module):
         self.output = nn.Linear(60, num_classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits, N x K, of pictures N x C x H x W."""
+        """Logits, N x K, of images N x C x H x W."""
         x = self.flatten(x)  # 784
         x = self.f1_relu(self.f1(x))  # 200
         x = self.f2_relu(self.f2(x))  # 60

@@ -5,7 +5,7 @@ Deviations: torchvision's: the last 1x1 convolution before the pool has a batch 
 are not in place.
 """
 
-from neocog.models.torchvision import wrapped
+from neocog.models.torchvision import torchvision_model
 
-mobilenet_v3_small = wrapped("mobilenet_v3_small", least=32)
-mobilenet_v3_large = wrapped("mobilenet_v3_large", least=32)
+mobilenet_v3_small = torchvision_model("mobilenet_v3_small", least=32)
+mobilenet_v3_large = torchvision_model("mobilenet_v3_large", least=32)

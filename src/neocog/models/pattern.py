@@ -261,7 +261,7 @@ def _add_conv(builder: _Builder, word: Word, values: dict[str, str | None]) -> N
                 builder.pattern, word, "an even kernel cannot keep the size",
                 f"Say how it is padded: conv{kernel}-{maps}p0",
             )  # fmt: skip
-        if kernel // 2 > min(_maps(builder, word)[1:]):  # more padding than picture
+        if kernel // 2 > min(_maps(builder, word)[1:]):  # more padding than image
             _after(builder, word, (kernel, window[1], 0))
     height, width = _after(builder, word, window)
     if not 1 <= maps <= MOST_UNITS:

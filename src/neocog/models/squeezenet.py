@@ -8,9 +8,9 @@ of this layer alone is one of a linear classifier; activations are not in place.
 
 from torch import nn
 
-from neocog.models.torchvision import wrapped
+from neocog.models.torchvision import torchvision_model
 
-_squeezenet1_1 = wrapped("squeezenet1_1", least=17)
+_squeezenet1_1 = torchvision_model("squeezenet1_1", least=17)
 
 
 def squeezenet1_1(num_classes: int, in_channels: int, image_size: tuple[int, int]) -> nn.Module:

@@ -9,14 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from neocog.errors import UsageError
-from neocog.inspection.hooks import evaluating, watched
-from neocog.inspection.receptive_field import Seen, look
+from neocog.inspection.hooks import evaluating, record_layers
+from neocog.inspection.receptive_field import ReceptiveFieldTensor, look
 from neocog.models import MODELS, Network, build, describe
 
 
 @dataclass(frozen=True)
 class Layer:
-    """One layer of a network, for one picture.
+    """One layer of a network, for one image.
 
     `flops` counts a multiplication and an addition as two, in layers with weights; norms,
     activations and pooling, about a hundredth, are left out. `receptive_field` is the side, in
@@ -81,7 +81,7 @@ def _facts_and_layers(name: str, network: Network) -> tuple[dict[str, Any], list
 
 
 def layers(model: nn.Module, size: tuple[int, int, int]) -> list[Layer]:
-    """The layers of a network, in the order in which a picture meets them.
+    """The layers of a network, in the order in which an image meets them.
 
     `size` is the input's channels, height and width. A layer that is met twice is listed twice, its
     parameters once. On the meta device no memory is needed, but what torch imports for it takes two
@@ -90,7 +90,7 @@ def layers(model: nn.Module, size: tuple[int, int, int]) -> list[Layer]:
     found: list[Layer] = []
 
     def note(name: str, module: nn.Module, given: Tensor, output: Tensor) -> None:
-        assert isinstance(output, Seen)
+        assert isinstance(output, ReceptiveFieldTensor)
         kernel, stride = look(module, given, output)
         parts = [part for part in module.parameters() if part.requires_grad]
         has_kernel = kernel > 1 or isinstance(module, nn.Conv2d)
@@ -108,9 +108,9 @@ def layers(model: nn.Module, size: tuple[int, int, int]) -> list[Layer]:
             )
         )
 
-    with torch.no_grad(), evaluating(model), watched(model, note):
+    with torch.no_grad(), evaluating(model), record_layers(model, note):
         device = next(model.parameters()).device
-        model(torch.zeros(1, *size, device=device).as_subclass(Seen))
+        model(torch.zeros(1, *size, device=device).as_subclass(ReceptiveFieldTensor))
     return found
 
 

@@ -10,12 +10,12 @@ from neocog.json_fields import short
 from neocog.models.geometry import require
 
 
-def wrapped(
+def torchvision_model(
     name: str, least: int, sides: int = 0
 ) -> Callable[[int, int, tuple[int, int]], nn.Module]:
     """A function that builds torchvision's network `name` with random weights.
 
-    Pictures need `least` pixels a side; with `sides` they must be squares of a multiple of it. For
+    Images need `least` pixels a side; with `sides` they must be squares of a multiple of it. For
     other than 3 channels the first convolution is made
     anew; it and, for other than 1,000 classes, the last layer differ in shape from torchvision's.
     """
@@ -40,7 +40,7 @@ def wrapped(
     return build
 
 
-def from_timm(name: str) -> Callable[[int, int, tuple[int, int]], nn.Module]:
+def timm_model(name: str) -> Callable[[int, int, tuple[int, int]], nn.Module]:
     """A function that builds timm's network `name` with random weights, where timm is installed."""
 
     def build(num_classes: int, in_channels: int, image_size: tuple[int, int]) -> nn.Module:

@@ -3,16 +3,16 @@
 Paper: Simonyan and Zisserman, "Very deep convolutional networks for large-scale image recognition",
 ICLR 2015, columns A, B, D and E of table 1.
 Deviations: torchvision's average to 7 x 7 before the Linear layers, which changes nothing at
-224 x 224 and lets smaller pictures in; activations are not in place.
+224 x 224 and lets smaller images in; activations are not in place.
 """
 
-from neocog.models.torchvision import wrapped
+from neocog.models.torchvision import torchvision_model
 
-vgg11 = wrapped("vgg11", least=32)
-vgg13 = wrapped("vgg13", least=32)
-vgg16 = wrapped("vgg16", least=32)
-vgg19 = wrapped("vgg19", least=32)
-vgg11_bn = wrapped("vgg11_bn", least=32)
-vgg13_bn = wrapped("vgg13_bn", least=32)
-vgg16_bn = wrapped("vgg16_bn", least=32)
-vgg19_bn = wrapped("vgg19_bn", least=32)
+vgg11 = torchvision_model("vgg11", least=32)
+vgg13 = torchvision_model("vgg13", least=32)
+vgg16 = torchvision_model("vgg16", least=32)
+vgg19 = torchvision_model("vgg19", least=32)
+vgg11_bn = torchvision_model("vgg11_bn", least=32)
+vgg13_bn = torchvision_model("vgg13_bn", least=32)
+vgg16_bn = torchvision_model("vgg16_bn", least=32)
+vgg19_bn = torchvision_model("vgg19_bn", least=32)

@@ -4,6 +4,6 @@ Paper: Dosovitskiy et al., "An image is worth 16x16 words", ICLR 2021.
 Deviations: torchvision's last layer is one Linear; the paper trains with a hidden layer before it.
 """
 
-from neocog.models.torchvision import wrapped
+from neocog.models.torchvision import torchvision_model
 
-vit_b_16 = wrapped("vit_b_16", least=32, sides=16)
+vit_b_16 = torchvision_model("vit_b_16", least=32, sides=16)

@@ -81,7 +81,7 @@ OWN_RECIPE = {
 }
 
 
-# Pictures of your own that are as small and as many as this are learned from nothing.
+# Images of your own that are as small and as many as this are learned from nothing.
 SMALL_SIDE, MANY = 64, 2000
 
 
@@ -106,7 +106,7 @@ def choose(data: str | None, recipe: str | None, model: str | None = None) -> st
 
 
 def for_small(count: int, side: int) -> dict[str, Any] | None:
-    """What to change in `scratch` for `count` pictures with short sides of `side` pixels.
+    """What to change in `scratch` for `count` images with short sides of `side` pixels.
 
     None where they are few or large, and a network that knows photos does better.
     """

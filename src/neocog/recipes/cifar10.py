@@ -1,6 +1,6 @@
 """Recipes for CIFAR-10 and CIFAR-100: the tutorial's, the papers', and ours.
 
-The pictures that were measured with are a copy in Parquet that went through JPEG once, at quality
+The images that were measured with are a copy in Parquet that went through JPEG once, at quality
 75 with the colours at half size: they hold less than the original arrays, and figures are lower.
 """
 
@@ -10,7 +10,7 @@ from neocog.recipes.recipe import Recipe
 
 CIFAR10_MEAN, CIFAR10_STD = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
 
-# Measured: 89.23% (n = 1; 95% interval 88.6 to 89.8) on pictures that went through JPEG; 1,503 s of
+# Measured: 89.23% (n = 1; 95% interval 88.6 to 89.8) on images that went through JPEG; 1,503 s of
 # training on one slow core. torch 2.15: neocog reproduce cifar10 --seeds 1
 # On the original arrays its source reports 93% for this network after 11 epochs; not measured here.
 CIFAR10 = Recipe(
@@ -40,13 +40,13 @@ CIFAR10 = Recipe(
     channels_last=True,
 )
 
-# Measured: 77.56% (n = 1; 95% interval 76.7 to 78.4), the epoch chosen by 5,000 pictures held back;
+# Measured: 77.56% (n = 1; 95% interval 76.7 to 78.4), the epoch chosen by 5,000 images held back;
 # 8,256 s on one slow core, shared. torch 2.15: neocog reproduce resnet-cifar
-# The tutorial grows its pictures for training and not for testing; on the middle of grown test
-# pictures the same weights give 83.0% of the first 4,000 for 76.9%.
+# The tutorial grows its images for training and not for testing; on the middle of grown test
+# images the same weights give 83.0% of the first 4,000 for 76.9%.
 RESNET_CIFAR = Recipe(
     name="resnet-cifar",
-    source="Tutorial 001, ResNet on CIFAR-10; prints no figure, so 5,000 pictures choose the epoch",
+    source="Tutorial 001, ResNet on CIFAR-10; prints no figure, so 5,000 images choose the epoch",
     data="cifar10",
     model="resnet-cifar",
     epochs=80,
@@ -133,7 +133,7 @@ HE_FAMILY = tuple(
     for layers, error in ((20, 8.75), (32, 7.51), (44, 7.17), (56, 6.97), (110, 6.61))
 )
 
-# Days on a processor. The paper also whitens the pictures.
+# Days on a processor. The paper also whitens the images.
 ALLCONV = Recipe(
     name="allconv",
     source="Springenberg et al. 2015, All-CNN-C: CIFAR-10 with augmentation; 7.25% test error",
@@ -179,7 +179,7 @@ _FROM_SCRATCH = Recipe(
     precision="fast",
     channels_last=True,
 )
-# Without batch norm a network bears a tenth of the learning rate; AlexNet needs larger pictures.
+# Without batch norm a network bears a tenth of the learning rate; AlexNet needs larger images.
 _RATES = {
     **{f"resnet{n}": 0.1 for n in (18, 34, 50, 101, 152)},
     **{f"vgg{n}_bn": 0.05 for n in (11, 13, 16, 19)},

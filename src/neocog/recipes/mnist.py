@@ -5,7 +5,7 @@ from neocog.recipes.recipe import Recipe
 MNIST_MEAN, MNIST_STD = (0.1307,), (0.3081,)
 LENET_MEAN, LENET_STD = (0.1 / 1.275,), (1 / 1.275,)  # paper is -0.1 and ink 1.175, as in 1998
 
-# 98.36% +- 0.11 (n = 5) of 1,000 test pictures; 44 s of training on one slow virtual core, and 16 s
+# 98.36% +- 0.11 (n = 5) of 1,000 test images; 44 s of training on one slow virtual core, and 16 s
 # on two. torch 2.15: neocog reproduce quickstart --seeds 5
 QUICKSTART = Recipe(
     name="quickstart",
@@ -141,7 +141,7 @@ THREENET = Recipe(
     honest_validation_size=5000,
 )
 
-# Printed: 98.75% test, 98.7 to 98.8% of 1,000 pictures. Measured: 98.69% +- 0.19 (n = 2), chosen
+# Printed: 98.75% test, 98.7 to 98.8% of 1,000 images. Measured: 98.69% +- 0.19 (n = 2), chosen
 # honestly 98.91% (n = 1); 12 minutes of training on one free core. torch 2.15: neocog reproduce
 # lenet5 --seeds 2
 LENET5 = Recipe(
@@ -165,7 +165,7 @@ LENET5 = Recipe(
 # Printed: 1.7% error. Measured: 98.60% +- 0.18 (n = 5), 1.40% error; 3 minutes of training on one
 # core. torch 2.15: neocog reproduce lenet1 --seeds 5
 # The paper's own criterion, --set loss=squared_error learning_rate=0.005 batch_size=32, was worse:
-# after 5 epochs 97.5% against 97.6% of 5,000 validation pictures, one run each.
+# after 5 epochs 97.5% against 97.6% of 5,000 validation images, one run each.
 LENET1 = Recipe(
     name="lenet1",
     source="LeCun et al. 1990 and 1998: LeNet-1; 1.7% test error",

@@ -1,4 +1,4 @@
-"""Recipes for a person's own photos: a folder, an archive or a table of pictures."""
+"""Recipes for a person's own photos: a folder, an archive or a table of images."""
 
 from neocog.recipes.recipe import Recipe
 
@@ -32,7 +32,7 @@ PHOTOS = Recipe(
 )
 
 # Tutorial 003. Its mean and std of 0.5 are not those that AlexNet's weights were made with (0.485,
-# 0.456, 0.406 and 0.229, 0.224, 0.225): the frozen features see paler pictures than they know.
+# 0.456, 0.406 and 0.229, 0.224, 0.225): the frozen features see paler images than they know.
 ALEXNET_TRANSFER = Recipe(
     name="alexnet-transfer",
     source="tutorial 003: AlexNet's features frozen, a new classifier; its mean/std of 0.5 are not "
@@ -55,10 +55,10 @@ ALEXNET_TRANSFER = Recipe(
     select="validation/accuracy",
 )
 
-# Learns from nothing, so it wants hundreds of pictures a class.
+# Learns from nothing, so it wants hundreds of images a class.
 SCRATCH = Recipe(
     name="scratch",
-    source="Neocog: a small network from random weights, for pictures unlike photos",
+    source="Neocog: a small network from random weights, for images unlike photos",
     data="PHOTOS",
     model="stridednet",
     epochs=40,

@@ -32,7 +32,7 @@ _WRONG_PAIRS = {
     ),
     ("softmax", "nll"): (
         "nll takes log-probabilities: given plain probabilities it returns minus the probability, "
-        "which is not a likelihood and weighs a hopeless picture like an easy one"
+        "which is not a likelihood and weighs a hopeless image like an easy one"
     ),
     ("logits", "nll"): (
         "nll takes log-probabilities: given bare logits it falls without bound by making them large"
@@ -47,34 +47,34 @@ _WRONG_PAIRS = {
 class Recipe:
     """What to train and how; plain values only, checked when made.
 
-    `image_size_pixels` is the side that pictures are brought to; None is the data set's own (64
+    `image_size_pixels` is the side that images are brought to; None is the data set's own (64
     for a folder). `fit` says how a folder's are (see `Preprocessing`); named data sets have
-    their own. `resize_pixels` is the short side that fit=crop brings pictures to before it
+    their own. `resize_pixels` is the short side that fit=crop brings images to before it
     takes the middle; `train_resize_pixels` another for those to train on. `mean` and `std` are
-    of the pictures scaled to 0..1, one number a channel; empty, they and the sizes are what the
+    of the images scaled to 0..1, one number a channel; empty, they and the sizes are what the
     weights were made with. `weights` to begin with are random, imagenet, or a file.
     `trained_part` is how the names of the layers begin that are trained, the others stay as
     they are; empty is all. With `feature_views` above 0 the network is no more than run once
-    over so many views of each picture to train on (as it is, mirrored, then crops), and its
+    over so many views of each image to train on (as it is, mirrored, then crops), and its
     last layer fitted to what comes out; `fine_tune` then trains the whole network, as the other
     fields say. With `folds` as many fits, each judged on what it has not seen, say how much the
-    accuracy depends on the pictures. `body_rate_factor` multiplies the learning rate of the
+    accuracy depends on the images. `body_rate_factor` multiplies the learning rate of the
     layer before the last; towards the first it falls to its square. `validation_size` is how
-    many pictures are kept back from the official training half; None is the data set's own
+    many images are kept back from the official training half; None is the data set's own
     number and 0 trains on all of them, as published recipes do. `select` names the metric whose
     best epoch is kept (ties go to the earlier), looked at every `look_every_epochs` and at the
     last. `validation/loss` is the recipe's own loss, as `train/loss` is; `train/accuracy_after` is
     measured on the whole training split after the epoch.
-    `augment_*` describe uniform ranges, drawn anew for every picture and epoch;
-    `augment_elastic_pixels` is the standard deviation by which points of the picture move against
-    each other, `augment_worn_fraction` the share of pictures with a gap, a pale or a cut off end,
+    `augment_*` describe uniform ranges, drawn anew for every image and epoch;
+    `augment_elastic_pixels` is the standard deviation by which points of the image move against
+    each other, `augment_worn_fraction` the share of images with a gap, a pale or a cut off end,
     `augment_hand_fraction` the share of ones, sevens and nines that get an upstroke, a bar, a foot;
-    `augment_grow_pixels` is the side that pictures are grown to before a crop of their own size
+    `augment_grow_pixels` is the side that images are grown to before a crop of their own size
     is taken at random (0: not). `augment_flip` alternating mirrors a random half in the first
     epoch and the other half in the next. `decay_at_epochs` and `decay_factor` belong to
     schedule=step; `decay_renews_optimizer` also drops its moments there.
     `norm_bias_rate_factor` multiplies the learning rate of batch norms' biases. `map_penalty`
-    is the constant j of loss=map. `test_mirrored` averages the answers to a picture and its
+    is the constant j of loss=map. `test_mirrored` averages the answers to an image and its
     mirror image. precision=fast is bfloat16 where the processor is made for it, else float32.
     `allow_outside` lets links and CSV files name files outside the data's folder.
     `printed_*` are what the source printed, or this project's README of its own.
@@ -235,7 +235,7 @@ class Recipe:
             )
         if self.feature_views and self.weights == "random":
             raise UsageError(
-                "feature_views needs a network that knows pictures already.",
+                "feature_views needs a network that knows images already.",
                 "Say: --set weights=imagenet, or --set feature_views=0",
             )
 

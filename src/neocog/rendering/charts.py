@@ -14,7 +14,7 @@ from markupsafe import Markup, escape
 from neocog import wording
 from neocog.metrics.calibration import Bin
 
-WIDTH, HEIGHT = 400, 250  # of the picture, in its own units: pixels on a phone, larger elsewhere
+WIDTH, HEIGHT = 400, 250  # of the image, in its own units: pixels on a phone, larger elsewhere
 LEFT, RIGHT, TOP, BOTTOM = 50, 17, 22, 42  # margins around the plane
 FEW_POINTS = 40  # up to here each point has a dot
 TICKS = 5  # about so many on an axis
@@ -43,7 +43,7 @@ class Series:
 
 @dataclass(frozen=True)
 class _Scale:
-    """From values to the picture's units along one axis, and where its ticks are."""
+    """From values to the image's units along one axis, and where its ticks are."""
 
     axis: Axis
     low: float
@@ -223,7 +223,7 @@ def _figure(
     legend: Sequence[tuple[str, str]],
     name: str,
 ) -> Markup:
-    """The picture with its title and legend above, and room for what is read below."""
+    """The image with its title and legend above, and room for what is read below."""
     keys = "".join(
         f'<span class="key"><i class="{colour}"></i>{escape(text)}</span>'
         for colour, text in legend

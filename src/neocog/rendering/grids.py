@@ -1,4 +1,4 @@
-"""Tensors and pictures as small images: maps, filters, heat over a picture."""
+"""Tensors and images as small images: maps, filters, heat over an image."""
 
 import base64
 import io
@@ -15,7 +15,7 @@ Floats = NDArray[np.float64]
 GREY = ((16, 18, 22), (245, 246, 248))
 SIGNED = ((33, 92, 160), (146, 184, 219), (246, 246, 246), (235, 176, 129), (178, 79, 20))
 HEAT = ((46, 20, 92), (142, 41, 107), (214, 74, 66), (247, 148, 60), (253, 224, 128))
-LEAST_SIDE = 112  # pixels that a picture is grown to before heat is laid over it
+LEAST_SIDE = 112  # pixels that an image is grown to before heat is laid over it
 GAP = 1  # pixels between maps
 
 
@@ -28,7 +28,7 @@ def coloured(values: Floats, colours: Sequence[tuple[int, int, int]]) -> NDArray
 
 
 def shown(image: NDArray[np.uint8]) -> Image.Image:
-    """A picture, H x W x C with 1 or 3 channels, uint8, as an image."""
+    """An image, H x W x C with 1 or 3 channels, uint8, as an image."""
     return Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image)
 
 
@@ -39,9 +39,9 @@ def grown(image: Image.Image, least: int = LEAST_SIDE) -> Image.Image:
 
 
 def overlay(image: NDArray[np.uint8], heat: Floats | Tensor) -> Image.Image:
-    """A picture in grey with heat, H x W and 0 or more, laid over it; small ones are enlarged.
+    """An image in grey with heat, H x W and 0 or more, laid over it; small ones are enlarged.
 
-    The most heat is the last colour of HEAT; where there is none the picture is seen as it is.
+    The most heat is the last colour of HEAT; where there is none the image is seen as it is.
     """
     ground = grown(shown(image).convert("L"))
     values = _fitted(np.asarray(heat, np.float64), ground.size)
@@ -53,7 +53,7 @@ def overlay(image: NDArray[np.uint8], heat: Floats | Tensor) -> Image.Image:
 
 
 def signed_overlay(image: NDArray[np.uint8], values: Floats | Tensor) -> Image.Image:
-    """A picture, faint and grey, with what speaks for (orange) and against (blue), H x W.
+    """An image, faint and grey, with what speaks for (orange) and against (blue), H x W.
 
     The scale ends at the 99.5th percentile of the sizes, so that single pixels do not hide the
     rest.
@@ -102,7 +102,7 @@ def _reaching_below(maps: Tensor) -> Tensor:
 def tiled(
     tiles: NDArray[np.uint8], columns: int | None = None, least: int = 0, gap: int = GAP
 ) -> Image.Image:
-    """Pictures of one size, N x H x W x 3, in rows, with transparent gaps."""
+    """Images of one size, N x H x W x 3, in rows, with transparent gaps."""
     count, height, width = tiles.shape[:3]
     columns = columns or max(1, int(np.ceil(np.sqrt(count * height / width))))
     columns = min(columns, count)

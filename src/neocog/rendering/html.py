@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from neocog.escaping import visible_block
 from neocog.rendering.fonts import chinese_font
-from neocog.report.words import Phrases, speaker
+from neocog.report.words import Phrases, translator
 
 # Letters that a system's Latin fonts may lack: Chinese, and its punctuation.
 _CHINESE = ((0x2E80, 0x9FFF), (0xF900, 0xFAFF), (0xFF00, 0xFFEF), (0x20000, 0x323AF))
@@ -26,7 +26,7 @@ def render(template: str, phrases: Phrases, lang: str, **values: Any) -> str:
     page = (
         _environment()
         .get_template(template)
-        .render(**values, lang=lang, say=speaker(phrases, lang), font="@@font@@")
+        .render(**values, lang=lang, say=translator(phrases, lang), font="@@font@@")
     )
     return page.replace("@@font@@", _font_for(page), 1)
 

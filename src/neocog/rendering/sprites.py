@@ -1,4 +1,4 @@
-"""Many small pictures in one image, so that a page that shows hundreds stays small."""
+"""Many small images in one image, so that a page that shows hundreds stays small."""
 
 import io
 import math
@@ -11,17 +11,17 @@ from PIL import Image
 
 from neocog.rendering.grids import address, shown
 
-MOST = 112  # pixels a side that are kept of a picture
+MOST = 112  # pixels a side that are kept of an image
 LEAST = 56  # pixels a side that it is shown at, or about
-BLOCK = 16  # what JPEG takes together: no picture's colours run into its neighbour's
+BLOCK = 16  # what JPEG takes together: no image's colours run into its neighbour's
 
 
 @dataclass(frozen=True)
 class Sprite:
-    """An image of many pictures of one size, and how a page shows one of them.
+    """An image of many images of one size, and how a page shows one of them.
 
     `uri` is the image as a data address; the other sizes are in the page's pixels: those of one
-    picture and of the whole image.
+    image and of the whole image.
     """
 
     uri: str
@@ -32,7 +32,7 @@ class Sprite:
     pixelated: bool
 
     def rule(self, name: str) -> Markup:
-        """The style rule of the pictures: `<i class="NAME" style="PLACE">`."""
+        """The style rule of the images: `<i class="NAME" style="PLACE">`."""
         drawn = "image-rendering:pixelated;" if self.pixelated else ""
         return Markup(
             f".{name}{{display:inline-block;width:{self.shown[0]}px;height:{self.shown[1]}px;"
@@ -40,14 +40,14 @@ class Sprite:
         )
 
     def place(self, number: int) -> str:
-        """The style that shows one picture."""
+        """The style that shows one image."""
         row, column = divmod(number, self.columns)
         return f"background-position:{-column * self.step[0]:g}px {-row * self.step[1]:g}px"
 
 
-def sprite(pictures: NDArray[np.uint8]) -> Sprite:
-    """One image of N x H x W x C pictures, each at most `MOST` pixels a side."""
-    count, height, width, channels = pictures.shape
+def sprite(images: NDArray[np.uint8]) -> Sprite:
+    """One image of N x H x W x C images, each at most `MOST` pixels a side."""
+    count, height, width, channels = images.shape
     shrink = min(1.0, MOST / max(height, width))
     tall, wide = max(1, round(height * shrink)), max(1, round(width * shrink))
     grown = max(1, round(LEAST / max(tall, wide)))
@@ -56,9 +56,9 @@ def sprite(pictures: NDArray[np.uint8]) -> Sprite:
     columns = max(1, min(count, math.ceil(math.sqrt(count * step_y / step_x))))
     rows = -(-count // columns)
     sheet = np.zeros((rows * step_y, columns * step_x, channels), dtype=np.uint8)
-    for number, picture in enumerate(pictures):
+    for number, image in enumerate(images):
         top, left = number // columns * step_y, number % columns * step_x
-        sheet[top : top + tall, left : left + wide] = _small(picture, tall, wide)
+        sheet[top : top + tall, left : left + wide] = _small(image, tall, wide)
     return Sprite(
         uri=_packed(shown(sheet), lossless=grey),
         columns=columns,
@@ -69,10 +69,10 @@ def sprite(pictures: NDArray[np.uint8]) -> Sprite:
     )
 
 
-def _small(picture: NDArray[np.uint8], tall: int, wide: int) -> NDArray[np.uint8]:
-    if picture.shape[:2] == (tall, wide):
-        return picture
-    small = np.asarray(shown(picture).resize((wide, tall), Image.Resampling.BOX))
+def _small(image: NDArray[np.uint8], tall: int, wide: int) -> NDArray[np.uint8]:
+    if image.shape[:2] == (tall, wide):
+        return image
+    small = np.asarray(shown(image).resize((wide, tall), Image.Resampling.BOX))
     return small.reshape(tall, wide, -1)
 
 

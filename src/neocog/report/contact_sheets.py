@@ -1,4 +1,4 @@
-"""Contact sheets: many pictures of one class on one page, so that a person sees what is wrong."""
+"""Contact sheets: many images of one class on one page, so that a person sees what is wrong."""
 
 import io
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from neocog.data.sources.folder import SHEETS_MARK
 from neocog.escaping import visible
-from neocog.examine import Examination
+from neocog.examine import DatasetInspection
 from neocog.rendering.fonts import drawn_font
 from neocog.storage.atomic import make_folder, sweep, write_atomic
 from neocog.wording import counted
@@ -19,15 +19,15 @@ COLUMNS, ROWS, SIDE, GAP, CAPTION, HEAD = 10, 10, 96, 4, 14, 30  # from SIDE on 
 INK, RED = "#222222", "#b3261e"
 
 
-def draw(found: Examination, folder: Path) -> list[Path]:
+def draw(found: DatasetInspection, folder: Path) -> list[Path]:
     """Write CLASS.png for each class into `folder` and return the files.
 
-    A sheet shows up to a hundred pictures with the ends of their names: those that are left out of
+    A sheet shows up to a hundred images with the ends of their names: those that are left out of
     training first, with a red frame, then others taken evenly from all of the class. Sheets drawn
     before are deleted.
     """
     usable, kept = found.decoded.usable, set(found.diagnosis.kept.tolist())
-    labels = np.array([found.listing.pictures[n].label for n in usable], dtype=object)
+    labels = np.array([found.listing.samples[n].label for n in usable], dtype=object)
     make_folder(folder)
     sweep(folder)
     mark = folder / SHEETS_MARK
@@ -43,7 +43,7 @@ def draw(found: Examination, folder: Path) -> list[Path]:
         even = np.linspace(0, len(rest) - 1, min(len(rest), COLUMNS * ROWS - len(out))).astype(int)
         few = np.concatenate([out, rest[even]])
         shown = [(int(place), int(usable[place]) not in kept) for place in few]
-        count = f": {counted(len(places), 'picture')}"
+        count = f": {counted(len(places), 'image')}"
         if len(shown) < len(places):
             count += f", {len(shown):,} shown"
         sheet = _sheet(found, shown, visible(" ".join(name.split())), count)
@@ -59,9 +59,9 @@ def draw(found: Examination, folder: Path) -> list[Path]:
 
 
 def _sheet(
-    found: Examination, shown: Sequence[tuple[int, bool]], name: str, count: str
+    found: DatasetInspection, shown: Sequence[tuple[int, bool]], name: str, count: str
 ) -> Image.Image:
-    """The pictures at some places of what is decoded, those with True framed, under a heading.
+    """The images at some places of what is decoded, those with True framed, under a heading.
 
     The heading is the name, shortened where it has to be, and the count.
     """
@@ -83,14 +83,14 @@ def _sheet(
             sheet.paste(RED, (left - 3, top - 3, left + SIDE + 3, top + SIDE + 3))
         pixels = Image.fromarray(found.decoded.images[place])
         sheet.paste(pixels.resize((SIDE, SIDE), Image.Resampling.BILINEAR), (left, top))
-        path = found.listing.pictures[found.decoded.usable[place]].path
+        path = found.listing.samples[found.decoded.usable[place]].path
         stem = _end(visible(PurePosixPath(path).name), small_font)
         pen.text((left, top + SIDE + 1), stem, INK, small_font)
     return sheet
 
 
 def _end(name: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> str:
-    """As much of the end of a file's name as there is room for under a picture."""
+    """As much of the end of a file's name as there is room for under an image."""
     while font.getlength(name) > SIDE:
         name = "…" + name[2:]
     return name

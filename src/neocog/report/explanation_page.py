@@ -1,4 +1,4 @@
-"""What a classifier sees in a picture: files to look at, and a page of them."""
+"""What a classifier sees in an image: files to look at, and a page of them."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -16,20 +16,20 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from neocog.classifier import Classifier, Prediction, load
-from neocog.data.decode import quietly, read_picture
-from neocog.data.preprocess import Taken
+from neocog.data.decode import quietly, read_image
+from neocog.data.preprocess import CropInfo
 from neocog.errors import NeocogError, UsageError, unknown
 from neocog.explain.attributions import integrated_gradients, occlusion
 from neocog.explain.filters import first_filters
 from neocog.explain.gradcam import default_layer, grad_cam
 from neocog.inspection.hooks import as_maps, feature_maps
-from neocog.metrics.calibration import sure
+from neocog.metrics.calibration import format_probability
 from neocog.predict import named
 from neocog.rendering import grids
 from neocog.rendering.html import render
 from neocog.report.words import language
 from neocog.report.words.explain import EXPLAIN
-from neocog.runs import of_model_file, runs_folder, shown_as
+from neocog.runs import display_name, of_model_file, runs_folder
 from neocog.storage.atomic import write_atomic
 
 MOST_MAPS, PAGE_MAPS = 64, 24  # of a layer: in its file, on the page
@@ -40,11 +40,11 @@ TOP = 5  # classes that are reported
 ORIGINAL_SIDE = 480  # the longest side of the original on the page, in pixels
 FRAME = (214, 90, 30)
 
-Looking = Callable[[str, int, int], None]  # told (a picture's name, its number from 0, how many)
+Looking = Callable[[str, int, int], None]  # told (an image's name, its number from 0, how many)
 
 
 @dataclass(frozen=True)
-class Wanted:
+class ExplainRequest:
     """What is to be explained: the maps of `layer` and the class `label`; None is the default."""
 
     layer: str | None = None
@@ -53,7 +53,7 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Layer:
-    """A layer's answer to a picture: its `count` maps, or numbers, as images.
+    """A layer's answer to an image: its `count` maps, or numbers, as images.
 
     `image` has up to MOST_MAPS of them, enlarged where they are small; `small`, for the page,
     `shown`.
@@ -68,17 +68,17 @@ class Layer:
 
 
 @dataclass(frozen=True)
-class Explained:
-    """One picture, explained; the images are as they are on the page.
+class ImageExplanation:
+    """One image, explained; the images are as they are on the page.
 
     `size` is the original's width and height. `heat` has Grad-CAM where the network has maps,
-    integrated gradients and occlusion, all for the class `label`. Where the picture could not be
+    integrated gradients and occlusion, all for the class `label`. Where the image could not be
     used only `prediction` says so.
     """
 
     prediction: Prediction
     label: str | None = None
-    taken: Taken | None = None
+    taken: CropInfo | None = None
     size: tuple[int, int] = (0, 0)
     original: Image.Image | None = None
     prepared: Image.Image | None = None
@@ -87,19 +87,19 @@ class Explained:
 
 
 @dataclass(frozen=True)
-class Explanation:
-    """What `neocog explain` found and wrote; no `page` where no picture could be used."""
+class ExplainResult:
+    """What `neocog explain` found and wrote; no `page` where no image could be used."""
 
     run: str
     layer: str | None
-    grids: list[Explained]
+    images: list[ImageExplanation]
     page: Path | None
     files: list[Path]
 
     @property
     def failed(self) -> bool:
-        """Whether any picture could not be used."""
-        return any(one.prediction.error is not None for one in self.pictures)
+        """Whether any image could not be used."""
+        return any(one.prediction.error is not None for one in self.images)
 
     def to_json(self) -> dict[str, Any]:
         """What `--json` prints."""
@@ -107,7 +107,7 @@ class Explanation:
             "run": self.run,
             "layer": self.layer,
             "predictions": [
-                {**asdict(one.prediction), "explained_label": one.label} for one in self.pictures
+                {**asdict(one.prediction), "explained_label": one.label} for one in self.images
             ],
             "page": str(self.page) if self.page else None,
             "files": [str(file) for file in self.files],
@@ -116,18 +116,18 @@ class Explanation:
 
 def explain(
     arguments: Sequence[str],
-    wanted: Wanted,
+    wanted: ExplainRequest,
     *,
     out: Path | None = None,
     lang: str | None = None,
     device: str = "auto",
     runs_dir: Path | None = None,
     looking: Looking | None = None,
-) -> Explanation:
-    """Explain the answers to the pictures that `arguments` name, as `predict` takes them.
+) -> ExplainResult:
+    """Explain the answers to the images that `arguments` name, as `predict` takes them.
 
-    Writes PNG files, a folder a picture, and explain.html into `out`; by default into the run's
-    folder `explain`. `looking` is told of each picture before it is looked at. Raises UsageError
+    Writes PNG files, a folder an image, and explain.html into `out`; by default into the run's
+    folder `explain`. `looking` is told of each image before it is looked at. Raises UsageError
     for a class or a layer that the classifier does not have.
     """
     spoken = language(lang)
@@ -149,12 +149,12 @@ def explain(
         found.append(one)
         if one.prediction.error is None:
             files += _write(one, folder / _folder_name(name, used))
-    found += [Explained(prediction) for prediction in empty]
+    found += [ImageExplanation(prediction) for prediction in empty]
     if not files:
         if out is None:
             with suppress(OSError):  # it has other explanations
                 folder.rmdir()
-        return Explanation(shown_as(model), layer, found, None, [])
+        return ExplainResult(display_name(model), layer, found, None, [])
     first = first_filters(classifier.model, blank)
     if first:
         files.insert(0, folder / "filters.png")
@@ -164,30 +164,30 @@ def explain(
         "explain.html",
         EXPLAIN,
         spoken,
-        pictures=found,
+        images=found,
         layer=layer,
         classifier=classifier,
         filters=(first[0], list(first[1].shape), _page_filters(first[1])) if first else None,
         uri=grids.uri,
-        sure=sure,
-        run=shown_as(model),
+        format_probability=format_probability,
+        run=display_name(model),
     )
     write_atomic(page, text)
-    return Explanation(shown_as(model), layer, found, page, files)
+    return ExplainResult(display_name(model), layer, found, page, files)
 
 
 def _explained(
-    classifier: Classifier, name: str, source: Path | bytes, wanted: Wanted
-) -> Explained:
-    """One picture, looked at in every way."""
+    classifier: Classifier, name: str, source: Path | bytes, wanted: ExplainRequest
+) -> ImageExplanation:
+    """One image, looked at in every way."""
     rule = classifier.preprocessing
     try:
         with quietly():
-            picture = read_picture(source, rule.shrink_to)
-            fitted = rule.fit_picture(picture)
-            taken = rule.taken(picture)
+            img = read_image(source, rule.shrink_to)
+            fitted = rule.fit_image(img)
+            taken = rule.taken(img)
     except NeocogError as error:
-        return Explained(Prediction(name, error=error.message))
+        return ImageExplanation(Prediction(name, error=error.message))
     prediction = classifier.describe(name, classifier.probabilities(fitted[None])[0], TOP)
     label = wanted.label or prediction.label
     assert label is not None
@@ -204,12 +204,12 @@ def _explained(
     window = max(2, side // (4 if side > LARGE else 5))
     covered = occlusion(model, inputs, target, nothing, window)[0]
     heat["occlusion"] = grids.signed_overlay(fitted, covered)
-    return Explained(
+    return ImageExplanation(
         prediction,
         label,
         taken,
-        (picture.shape[1], picture.shape[0]),
-        _framed(picture, taken),
+        (img.shape[1], img.shape[0]),
+        _framed(img, taken),
         grids.grown(grids.shown(fitted), 224),
         heat,
         tuple(_layer(n, a[0]) for n, a in feature_maps(model, inputs).items()),
@@ -217,16 +217,16 @@ def _explained(
 
 
 def _nothing(classifier: Classifier) -> NDArray[np.uint8]:
-    """An empty picture: black where strokes are light on black, else the mean colour."""
+    """An empty image: black where strokes are light on black, else the mean colour."""
     rule = classifier.preprocessing
     dark = rule.fit == "digit" or rule.dark_background
     colour = [0 if dark else round(255 * share) for share in rule.mean]
     return np.broadcast_to(np.array(colour, np.uint8), (*rule.image_size, rule.channels)).copy()
 
 
-def _framed(picture: NDArray[np.uint8], taken: Taken) -> Image.Image:
+def _framed(img: NDArray[np.uint8], taken: CropInfo) -> Image.Image:
     """The original, not too large, with a frame around what is taken of it."""
-    image = Image.fromarray(picture)
+    image = Image.fromarray(img)
     if max(image.size) > ORIGINAL_SIDE:
         image.thumbnail((ORIGINAL_SIDE, ORIGINAL_SIDE))
     image = grids.grown(image, 112).convert("RGB")
@@ -263,9 +263,9 @@ def _page_filters(filters: Tensor) -> Image.Image:
 
 
 def _folder_name(name: str, used: set[str]) -> str:
-    """A name for a picture's folder that no other picture of this call has."""
+    """A name for an image's folder that no other image of this call has."""
     name = "standard input" if name == "-" else name
-    stem = re.sub(r'[/\\:*?"<>|]', "_", Path(name).stem)[:60].strip(". ") or "picture"
+    stem = re.sub(r'[/\\:*?"<>|]', "_", Path(name).stem)[:60].strip(". ") or "image"
     chosen, number = stem, 2
     while chosen in used:
         chosen, number = f"{stem}-{number}", number + 1
@@ -273,8 +273,8 @@ def _folder_name(name: str, used: set[str]) -> str:
     return chosen
 
 
-def _write(one: Explained, folder: Path) -> list[Path]:
-    """One picture's images as files; those of an earlier call are replaced."""
+def _write(one: ImageExplanation, folder: Path) -> list[Path]:
+    """One image's images as files; those of an earlier call are replaced."""
     assert one.original is not None and one.prepared is not None and one.heat is not None
     for old in (*folder.glob("*.png"), *folder.glob("layers/*.png")):
         old.unlink()

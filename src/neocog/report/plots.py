@@ -1,4 +1,4 @@
-"""Pictures of a run: curves, the confusion matrix, predictions, mistakes."""
+"""Images of a run: curves, the confusion matrix, predictions, mistakes."""
 
 import io
 import logging
@@ -17,28 +17,28 @@ from PIL import Image, ImageDraw
 from neocog.data import ImageSet
 from neocog.escaping import visible
 from neocog.evaluation.evaluate import Evaluation
-from neocog.metrics.calibration import doubt, sure
+from neocog.metrics.calibration import format_probability, uncertainty
 from neocog.recipes import Recipe
 from neocog.rendering.fonts import chinese_font, drawn_font
 from neocog.rendering.grids import shown
 from neocog.report.losses import loss_title
-from neocog.report.training_batch import as_carried_out, seen_pictures
-from neocog.report.words import speaker
+from neocog.report.training_batch import as_carried_out, first_training_batch
+from neocog.report.words import translator
 from neocog.report.words.report import REPORT
 from neocog.runs import Run
 from neocog.storage.atomic import make_folder, write_atomic
 from neocog.wording import counted, percent
 
 INK, QUIET, TRAIN, VALIDATION, WRONG = "#222222", "#8a8a8a", "#1f6fb2", "#d1731c", "#b3261e"
-CELL, MARGIN, LINE = 196, 20, 20  # pixels: a picture's side, between them, a line of text
+CELL, MARGIN, LINE = 196, 20, 20  # pixels: an image's side, between them, a line of text
 LETTERS = (15, 13, 11, 10)  # pixels: as large as a line's letters can be
 FEW_CLASSES = 30  # up to here the confusion matrix shows numbers and every name
 
 
 def draw(run: Run, evaluation: Evaluation) -> list[Path]:
-    """Draw all pictures of a run into its plots folder and return their files.
+    """Draw all images of a run into its plots folder and return their files.
 
-    confusion.png, predictions.png (ten test pictures); where there are any, mistakes.png (the
+    confusion.png, predictions.png (ten test images); where there are any, mistakes.png (the
     worst, most confident first); curves.png of the epochs, and penalty.png of a fit of the last
     layer alone. What does not belong to the run any more is deleted.
     """
@@ -54,14 +54,14 @@ def draw(run: Run, evaluation: Evaluation) -> list[Path]:
             test,
             probabilities,
             _spread(test.labels, 10),
-            f"Some test pictures of {_short(Path(result['data']).name)}",
+            f"Some test images of {_short(Path(result['data']).name)}",
             5,
         ),
     }
     wrong = np.nonzero(predicted != test.labels)[0]
     if len(wrong):
-        worst = wrong[np.argsort(doubt(probabilities[wrong]), kind="stable")][:20]
-        title = f"{counted(len(wrong), 'mistake')} in {counted(len(test), 'test picture')}"
+        worst = wrong[np.argsort(uncertainty(probabilities[wrong]), kind="stable")][:20]
+        title = f"{counted(len(wrong), 'mistake')} in {counted(len(test), 'test image')}"
         title += ", the worst first" if len(wrong) > 1 else ""
         figures["mistakes.png"] = grid(test, probabilities, worst, title, 5)
     if lines[-1]["epoch"]:
@@ -85,7 +85,7 @@ def draw(run: Run, evaluation: Evaluation) -> list[Path]:
 
 def curves(recipe: Recipe, lines: Sequence[dict[str, Any]]) -> Figure:
     """Loss and accuracy by epoch, of train and, where there is one, of validation."""
-    titles = {"loss": loss_title(recipe, lines, speaker(REPORT, "en")), "accuracy": "accuracy"}
+    titles = {"loss": loss_title(recipe, lines, translator(REPORT, "en")), "accuracy": "accuracy"}
     with mpl.rc_context(_style()):
         figure = Figure(figsize=(9, 3.8), layout="constrained")
         for place, what in enumerate(titles):
@@ -112,7 +112,7 @@ def curves(recipe: Recipe, lines: Sequence[dict[str, Any]]) -> Figure:
 
 
 def penalties(line: dict[str, Any]) -> Figure:
-    """How well a fitted last layer does on held-out pictures, by the penalty on its weights."""
+    """How well a fitted last layer does on held-out images, by the penalty on its weights."""
     with mpl.rc_context(_style()):
         figure = Figure(figsize=(5.4, 3.8), layout="constrained")
         axes = figure.add_subplot()
@@ -137,8 +137,8 @@ def penalties(line: dict[str, Any]) -> Figure:
 
 def seen_batch(recipe: Recipe, train: ImageSet) -> Image.Image:
     """A batch as the network sees it in training: the recipe's random changes, names above."""
-    seen, labels = seen_pictures(recipe, train)
-    title = "The first pictures of training, as the network sees them"
+    seen, labels = first_training_batch(recipe, train)
+    title = "The first images of training, as the network sees them"
     return _mosaic(seen.numpy(), [(_short(label), INK) for label in labels], title, columns=8)
 
 
@@ -191,14 +191,14 @@ def grid(
     title: str,
     columns: int,
 ) -> Image.Image:
-    """Test pictures with predicted label and probability; a wrong one in red with the truth.
+    """Test images with predicted label and probability; a wrong one in red with the truth.
 
-    Where the pictures have paths, the end of a wrong one's stands there, too.
+    Where the images have paths, the end of a wrong one's stands there, too.
     """
     texts = []
     for number in chosen:
         label, guess = int(test.labels[number]), int(probabilities[number].argmax())
-        text = f"{_short(test.classes[guess])}  {sure(float(probabilities[number, guess]))}"
+        text = f"{_short(test.classes[guess])}  {format_probability(float(probabilities[number, guess]))}"
         if guess != label:
             text += f"\ntrue: {_short(test.classes[label])}"
             if test.paths:
@@ -208,13 +208,13 @@ def grid(
 
 
 def _mosaic(
-    pictures: NDArray[np.uint8], texts: Sequence[tuple[str, str]], title: str, columns: int
+    images: NDArray[np.uint8], texts: Sequence[tuple[str, str]], title: str, columns: int
 ) -> Image.Image:
-    """Pictures, N x H x W x C, in rows, a text in its colour above each.
+    """Images, N x H x W x C, in rows, a text in its colour above each.
 
     Drawn by Pillow: matplotlib takes half a second for each of them.
     """
-    count, height, width, _ = pictures.shape
+    count, height, width, _ = images.shape
     rows, columns = -(-count // columns), min(max(count, 4), columns)  # 4: the title needs room
     small = width < 64
     wide = width * -(-CELL // width) if small else CELL
@@ -225,10 +225,10 @@ def _mosaic(
     sheet = Image.new("RGB", size, "white")
     pen = ImageDraw.Draw(sheet)
     pen.text((size[0] / 2, 18), title, INK, drawn_font(22), anchor="ma")
-    for n, (picture, (text, colour)) in enumerate(zip(pictures, texts, strict=True)):
+    for n, (image, (text, colour)) in enumerate(zip(images, texts, strict=True)):
         left = MARGIN + n % columns * (wide + MARGIN)
         top = 50 + n // columns * (high + head) + head
-        sheet.paste(shown(picture).resize((wide, high), how), (left, top))
+        sheet.paste(shown(image).resize((wide, high), how), (left, top))
         for line, part in enumerate(reversed(text.split("\n"))):
             above = top - 6 - line * LINE
             size_of = next((s for s in LETTERS if _fits(part, s, wide)), LETTERS[-1])
@@ -258,7 +258,7 @@ def _has_glyph(letter: str) -> bool:
 
 
 def _spread(labels: NDArray[np.int64], count: int) -> NDArray[np.int64]:
-    """`count` pictures (or all), the first of each class in turn, then the second, and so on."""
+    """`count` images (or all), the first of each class in turn, then the second, and so on."""
     rank = np.empty(len(labels), dtype=np.int64)
     for label in np.unique(labels):
         members = np.nonzero(labels == label)[0]

@@ -1,4 +1,4 @@
-"""The test pictures that excite a layer's maps most, cropped to what the maps see."""
+"""The test images that excite a layer's maps most, cropped to what the maps see."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ from neocog.rendering.html import render
 from neocog.report.explanation_page import make_folder
 from neocog.report.words import language
 from neocog.report.words.explain import EXPLAIN
-from neocog.runs import runs_folder, shown_as
+from neocog.runs import display_name, runs_folder
 from neocog.storage.atomic import write_atomic
 
 COUNT, MOST_MAPS = 9, 64
@@ -38,21 +38,21 @@ class Maximized:
     layer: str
     strongest: Strongest
     page: Path
-    picture: Path
+    image: Path
 
     def to_json(self) -> dict[str, Any]:
-        """What `--json` prints: for each map the values and numbers of its test pictures."""
+        """What `--json` prints: for each map the values and numbers of its test images."""
         return {
             "run": self.run,
             "layer": self.layer,
             "maps": [
-                {"values": values, "pictures": numbers}
+                {"values": values, "images": numbers}
                 for values, numbers in zip(
-                    self.strongest.values.tolist(), self.strongest.pictures.tolist(), strict=True
+                    self.strongest.values.tolist(), self.strongest.images.tolist(), strict=True
                 )
             ],
             "page": str(self.page),
-            "files": [str(self.picture)],
+            "files": [str(self.image)],
         }
 
 
@@ -65,7 +65,7 @@ def maximize(
     device: str = "auto",
     runs_dir: Path | None = None,
 ) -> Maximized:
-    """Find the nine test pictures that each map of `layer` answers most strongly, and draw them.
+    """Find the nine test images that each map of `layer` answers most strongly, and draw them.
 
     Writes strongest-LAYER.png and .html into `out`, by default the run's folder `explain`. Raises
     UsageError for a layer that is not there, NeocogError where the run's data are missing or have
@@ -83,8 +83,8 @@ def maximize(
     found = strongest(classifier.model, _batches(classifier, test), layer, COUNT)
     rows = _rows(test, found, seen[layer])
     folder = make_folder(out, model)
-    picture, page = folder / f"strongest-{layer}.png", folder / f"strongest-{layer}.html"
-    _sheet(rows).save(picture)
+    image, page = folder / f"strongest-{layer}.png", folder / f"strongest-{layer}.html"
+    _sheet(rows).save(image)
     text = render(
         "strongest.html",
         EXPLAIN,
@@ -92,14 +92,14 @@ def maximize(
         rows=[grids.uri(row, photo=test.images.shape[3] == 3) for row in rows],
         values=found.values[:, 0].tolist(),
         layer=layer,
-        run=shown_as(model),
+        run=display_name(model),
         count=found.values.shape[1],
         maps=len(found.values),
         n=len(test),
         field=min(seen[layer].field, *test.images.shape[1:3]),
     )
     write_atomic(page, text)
-    return Maximized(shown_as(model), layer, found, page, picture)
+    return Maximized(display_name(model), layer, found, page, image)
 
 
 def _batches(classifier: Classifier, test: ImageSet) -> Iterator[Tensor]:
@@ -115,10 +115,10 @@ def _rows(test: ImageSet, found: Strongest, window: Window) -> list[Image.Image]
     rows = []
     for number in range(min(MOST_MAPS, len(found.values))):
         tiles = []
-        places = torch.stack([found.pictures, found.rows, found.columns], 2)[number].tolist()
-        for picture, row, column in places:
+        places = torch.stack([found.images, found.rows, found.columns], 2)[number].tolist()
+        for image, row, column in places:
             top, left, bottom, right = window.at(row, column, height, width)
-            tiles.append(_tile(test.images[picture][top:bottom, left:right]))
+            tiles.append(_tile(test.images[image][top:bottom, left:right]))
         rows.append(grids.tiled(np.stack(tiles), len(tiles), gap=4))
     return rows
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from neocog.data import ImageSet, augment, loader
 from neocog.recipes import Recipe
 
-SEEN = 32  # pictures of a batch that are shown
+SEEN = 32  # images of a batch that are shown
 
 
 def as_carried_out(recipe: Recipe, line: dict[str, Any]) -> Recipe:
@@ -17,8 +17,8 @@ def as_carried_out(recipe: Recipe, line: dict[str, Any]) -> Recipe:
     return replace(recipe, fine_tune=False) if line.get("head/tuning_skipped") else recipe
 
 
-def seen_pictures(recipe: Recipe, train: ImageSet) -> tuple[Tensor, list[str]]:
-    """The first pictures of training, uint8 N x H x W x C, randomly changed, and their classes."""
+def first_training_batch(recipe: Recipe, train: ImageSet) -> tuple[Tensor, list[str]]:
+    """The first images of training, uint8 N x H x W x C, randomly changed, and their classes."""
     count = min(SEEN, len(train))
     order = loader.order(len(train), recipe.seed, 0)[:count]
     batch = torch.from_numpy(train.images[order.numpy()])

@@ -1,4 +1,4 @@
-"""A person's own pictures: what is there, and what is wrong with it."""
+"""A person's own images: what is there, and what is wrong with it."""
 
 from collections.abc import Sequence
 from itertools import zip_longest
@@ -12,17 +12,17 @@ from neocog.terminal import escape
 from neocog.wording import counted, plural
 
 if TYPE_CHECKING:  # it imports torch
-    from neocog.examine import Examination
+    from neocog.examine import DatasetInspection
 
 # Findings whose paths are names of classes, which the message has already.
-ABOUT_CLASSES = ("class_missing", "few_pictures", "imbalance", "one_class", "similar_classes")
+ABOUT_CLASSES = ("class_missing", "few_images", "imbalance", "one_class", "similar_classes")
 FINDING_PATHS, MOST_ROWS = 3, 40  # lines of a list that a terminal shows
 
 
 def show_small(console: Console, count: int, side: int) -> None:
     """Why a network is trained from nothing."""
     console.print(
-        f"{counted(count, 'picture')} of about {counted(side, 'pixel')}, small and many: a small "
+        f"{counted(count, 'image')} of about {counted(side, 'pixel')}, small and many: a small "
         "network learns them from nothing (recipe scratch). To fit one that knows photos: --recipe "
         "photos",
         highlight=False,
@@ -31,14 +31,12 @@ def show_small(console: Console, count: int, side: int) -> None:
 
 
 def show_freed(console: Console, count: int) -> None:
-    """How much room the decoded pictures and the features took."""
-    console.print(
-        f"{count / 1e6:,.1f} MB of decoded pictures and features deleted.", highlight=False
-    )
+    """How much room the decoded images and the features took."""
+    console.print(f"{count / 1e6:,.1f} MB of decoded images and features deleted.", highlight=False)
 
 
 def show_findings(console: Console, findings: Sequence[dict[str, Any]]) -> None:
-    """What is wrong with a data set: a line each, with the first of the pictures."""
+    """What is wrong with a data set: a line each, with the first of the images."""
     colours = {"error": "red", "warning": "yellow", "note": "dim"}
     for finding in findings:
         severity = finding["severity"]
@@ -56,10 +54,10 @@ def show_findings(console: Console, findings: Sequence[dict[str, Any]]) -> None:
             console.print(f"    and {more:,} more", highlight=False)
 
 
-def show_data(console: Console, found: "Examination", sheets: Sequence[Path]) -> None:
-    """A data set's pictures by class and split, what they are like, and what is wrong."""
+def show_data(console: Console, found: "DatasetInspection", sheets: Sequence[Path]) -> None:
+    """A data set's images by class and split, what they are like, and what is wrong."""
     values = found.to_json()
-    nouns = "picture" if values["n"] == 1 else plural("picture")
+    nouns = "image" if values["n"] == 1 else plural("image")
     are = "is" if values["used"] == 1 else "are"
     title = f"{found.data}: {values['used']:,} of {values['n']:,} {nouns} {are} fit for use"
     console.print(escape(title), style="bold", highlight=False, soft_wrap=True)
@@ -91,5 +89,5 @@ def show_data(console: Console, found: "Examination", sheets: Sequence[Path]) ->
         out = [
             f for f in values["findings"] if f["severity"] == "error" and "left out" in f["message"]
         ]
-        then = "; `neocog train` leaves those pictures out" if out else ""
+        then = "; `neocog train` leaves those images out" if out else ""
         console.print(f"The findings marked `error` make a number wrong{then}.", highlight=False)

@@ -1,4 +1,4 @@
-"""What is on pictures, and why the network says so."""
+"""What is on images, and why the network says so."""
 
 import csv
 import io
@@ -12,7 +12,7 @@ from rich.table import Table
 
 from neocog.errors import NeocogError
 from neocog.escaping import csv_cell
-from neocog.metrics.calibration import sure
+from neocog.metrics.calibration import format_probability
 from neocog.storage.atomic import write_atomic
 from neocog.terminal import escape
 from neocog.wording import counted, plural
@@ -22,20 +22,27 @@ if TYPE_CHECKING:  # it imports torch
 
 
 def show_predictions(console: Console, predictions: Sequence["Prediction"]) -> None:
-    """A table of labels and probabilities, then a line for each picture that could not be used."""
+    """A table of labels and probabilities, then a line for each image that could not be used."""
     good = [p for p in predictions if p.error is None]
     if good:
         table = Table()
-        table.add_column("picture", overflow="fold")
+        table.add_column("image", overflow="fold")
         table.add_column("label")
         table.add_column("probability", justify="right")
         table.add_column("next")
         for p in good:
             others = ", ".join(
-                f"{label} {sure(share)}" for label, share in p.top[1:] if share >= 5e-4
+                f"{label} {format_probability(share)}"
+                for label, share in p.top[1:]
+                if share >= 5e-4
             )
             label = f"not sure ({p.label})" if p.rejected else str(p.label)
-            table.add_row(escape(p.path), escape(label), sure(p.probability or 0), escape(others))
+            table.add_row(
+                escape(p.path),
+                escape(label),
+                format_probability(p.probability or 0),
+                escape(others),
+            )
         console.print(table)
 
 
@@ -58,15 +65,15 @@ def show_explained(
     console.print(f"and {counted(files, 'PNG file')} beside it.", highlight=False)
 
 
-def show_maximized(console: Console, layer: str, page: Path, picture: Path) -> None:
-    """Where the pictures that excite a layer are to be seen."""
-    text = f"The test pictures that each map of {layer} answers most strongly."
-    for line in (text, f"Page: {page}", f"Picture: {picture}"):
+def show_maximized(console: Console, layer: str, page: Path, image: Path) -> None:
+    """Where the images that excite a layer are to be seen."""
+    text = f"The test images that each map of {layer} answers most strongly."
+    for line in (text, f"Page: {page}", f"Sample: {image}"):
         console.print(escape(line), highlight=False)
 
 
 def show_failures(console: Console, predictions: Sequence["Prediction"]) -> None:
-    """A line for each picture that could not be used."""
+    """A line for each image that could not be used."""
     for p in predictions:
         if p.error is not None:
             console.print(f"{escape(p.path)}: {escape(p.error)}", highlight=False, soft_wrap=True)
@@ -89,10 +96,10 @@ def predictions_csv(predictions: Sequence["Prediction"], top: int) -> str:
 
 
 def show_written(console: Console, path: Path, predictions: Sequence["Prediction"]) -> None:
-    """What was written: how many pictures, and how many of each class."""
+    """What was written: how many images, and how many of each class."""
     counts = Counter(p.label for p in predictions if p.error is None)
     kinds = ", ".join(f"{n:,} {label}" for label, n in counts.most_common(10))
-    nouns = "picture" if len(predictions) == 1 else plural("picture")
+    nouns = "image" if len(predictions) == 1 else plural("image")
     answered = f"{counts.total():,} of {len(predictions):,} {nouns} answered"
     text = f"{path}: {answered} ({kinds or 'none could be used'})"
     console.print(escape(text), highlight=False, soft_wrap=True)

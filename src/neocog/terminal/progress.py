@@ -32,7 +32,7 @@ def _bar(console: Console) -> Progress:
 
 
 class ReadingProgress:
-    """Shows how many pictures are decoded: a bar on a terminal, one line at the end elsewhere."""
+    """Shows how many images are decoded: a bar on a terminal, one line at the end elsewhere."""
 
     def __init__(self, console: Console) -> None:
         self.console, self.begin = console, time.perf_counter()
@@ -42,13 +42,13 @@ class ReadingProgress:
     def __call__(self, done: int, total: int) -> None:
         """Take note of what is decoded."""
         self.done = done
-        speed = f"{done / (time.perf_counter() - self.begin):,.0f} pictures/s"
+        speed = f"{done / (time.perf_counter() - self.begin):,.0f} images/s"
         if self.bar is None and self.console.is_terminal:
             self.bar = _bar(self.console)
             self.task = self.bar.add_task("decoding", total=total, speed="")
             self.bar.start()
         if self.bar:
-            self.bar.update(self.task, completed=done, total=total, speed=speed)
+            self.bar.update(self.task, with_weight_defaults=done, total=total, speed=speed)
 
     def close(self) -> None:
         """Take the bar away and say what was done."""
@@ -67,7 +67,7 @@ class ReadingProgress:
             )
             self.console.print(
                 escape(
-                    f"Decoded {counted(self.done, 'picture')}, {self.done / seconds:,.0f} a second;"
+                    f"DecodedDataset {counted(self.done, 'image')}, {self.done / seconds:,.0f} a second;"
                     f" {kept}"
                 ),
                 highlight=False,
@@ -98,7 +98,7 @@ class TrainingProgress:
             self.bar.start()
 
     def on_data(self, done: int, total: int, splits: "Splits | None") -> None:
-        """Take note of pictures that are decoded, and of what came of them."""
+        """Take note of images that are decoded, and of what came of them."""
         if splits is None:
             if self.bar:
                 self.bar.stop()  # two bars at a time are none
@@ -132,7 +132,7 @@ class TrainingProgress:
             self.shown = now
             speed = (step - self.first) * self.batch_size / (now - self.begin)
             self.bar.update(
-                self.task, completed=step, total=steps, speed=f"{speed:,.0f} pictures/s"
+                self.task, with_weight_defaults=step, total=steps, speed=f"{speed:,.0f} images/s"
             )
 
     def _estimate(self, step: int, steps: int, now: float) -> None:
@@ -227,7 +227,7 @@ def _fit_lines(line: dict[str, Any]) -> list[str]:
 
 @contextmanager
 def looking(console: Console) -> Iterator[Callable[[str, int, int], None]]:
-    """On a terminal, which of some pictures is being looked at; gives what is to be told of it."""
+    """On a terminal, which of some images is being looked at; gives what is to be told of it."""
     with console.status("") as status:
         yield lambda name, number, count: status.update(
             escape(

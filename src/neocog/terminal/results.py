@@ -13,7 +13,7 @@ from rich.table import Table
 
 from neocog.errors import UsageError
 from neocog.metrics.accuracy import worst_confusions
-from neocog.metrics.calibration import sure
+from neocog.metrics.calibration import format_probability
 from neocog.recipes import DEFAULT_FOR_DATA, Recipe
 from neocog.runs import Run
 from neocog.terminal import escape
@@ -23,10 +23,10 @@ MISTAKES = 5  # that a terminal lists
 
 
 def check_data_is_named(recipe: Recipe) -> None:
-    """Raise UsageError where a recipe for a person's own pictures is given none."""
+    """Raise UsageError where a recipe for a person's own images is given none."""
     if recipe.data == "PHOTOS":
         raise UsageError(
-            f"The recipe {recipe.name} is for your own pictures, and none are named.",
+            f"The recipe {recipe.name} is for your own images, and none are named.",
             f"For example: neocog train photos/ --recipe {recipe.name}",
         )
 
@@ -40,10 +40,10 @@ def show_evaluation(console: Console, result: dict[str, Any]) -> None:
     """The accuracy with its interval, the table of classes, and the worst confusions."""
     low, high = result["interval"]
     split = "" if result["split"] == "all" else f"{result['split']} "
-    title = f"{result['model']} on {result['data']}: {counted(result['n'], f'{split}picture')}"
+    title = f"{result['model']} on {result['data']}: {counted(result['n'], f'{split}image')}"
     console.print(escape(title), style="bold", highlight=False, soft_wrap=True)
     table = Table()
-    for name in ("class", "precision", "recall", "F1", "pictures"):
+    for name in ("class", "precision", "recall", "F1", "images"):
         table.add_column(name, justify="left" if name == "class" else "right")
     for row in result["per_class"]:
         table.add_row(
@@ -65,7 +65,7 @@ def show_evaluation(console: Console, result: dict[str, Any]) -> None:
         cells = [f"{names[i]} taken for {names[j]} ({count}x)" for i, j, count in worst]
         console.print("Worst confusions: " + escape(", ".join(cells)), highlight=False)
     for row in result["mistakes"][:MISTAKES]:
-        text = f"  {row['path']}: {row['predicted']} {sure(row['probability'])}, is {row['label']}"
+        text = f"  {row['path']}: {row['predicted']} {format_probability(row['probability'])}, is {row['label']}"
         console.print(escape(text), highlight=False, soft_wrap=True)
     if result["mistakes"]:
         where = "; more in the run's plots and predictions.csv" if "epochs" in result else ""
@@ -73,7 +73,7 @@ def show_evaluation(console: Console, result: dict[str, Any]) -> None:
     if "folds" in result:
         folds = result["folds"]
         console.print(
-            f"Over {folds['n']} folds of the {folds['pictures']:,} pictures of train and "
+            f"Over {folds['n']} folds of the {folds['images']:,} images of train and "
             f"validation: {percent(folds['mean'], 2)} ± {folds['std']:.2%} (mean and standard "
             "deviation)",
             highlight=False,
@@ -123,18 +123,18 @@ def show_trained(console: Console, run: Run, result: dict[str, Any]) -> None:
     if Path(sys.argv[0]).name == "__main__.py":
         neocog = "python -m neocog"
     commands = [
-        (f"{neocog} predict {path} PICTURE", "what is on your picture"),
+        (f"{neocog} predict {path} IMAGE", "what is on your image"),
         (f"{neocog} train mnist", "train on the full MNIST"),
-        (f"{neocog} train FOLDER", "train on your own pictures, one folder a class"),
+        (f"{neocog} train FOLDER", "train on your own images, one folder a class"),
     ]
     if result["data"] not in DEFAULT_FOR_DATA:
         data = shlex.quote(result["data"])
-        commands[0] = (f"{neocog} predict {path} FOLDER --csv out.csv", "what is on your pictures")
+        commands[0] = (f"{neocog} predict {path} FOLDER --csv out.csv", "what is on your images")
         commands[1] = (f"{neocog} data {data}", "what is wrong with the data")
         commands[2] = (f"{neocog} train {data} --fine-tune", "train the whole network, not its end")
         fine_tuned = result["epochs"] or result.get("head", {}).get("tuning_skipped")
         if fine_tuned and result["recipe"] == "photos":
-            commands[2] = (f"{neocog} train {data} --folds 5", "how much depends on the pictures")
+            commands[2] = (f"{neocog} train {data} --folds 5", "how much depends on the images")
         if result["recipe"] != "photos":
             commands[2] = (f"{neocog} train {data} --recipe photos", "a network that knows photos")
     console.print("\nNext:")

@@ -76,7 +76,7 @@ def show_layers(console: Console, found: dict[str, Any]) -> None:
         )
     console.print(table)
     total = f"{counted(found['parameters'], 'parameter')}, {short_number(found['flops'])} FLOPs"
-    console.print(f"[bold]{total} a picture.[/bold]", highlight=False)
+    console.print(f"[bold]{total} an image.[/bold]", highlight=False)
     _explain_sharing(console, found["layers"])
 
 
@@ -109,7 +109,7 @@ def short_number(value: int) -> str:
 
 def show_reproduction(console: Console, rows: Sequence[dict[str, Any]]) -> None:
     """Printed figures beside measured ones."""
-    table = Table(title="Printed against measured: accuracy on the official test pictures")
+    table = Table(title="Printed against measured: accuracy on the official test images")
     heads = (
         "recipe",
         "source",
@@ -144,7 +144,7 @@ def show_reproduction(console: Console, rows: Sequence[dict[str, Any]]) -> None:
     notes = "FAIL: the whole interval lies below the printed figure."
     if any(row["honest"] for row in rows):
         notes += (
-            " honest: 5,000 training pictures held back, and the epoch chosen by them; 'as "
+            " honest: 5,000 training images held back, and the epoch chosen by them; 'as "
             "published' is made as its source made it."
         )
     console.print(notes, highlight=False)

@@ -1,4 +1,4 @@
-"""What comes into a network's last layer, for each picture: computed once, and kept on disk."""
+"""What comes into a network's last layer, for each image: computed once, and kept on disk."""
 
 import copy
 import hashlib
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from neocog.classifier import Classifier, batch_of, batch_size_for
 from neocog.data import ImageSet, augment, loader
 from neocog.data.cache import features_folder, keep_arrays, read_arrays
-from neocog.data.images import Images, Rows
+from neocog.data.images import Images, LazyImages
 from neocog.inspection.fuse_batch_norm import folded
 from neocog.models.pretrained import last_layer
 from neocog.recipes import Recipe
@@ -26,9 +26,9 @@ MOST_BYTES = 2**29  # of one data set's features: what takes more is computed an
 COMPUTING = (
     1  # counted up where the same pixels and weights give other features: kept ones are stale
 )
-DIGEST = 16  # bytes, of a picture's pixels as the network gets them
+DIGEST = 16  # bytes, of an image's pixels as the network gets them
 
-Part = tuple[ImageSet, int]  # pictures, and how many views of each
+Part = tuple[ImageSet, int]  # images, and how many views of each
 
 
 @torch.inference_mode()
@@ -37,15 +37,15 @@ def compute_features(
 ) -> tuple[list[Tensor], int]:
     """What comes into the last layer for each part: views x N x D, float32, on the CPU.
 
-    The views are the picture as it is, mirrored, and crops. Where all parts have one view, what was
+    The views are the image as it is, mirrored, and crops. Where all parts have one view, what was
     computed before, for the same pixels and the same network, is taken from the disk; the second
-    value says for how many pictures. `tell` gets numbers of pictures that are done, again and
+    value says for how many images. `tell` gets numbers of images that are done, again and
     again.
     """
     network = _Headless(recipe, classifier)
     if any(views > 1 for _, views in parts):
         return [network.views(part.images, views, tell) for part, views in parts], 0
-    before = known = _Known.read(network.identity(recipe.data))
+    before = known = FeatureCache.read(network.identity(recipe.data))
     found, kept = [], 0
     for part, _ in parts:
         digests = [_digest(part.images[n]) for n in range(len(part))]
@@ -63,12 +63,12 @@ def compute_features(
 
 
 def _unread(images: Images, which: NDArray[np.int64]) -> Images:
-    """Some pictures, without a copy of them all."""
-    return images.take(which) if isinstance(images, Rows) else Rows(images, which)
+    """Some images, without a copy of them all."""
+    return images.take(which) if isinstance(images, LazyImages) else LazyImages(images, which)
 
 
-def _digest(picture: NDArray[np.uint8]) -> bytes:
-    return hashlib.sha256(np.ascontiguousarray(picture).data).digest()[:DIGEST]
+def _digest(image: NDArray[np.uint8]) -> bytes:
+    return hashlib.sha256(np.ascontiguousarray(image).data).digest()[:DIGEST]
 
 
 def _version(package: str) -> str:
@@ -99,18 +99,18 @@ class _Headless:
         return folded(model, classifier.inputs(blank))
 
     def views(self, images: Images, views: int, tell: Callable[[int], None]) -> Tensor:
-        """Features of every view of the pictures, N x H x W x C: views x N x D."""
+        """Features of every view of the images, N x H x W x C: views x N x D."""
         found: list[list[Tensor]] = [[] for _ in range(views)]
         size = batch_size_for(images.shape, self.classifier.model)
         for begin in range(0, len(images), size):
-            pictures = batch_of(images, begin, size, self.device)
+            batch = batch_of(images, begin, size, self.device)
             for view in range(views):
                 generator = loader.seeded(self.seed, begin, view)
-                shown = augment.view(pictures, view, generator)
+                shown = augment.view(batch, view, generator)
                 inputs = self.classifier.preprocessing.normalize(shown)
                 with torch.autocast(self.device.type, torch.bfloat16, self.low_precision):
                     found[view].append(self.network(inputs).flatten(1).float().cpu())
-                tell(len(pictures))
+                tell(len(batch))
         return torch.stack([torch.cat(rows) for rows in found]) if len(images) else torch.zeros(0)
 
     def identity(self, data: str) -> str:
@@ -128,15 +128,15 @@ class _Headless:
 
 
 @dataclass(frozen=True)
-class _Known:
-    """Features that are known, N x D, and the row of each picture's digest; `file` keeps them."""
+class FeatureCache:
+    """Features that are known, N x D, and the row of each image's digest; `file` keeps them."""
 
     file: Path
     row_of: dict[bytes, int]
     rows: Tensor
 
     @staticmethod
-    def read(identity: str) -> "_Known":
+    def read(identity: str) -> "FeatureCache":
         """What was kept; nothing where that is missing or damaged."""
         file = features_folder() / f"{identity}.safetensors"
         kept = read_arrays(file)
@@ -144,21 +144,21 @@ class _Known:
             digests = [row.tobytes() for row in kept["digests"]]
             if len(digests) == len(kept["features"]):
                 rows = torch.from_numpy(kept["features"])
-                return _Known(file, {d: n for n, d in enumerate(digests)}, rows)
-        return _Known(file, {}, torch.zeros(0))
+                return FeatureCache(file, {d: n for n, d in enumerate(digests)}, rows)
+        return FeatureCache(file, {}, torch.zeros(0))
 
-    def with_more(self, digests: Sequence[bytes], rows: Tensor) -> "_Known":
+    def with_more(self, digests: Sequence[bytes], rows: Tensor) -> "FeatureCache":
         """These and others."""
         begin = len(self.rows)
         row_of = self.row_of | {d: begin + n for n, d in enumerate(digests)}
-        return _Known(self.file, row_of, torch.cat([self.rows, rows]) if begin else rows)
+        return FeatureCache(self.file, row_of, torch.cat([self.rows, rows]) if begin else rows)
 
     def rows_of(self, digests: Sequence[bytes]) -> Tensor:
-        """The features of pictures, in their order."""
+        """The features of images, in their order."""
         return self.rows[[self.row_of[d] for d in digests]]
 
     def keep(self, digests: Sequence[bytes]) -> None:
-        """Write those of these pictures and no others; a disk without room costs time only."""
+        """Write those of these images and no others; a disk without room costs time only."""
         rows = self.rows_of(digests)
         if rows.nbytes > MOST_BYTES:
             return

@@ -1,7 +1,7 @@
-"""A network that knows pictures already: its features once, and a last layer fitted to them.
+"""A network that knows images already: its features once, and a last layer fitted to them.
 
 The last layer is multinomial logistic regression with an L2 penalty, fitted to convergence. The
-penalty is chosen by the log-loss on validation, or by cross-validation where there are few pictures
+penalty is chosen by the log-loss on validation, or by cross-validation where there are few images
 to train on: of those that are equally good, the strongest. Once it is chosen, the last layer is
 fitted to train and validation together, unless the whole network is trained after it: that selects
 by validation, which must stay unseen.
@@ -30,20 +30,20 @@ from neocog.training.features import compute_features
 from neocog.training.loss import measured
 
 PENALTIES = tuple(10.0 ** (power / 2) for power in range(0, -10, -1))  # 1 to 3e-5: largest first
-FEW = 500  # pictures to train on, below which the penalty is chosen by cross-validation
+FEW = 500  # images to train on, below which the penalty is chosen by cross-validation
 FOLDS = 5
 SMALL = 5_000_000  # features in all, below which a fit is too small to be shared by threads
-UNBALANCED = 2.0  # times as many pictures in the largest class as in the smallest: classes weigh
-MOST_ROWS = 10_000  # further views of a picture help where there are few pictures
+UNBALANCED = 2.0  # times as many images in the largest class as in the smallest: classes weigh
+MOST_ROWS = 10_000  # further views of an image help where there are few images
 
-Step = Callable[[int, int], None]  # told (pictures done, pictures in all)
+Step = Callable[[int, int], None]  # told (images done, images in all)
 
 
 @dataclass(frozen=True)
-class Known:
-    """What is known of the pictures that a fit is made to, beside their features.
+class HeadData:
+    """What is known of the images that a fit is made to, beside their features.
 
-    `names` decide the folds; pictures with one number in `groups` stay in one fold.
+    `names` decide the folds; images with one number in `groups` stay in one fold.
     """
 
     labels: NDArray[np.int64]
@@ -52,22 +52,22 @@ class Known:
     num_classes: int
 
     @staticmethod
-    def of(*parts: ImageSet) -> "Known":
-        """What is known of the pictures of some splits, one after the other."""
+    def of(*parts: ImageSet) -> "HeadData":
+        """What is known of the images of some splits, one after the other."""
         labels = np.concatenate([part.labels for part in parts])
         names = tuple(path for part in parts for path in part.paths)
         groups = np.concatenate([part.groups for part in parts])
-        return Known(
+        return HeadData(
             labels,
             names or tuple(map(str, range(len(labels)))),
             groups if len(groups) else np.arange(len(labels)),
             len(parts[0].classes),
         )
 
-    def subset(self, which: NDArray[np.int64]) -> "Known":
-        """What is known of the pictures at `which`."""
+    def subset(self, which: NDArray[np.int64]) -> "HeadData":
+        """What is known of the images at `which`."""
         names = tuple(self.names[n] for n in which)
-        return Known(self.labels[which], names, self.groups[which], self.num_classes)
+        return HeadData(self.labels[which], names, self.groups[which], self.num_classes)
 
     def folds(self, count: int) -> list[NDArray[np.int64]]:
         """`count` parts of about equal size, groups kept together, every class in proportion."""
@@ -92,7 +92,7 @@ class Choice:
 
 
 @dataclass(frozen=True)
-class Fit:
+class HeadFit:
     """A fitted last layer: `weight` K x D and `bias` K for features as they come."""
 
     weight: Tensor
@@ -105,27 +105,27 @@ class Fit:
 
 
 def check_folds(recipe: Recipe, splits: Splits) -> None:
-    """Raise UsageError where there are too few pictures for the recipe's folds."""
+    """Raise UsageError where there are too few images for the recipe's folds."""
     if not recipe.folds:
         return
-    known = Known.of(splits.train, splits.validation)
+    known = HeadData.of(splits.train, splits.validation)
     inside = [len(np.unique(known.groups[known.labels == k])) for k in range(known.num_classes)]
     least = splits.classes[int(np.argmin(inside))]
     if recipe.folds > min(inside):
         raise UsageError(
-            f"{recipe.folds} folds need as many pictures of every class, near-duplicates and "
+            f"{recipe.folds} folds need as many images of every class, near-duplicates and "
             f"groups counting once, and {least} has {min(inside)}.",
-            f"Say: --folds {max(2, min(10, *inside))}, or add pictures.",
+            f"Say: --folds {max(2, min(10, *inside))}, or add images.",
         )
 
 
-def fit_last_layer(
+def fit_head(
     recipe: Recipe, splits: Splits, classifier: Classifier, step: Step | None = None
 ) -> dict[str, Any]:
     """Fit the last layer of the classifier's network, in place, and give the epoch's line of it.
 
-    `recipe.feature_views` views of each training picture are rows of the fit; with `recipe.folds`
-    the line has the accuracy of as many fits, each judged on the pictures that it has not seen.
+    `recipe.feature_views` views of each training image are rows of the fit; with `recipe.folds`
+    the line has the accuracy of as many fits, each judged on the images that it has not seen.
     The line's figures of train and validation are of the fit to train alone; where `head/refit` is
     there, the last layer was then fitted to so many images, validation's among them.
     """
@@ -147,7 +147,7 @@ def fit_last_layer(
     between = time.perf_counter()
     held_rows = held[0] if len(validation) else torch.zeros(0)
     with _threads_for(seen):
-        found = fit(seen, Known.of(train), held_rows, validation.labels)
+        found = fit(seen, HeadData.of(train), held_rows, validation.labels)
     line: dict[str, Any] = {"epoch": 0, "step": 0, "time_seconds": 0.0, "lr": 0.0}
     line |= _figures(recipe, found, "train", seen[0], train.labels)
     line |= _figures(recipe, found, "validation", held_rows, validation.labels)
@@ -156,9 +156,9 @@ def fit_last_layer(
         line[recipe.select] = line["train/accuracy"]
     if recipe.fine_tune and not _could_improve(recipe, line):
         line["head/tuning_skipped"] = True
-    known, both = Known.of(train), seen
+    known, both = HeadData.of(train), seen
     if len(validation) and (recipe.folds or not tunes(recipe, line)):
-        known = Known.of(train, validation)
+        known = HeadData.of(train, validation)
         both = torch.cat([seen, held.expand(views, -1, -1)], 1)
     with _threads_for(both):
         if recipe.folds:
@@ -167,7 +167,7 @@ def fit_last_layer(
             found = refit(found, both, known)
             line["head/refit"] = len(known.labels)
         else:
-            known = Known.of(train)
+            known = HeadData.of(train)
     weights = _weights_by_class(known)
     if weights.min() < weights.max():
         line["head/class_weights"] = weights.tolist()
@@ -191,7 +191,7 @@ def _could_improve(recipe: Recipe, line: dict[str, Any]) -> bool:
 
 
 @torch.no_grad()
-def _put(found: Fit, model: nn.Module) -> None:
+def _put(found: HeadFit, model: nn.Module) -> None:
     """Make a fit the last layer of a network."""
     last = model.get_submodule(last_layer(model))
     assert isinstance(last, nn.Linear | nn.Conv2d)
@@ -226,7 +226,7 @@ def _threads_for(seen: Tensor) -> Iterator[None]:
 
 
 def _figures(
-    recipe: Recipe, found: Fit, split: str, features: Tensor, labels: NDArray[np.int64]
+    recipe: Recipe, found: HeadFit, split: str, features: Tensor, labels: NDArray[np.int64]
 ) -> dict[str, float]:
     """A split's loss and accuracy: the loss of the epochs that follow, else the fit's own."""
     if not len(labels):
@@ -236,8 +236,8 @@ def _figures(
     return measured(recipe, split, found.logits(features), torch.tensor(labels))
 
 
-def fit(seen: Tensor, known: Known, held: Tensor, truth: NDArray[np.int64]) -> Fit:
-    """The best last layer for features V x N x D, V views of N pictures.
+def fit(seen: Tensor, known: HeadData, held: Tensor, truth: NDArray[np.int64]) -> HeadFit:
+    """The best last layer for features V x N x D, V views of N images.
 
     The penalty is chosen by `held`, J x D, and their labels `truth`, or where N is small by
     cross-validation.
@@ -245,7 +245,7 @@ def fit(seen: Tensor, known: Known, held: Tensor, truth: NDArray[np.int64]) -> F
     n = len(known.labels)
     whole = Problem(seen, known)
     if n >= FEW and len(truth):
-        by = f"the log-loss on {len(truth):,} validation pictures"
+        by = f"the log-loss on {len(truth):,} validation images"
         choice = _choice([(whole, held, truth)], by)
     else:
         parts = []
@@ -254,26 +254,26 @@ def fit(seen: Tensor, known: Known, held: Tensor, truth: NDArray[np.int64]) -> F
             if len(part) and len(np.unique(known.labels[rest])) == known.num_classes:
                 inside = Problem(seen[:, rest], known.subset(rest))
                 parts.append((inside, seen[0, part], known.labels[part]))
-        by = f"{FOLDS}-fold cross-validation on {n:,} training pictures"
+        by = f"{FOLDS}-fold cross-validation on {n:,} training images"
         if not parts:
-            by = "a guess, since there are too few pictures to hold any out"
+            by = "a guess, since there are too few images to hold any out"
         choice = _choice(parts, by)
-    return Fit(*whole.solve(choice.penalty), choice)
+    return HeadFit(*whole.solve(choice.penalty), choice)
 
 
-def refit(found: Fit, seen: Tensor, known: Known) -> Fit:
-    """A fit with the same penalty to more pictures, V x N x D."""
+def refit(found: HeadFit, seen: Tensor, known: HeadData) -> HeadFit:
+    """A fit with the same penalty to more images, V x N x D."""
     whole = Problem(seen, known)
     whole.begin_at(found.weight, found.bias)
-    return Fit(*whole.solve(found.choice.penalty), found.choice)
+    return HeadFit(*whole.solve(found.choice.penalty), found.choice)
 
 
 def _choice(parts: list[tuple["Problem", Tensor, NDArray[np.int64]]], by: str) -> Choice:
-    """The strongest penalty that is as good as the best on pictures held out.
+    """The strongest penalty that is as good as the best on images held out.
 
-    Each part is a problem, and features J x D and labels to judge it by. Where the pictures held
+    Each part is a problem, and features J x D and labels to judge it by. Where the images held
     out are all right, log-loss alone would take the weakest penalty, and be as sure of strangers
-    (benchmarks/strangers.py); so one picture more is counted as wrong. Smaller penalties are not
+    (benchmarks/strangers.py); so one image more is counted as wrong. Smaller penalties are not
     tried when the criterion has risen twice.
     """
     middle = PENALTIES[len(PENALTIES) // 2]
@@ -303,12 +303,12 @@ class Problem:
 
     Minimised, to convergence: the mean cross-entropy plus penalty / 2 times the squared weights,
     for features centred and divided by one number so that their mean square is 1. Classes weigh the
-    same where one has twice another's pictures or more. With fewer rows than features the problem
+    same where one has twice another's images or more. With fewer rows than features the problem
     is solved in the rows' own span, which has the same solution. Each solution begins at the one
     before it.
     """
 
-    def __init__(self, seen: Tensor, known: Known) -> None:
+    def __init__(self, seen: Tensor, known: HeadData) -> None:
         rows, self.classes = seen.flatten(0, 1), known.num_classes
         self.targets = torch.tensor(known.labels).repeat(len(seen))
         self.mean = rows.mean(0)
@@ -327,7 +327,7 @@ class Problem:
         self.at = np.zeros(self.classes * (centred.shape[1] + 1))
 
     def begin_at(self, weight: Tensor, bias: Tensor) -> None:
-        """Begin the next solution at a fit of similar pictures: it takes fewer steps."""
+        """Begin the next solution at a fit of similar images: it takes fewer steps."""
         inner = weight * self.scale
         if self.basis is not None:
             inner = inner @ self.basis
@@ -360,18 +360,18 @@ class Problem:
         return loss.item(), slope.double().flatten().numpy()
 
 
-def _weights_by_class(known: Known) -> NDArray[np.float64]:
-    """How much a picture of each class weighs, K: 1, or what makes all classes count the same."""
+def _weights_by_class(known: HeadData) -> NDArray[np.float64]:
+    """How much an image of each class weighs, K: 1, or what makes all classes count the same."""
     counts = np.bincount(known.labels, minlength=known.num_classes).clip(1)
     if counts.max() < UNBALANCED * counts.min():
         return np.ones(known.num_classes)
     return len(known.labels) / (known.num_classes * counts)
 
 
-def _fold_accuracies(seen: Tensor, known: Known, count: int) -> list[float]:
-    """The accuracies of `count` fits, each on the pictures that it was not made to.
+def _fold_accuracies(seen: Tensor, known: HeadData, count: int) -> list[float]:
+    """The accuracies of `count` fits, each on the images that it was not made to.
 
-    Every fit chooses its penalty by itself, from the pictures that it is made to.
+    Every fit chooses its penalty by itself, from the images that it is made to.
     """
     found = []
     for part in known.folds(count):

@@ -74,7 +74,7 @@ def squared_error(logits: Tensor, labels: Tensor) -> Tensor:
 def check_gives_logits(model: nn.Module, inputs: Tensor) -> None:
     """Raise UsageError where the network ends in softmax or log-softmax rather than logits.
 
-    `inputs` are a few normalised pictures, N x C x H x W. Looks at the numbers, so that a softmax
+    `inputs` are a few normalised images, N x C x H x W. Looks at the numbers, so that a softmax
     is found however it is written.
     """
     was_training = model.training

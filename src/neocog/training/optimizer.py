@@ -43,7 +43,7 @@ def _body_factors(model: nn.Module, factor: float) -> dict[int, float]:
     """The factor of each parameter's learning rate, by its id: 1 in the last layer.
 
     Before it the factor is `factor`, and falls towards the input, in DEPTHS steps, to its square:
-    what the first layers know suits all pictures (Howard and Ruder, "ULMFiT", 2018).
+    what the first layers know suits all images (Howard and Ruder, "ULMFiT", 2018).
     """
     everything = list(model.parameters())
     if factor == 1:

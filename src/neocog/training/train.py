@@ -22,14 +22,14 @@ from neocog import data, models, runs
 from neocog.allocator import keep_freed_memory
 from neocog.classifier import Classifier, logits, pick_device
 from neocog.data import Splits, augment, loader
-from neocog.data.images import Rows
+from neocog.data.images import LazyImages
 from neocog.errors import NeocogError, UsageError
 from neocog.models import pretrained
 from neocog.recipes import Recipe
 from neocog.runs import Run
 from neocog.storage.atomic import sweep
 from neocog.training import state as checkpoint
-from neocog.training.head import check_folds, fit_last_layer, tunes
+from neocog.training.head import check_folds, fit_head, tunes
 from neocog.training.initial_weights import are_for_other_classes, taken_over
 from neocog.training.loss import check_gives_logits, make_loss, measured
 from neocog.training.optimizer import learning_rate, make_optimizer
@@ -43,7 +43,7 @@ CHECKPOINT_SECONDS = 60.0  # within an epoch; one is written at the end of every
 
 # Told (steps done, steps in all, None) after every step and the epoch's line at its end.
 Report = Callable[[int, int, dict[str, Any] | None], None]
-# Told (pictures read, pictures in all, None) as they are decoded, and the splits at the end.
+# Told (images read, images in all, None) as they are decoded, and the splits at the end.
 OnData = Callable[[int, int, Splits | None], None]
 
 
@@ -85,7 +85,7 @@ def train(
     folder = runs.runs_folder(runs_dir)
     runs.sweep_left_overs(folder)
     base = f"{recipe.name}-{Path(recipe.data).name.partition('.')[0]}"
-    run = runs.claim(name, folder) if name else runs.create(base, folder)
+    run = runs.create_named(name, folder) if name else runs.create(base, folder)
     with run.held():
         with _telling_of_a_full_disk(run):
             run.write_environment(_environment(recipe, chosen, splits, seconds))
@@ -172,9 +172,9 @@ def _resolved(recipe: Recipe) -> Recipe:
     if recipe.weights not in ("random", "imagenet"):
         recipe = replace(recipe, weights=str(Path(recipe.weights).absolute()))
     models.describe(recipe.model)  # what cannot be is said before the work
-    recipe = pretrained.completed(taken_over(recipe))
+    recipe = pretrained.with_weight_defaults(taken_over(recipe))
     if recipe.weights != "random" and not recipe.model.startswith("timm/"):
-        pretrained.locate(recipe.model, recipe.weights)
+        pretrained.weights_path(recipe.model, recipe.weights)
     return recipe
 
 
@@ -218,7 +218,7 @@ def _train(
 
         with _telling_of_a_full_disk(run):
             try:
-                head = fit_last_layer(recipe, splits, classifier, step)
+                head = fit_head(recipe, splits, classifier, step)
             except KeyboardInterrupt:
                 raise Interrupted(run, signal.SIGINT) from None
             except SystemExit:  # what the command line makes of SIGTERM
@@ -249,14 +249,14 @@ def _fit(  # noqa: C901 - the loop is read from top to bottom
     device = next(model.parameters()).device
     images, labels = loader.to_device(splits.train, device)
     optimizer, loss_of = make_optimizer(model, recipe), make_loss(recipe)
-    cuts = loader.cuts(len(images), recipe.batch_size)
-    batches = len(cuts)
+    batch_bounds = loader.batch_bounds(len(images), recipe.batch_size)
+    batches = len(batch_bounds)
     steps = batches * recipe.epochs
     state = Progress(
         torch.zeros(batches, device=device), torch.zeros((), dtype=torch.long, device=device)
     )
     if head:
-        state.best_value, state.lines = _merit(recipe, head, 0), [head]
+        state.best_value, state.lines = _selection_score(recipe, head, 0), [head]
         state.best_weights = {k: v.clone() for k, v in model.state_dict().items()}
     if run.checkpoint_file.exists():
         state = checkpoint.load(run.checkpoint_file, model, optimizer)
@@ -273,7 +273,7 @@ def _fit(  # noqa: C901 - the loop is read from top to bottom
             epoch = state.epoch
             if state.batch == 0:
                 torch.manual_seed(loader.seeded(recipe.seed, epoch, 1).initial_seed() % 2**63)
-            _begin_training(model)
+            _set_train_mode(model)
             order = loader.order(len(images), recipe.seed, epoch)
             mirrored = augment.which_are_mirrored(
                 len(images), recipe.augment_flip, recipe.seed, epoch
@@ -281,12 +281,12 @@ def _fit(  # noqa: C901 - the loop is read from top to bottom
             renews = recipe.decay_renews_optimizer and epoch in recipe.decay_at_epochs
             if renews and state.batch == 0:
                 optimizer.state.clear()
-            for number, pictures, targets in loader.batches(
-                images, labels, order, cuts, first=state.batch
+            for number, batch, targets in loader.batches(
+                images, labels, order, batch_bounds, first=state.batch
             ):
                 step = epoch * batches + number
-                flips = None if mirrored is None else mirrored[order[slice(*cuts[number])]]
-                changed = augment.augmented(recipe, pictures, step, flips, targets)
+                flips = None if mirrored is None else mirrored[order[slice(*batch_bounds[number])]]
+                changed = augment.augmented(recipe, batch, step, flips, targets)
                 inputs = preprocessing.normalize(changed)
                 for group in optimizer.param_groups:
                     group["lr"] = learning_rate(recipe, step, steps) * group["rate_factor"]
@@ -315,15 +315,17 @@ def _fit(  # noqa: C901 - the loop is read from top to bottom
                 "step": (epoch + 1) * batches,
                 "time_seconds": 0.0,
                 "lr": optimizer.param_groups[0]["lr"],
-                "train/loss": _mean_loss(state.losses, [end - begin for begin, end in cuts]),
+                "train/loss": _mean_loss(
+                    state.losses, [end - begin for begin, end in batch_bounds]
+                ),
                 "train/accuracy": state.correct.item() / len(images),
             }
             state.epoch, state.batch = epoch + 1, 0
             state.losses.zero_()
             state.correct.zero_()
             if state.epoch % recipe.look_every_epochs == 0 or state.epoch == recipe.epochs:
-                line |= _look(model, splits, recipe, images, labels)
-                value = _merit(recipe, line, state.epoch)
+                line |= _evaluate_epoch(model, splits, recipe, images, labels)
+                value = _selection_score(recipe, line, state.epoch)
                 if state.best_value is None or value > state.best_value:
                     state.best_epoch, state.best_value = state.epoch, value
                     state.best_weights = {k: v.clone() for k, v in model.state_dict().items()}
@@ -354,7 +356,7 @@ def _lines_until(run: Run, epoch: int) -> list[dict[str, Any]]:
     return [line for line in lines if line["epoch"] <= epoch]
 
 
-def _begin_training(model: nn.Module) -> None:
+def _set_train_mode(model: nn.Module) -> None:
     """Training mode, but for what is not trained: its batch norms keep what they know."""
     model.train()
     for module in model.modules():
@@ -363,14 +365,14 @@ def _begin_training(model: nn.Module) -> None:
             module.eval()
 
 
-def _look(
-    model: nn.Module, splits: Splits, recipe: Recipe, images: Tensor | Rows, labels: Tensor
+def _evaluate_epoch(
+    model: nn.Module, splits: Splits, recipe: Recipe, images: Tensor | LazyImages, labels: Tensor
 ) -> dict[str, float]:
     """What the weights reach on validation, and on train where the recipe selects by it."""
     found: dict[str, float] = {}
     if len(splits.validation):
-        pictures, targets = loader.to_device(splits.validation, labels.device)
-        scores = logits(model, splits.preprocessing, pictures)
+        batch, targets = loader.to_device(splits.validation, labels.device)
+        scores = logits(model, splits.preprocessing, batch)
         found |= measured(recipe, "validation", scores, targets)
     if recipe.select.startswith("train"):
         scores = logits(model, splits.preprocessing, images)
@@ -378,7 +380,7 @@ def _look(
     return found
 
 
-def _merit(recipe: Recipe, line: dict[str, Any], epoch: int) -> float:
+def _selection_score(recipe: Recipe, line: dict[str, Any], epoch: int) -> float:
     """The number that selection makes as large as it can."""
     if recipe.select == "last":
         return float(epoch)
@@ -387,7 +389,7 @@ def _merit(recipe: Recipe, line: dict[str, Any], epoch: int) -> float:
 
 
 def _mean_loss(losses: Tensor, sizes: list[int]) -> float:
-    """The mean over pictures of the batches' mean losses: the last batch may be smaller."""
+    """The mean over images of the batches' mean losses: the last batch may be smaller."""
     weights = torch.tensor(sizes, dtype=torch.float64)
     return float((losses.cpu().double() * weights).sum() / weights.sum())
 
@@ -460,14 +462,14 @@ def _build(
     model = models.build(**architecture)
     if recipe.weights != "random":
         with_head = not are_for_other_classes(recipe, splits.classes)
-        pretrained.put_weights(
+        pretrained.load_pretrained(
             model, recipe.model, recipe.weights, recipe.trained_part, with_head=with_head
         )
     _freeze(model, recipe)
     model = model.to(device)
     if recipe.channels_last:
         model = model.to(memory_format=torch.channels_last)
-    fit_to = getattr(model, "fit_to", None)  # a layer that is made from pictures, not trained
+    fit_to = getattr(model, "fit_to", None)  # a layer that is made from images, not trained
     few = splits.train.images[: 5000 if fit_to else 2]
     inputs = splits.preprocessing.normalize(torch.tensor(few, device=device))
     if fit_to:
@@ -492,11 +494,11 @@ def _freeze(model: nn.Module, recipe: Recipe) -> None:
 
 
 def _check_augmentation(recipe: Recipe, splits: Splits) -> None:
-    """Raise UsageError where the pictures are too large or too small for the recipe's changes."""
+    """Raise UsageError where the images are too large or too small for the recipe's changes."""
     height, width = splits.train.images.shape[1:3]
     if recipe.augment_grow_pixels and recipe.augment_grow_pixels < max(height, width):
         raise UsageError(
-            f"augment_grow_pixels ({recipe.augment_grow_pixels}) is smaller than the pictures "
+            f"augment_grow_pixels ({recipe.augment_grow_pixels}) is smaller than the images "
             f"({height} x {width}).",
             f"Say: --set augment_grow_pixels={round(1.25 * max(height, width))}, or 0 not to grow.",
         )
@@ -508,7 +510,7 @@ def _check_augmentation(recipe: Recipe, splits: Splits) -> None:
         )
     if recipe.augment_edge == "reflect" and recipe.augment_shift_pixels >= min(height, width):
         raise UsageError(
-            f"A picture of {height} x {width} cannot be moved by {recipe.augment_shift_pixels} "
+            f"An image of {height} x {width} cannot be moved by {recipe.augment_shift_pixels} "
             "pixels and filled with its own edge.",
             "Say: --set augment_shift_pixels=2",
         )

@@ -21,7 +21,7 @@ def md5(content):
 
 @pytest.fixture
 def files(tmp_path, monkeypatch) -> tuple[CifarFiles, dict[str, bytes]]:
-    """CIFAR-10 in its own layout with few pictures, and the contents of its files by name."""
+    """CIFAR-10 in its own layout with few images, and the contents of its files by name."""
     random = np.random.default_rng(0)
     contents = {"batches.meta": pickle.dumps({"label_names": [f"class {k}" for k in range(10)]})}
     for name in (*CIFAR10.train, *CIFAR10.test):
@@ -115,12 +115,12 @@ def test_offline_without_the_files_says_where_to_put_them(files, tmp_path):
 
 def test_a_parquet_copy_must_be_whole(files, tmp_path, parquet):
     small, _ = files
-    picture = Image.new("RGB", (32, 32))
+    image = Image.new("RGB", (32, 32))
     for split in ("train", "test"):
         parquet(
             tmp_path / "data" / "cifar10" / f"{split}-00000.parquet",
-            [(picture, 0)] * 3,
+            [(image, 0)] * 3,
             list("abcdefghij"),
         )
-    with pytest.raises(NeocogError, match=r"has 3 readable pictures and should have\s+50,000"):
+    with pytest.raises(NeocogError, match=r"has 3 readable images and should have\s+50,000"):
         cifar.read_cifar(small)

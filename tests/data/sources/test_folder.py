@@ -12,13 +12,13 @@ from neocog.errors import NeocogError, UsageError
 
 
 def fill(folder, name, count, colour):
-    """Pictures that are like no others: near-duplicates would be parted from them."""
+    """Images that are like no others: near-duplicates would be parted from them."""
     random = np.random.default_rng(zlib.crc32(str(folder / name).encode()))
     (folder / name).mkdir(parents=True, exist_ok=True)
     for number in range(count):
         noise = random.integers(0, 60, (20, 30, 3)) + np.array(colour)
-        picture = Image.fromarray(noise.clip(0, 255).astype(np.uint8))
-        picture.save(folder / name / f"{number} a.png")
+        image = Image.fromarray(noise.clip(0, 255).astype(np.uint8))
+        image.save(folder / name / f"{number} a.png")
 
 
 @pytest.fixture
@@ -45,12 +45,12 @@ def test_a_folder_is_split_and_the_classes_are_in_the_names_order(photos):
     assert named[0] == "dog house/0 a.png"
 
 
-def test_a_broken_picture_is_left_out_and_told(photos):
-    (photos / "猫" / "broken.jpg").write_bytes(b"not a picture")
+def test_a_broken_image_is_left_out_and_told(photos):
+    (photos / "猫" / "broken.jpg").write_bytes(b"not an image")
     splits = data.load(str(photos), RGB)
     assert sum(len(part) for part in splits.parts.values()) == 100
     (finding,) = splits.findings
-    assert (finding["kind"], finding["paths"]) == ("not_a_picture", ["猫/broken.jpg"])
+    assert (finding["kind"], finding["paths"]) == ("not_an_image", ["猫/broken.jpg"])
 
 
 def test_train_and_val_folders_are_kept_apart(tmp_path):
@@ -78,16 +78,16 @@ def test_a_class_may_be_called_train(tmp_path):
     assert data.load(str(tmp_path), RGB).classes == ("bus", "train", "tram")
 
 
-def test_too_few_pictures_are_refused(tmp_path):
+def test_too_few_images_are_refused(tmp_path):
     fill(tmp_path, "a", 1, (200, 0, 0))
     fill(tmp_path, "b", 2, (0, 200, 0))
-    with pytest.raises(NeocogError, match=r"left to train on|too few pictures"):
+    with pytest.raises(NeocogError, match=r"left to train on|too few images"):
         data.load(str(tmp_path), RGB)
     fill(tmp_path, "b", 30, (0, 200, 0))
     (tmp_path / "empty").mkdir()
     splits = data.load(str(tmp_path), RGB)
     assert splits.classes == ("a", "b")
-    assert {f["kind"] for f in splits.findings} >= {"empty_folder", "few_pictures"}
+    assert {f["kind"] for f in splits.findings} >= {"empty_folder", "few_images"}
 
 
 def test_a_folder_of_digits_is_set_as_mnist_is(tmp_path, mnist5k):
@@ -110,7 +110,7 @@ def test_one_class_is_refused(tmp_path):
 
 
 def test_an_empty_folder_is_refused(tmp_path):
-    with pytest.raises(NeocogError, match="holds no pictures"):
+    with pytest.raises(NeocogError, match="holds no images"):
         data.load(str(tmp_path), RGB)
 
 
@@ -154,10 +154,10 @@ def test_linked_class_folders_are_followed_once_and_circles_end(photos, tmp_path
     (photos / "猫").symlink_to(tmp_path / "store" / "猫")
     (tmp_path / "store" / "猫" / "circle").symlink_to(tmp_path / "store" / "猫")
     (photos / "dog house" / "broken.png").symlink_to(tmp_path / "nothing.png")
-    listing = data.list_own(str(photos), allow_outside=True)
-    assert [sum(p.label == c for p in listing.pictures) for c in listing.classes] == [60, 40]
+    listing = data.open_dataset(str(photos), allow_outside=True)
+    assert [sum(p.label == c for p in listing.samples) for c in listing.classes] == [60, 40]
     assert sorted(listing.left_out) == [("link", "dog house/broken.png"), ("link", "猫/circle")]
-    refused = data.list_own(str(photos))
+    refused = data.open_dataset(str(photos))
     assert refused.classes == ("dog house",) and ("link", "猫") in refused.left_out
 
 
@@ -167,9 +167,9 @@ def test_special_files_in_a_folder_are_left_out_and_named(photos, neocog_command
     with socket.socket(socket.AF_UNIX) as plug:
         os.chdir(photos)
         plug.bind("plug.png")
-    listing = data.list_own(str(photos))
+    listing = data.open_dataset(str(photos))
     assert sorted(listing.left_out) == [("special", "plug.png"), ("special", "猫/pipe.png")]
     finding = {f["kind"]: f for f in data.load(str(photos), RGB).findings}["special"]
     assert finding["message"].startswith("2 special files (FIFO, socket or device)")
     code, _, err = neocog_command("data", photos / "猫" / "pipe.png")
-    assert code == 2 and "is a FIFO, and none of pictures" in err
+    assert code == 2 and "is a FIFO, and none of images" in err

@@ -93,7 +93,7 @@ def test_a_page_saved_under_the_files_name_is_refused(files):
         mnist.read_idx_set(SMALL)
 
 
-def test_pictures_and_labels_of_different_sets_are_refused(files):
+def test_images_and_labels_of_different_sets_are_refused(files):
     (files[0] / TRAIN_LABELS).write_bytes(idx(np.zeros(59, dtype=np.uint8)))
     with pytest.raises(NeocogError, match="do not belong together"):
         mnist.read_idx_set(SMALL)
@@ -114,7 +114,7 @@ def test_the_official_files_split_as_promised():
     assert [len(part) for part in splits.parts.values()] == [55000, 5000, 10000]
     whole = np.bincount(np.concatenate([splits.train.labels, splits.validation.labels]))
     assert np.abs(np.bincount(splits.validation.labels) - whole / 12).max() <= 1
-    # Known of MNIST: the first test picture is a 7, the mean pixel of the training half .1307.
+    # Known of MNIST: the first test image is a 7, the mean pixel of the training half .1307.
     assert splits.test.labels[0] == 7
     pixels = np.concatenate([splits.train.images, splits.validation.images])
     assert pixels.mean() / 255 == pytest.approx(0.1307, abs=5e-5)

@@ -6,10 +6,10 @@ import pytest
 from neocog import recipes
 from neocog.report.losses import loss_title
 from neocog.report.page import curves_section
-from neocog.report.words import speaker
+from neocog.report.words import translator
 from neocog.report.words.report import REPORT
 
-SAY = speaker(REPORT, "en")
+SAY = translator(REPORT, "en")
 HEAD = {
     "epoch": 0, "lr": 0.0, "time_seconds": 4.0, "train/loss": 0.1, "train/accuracy": 1.0,
     "validation/loss": 0.2, "validation/accuracy": 0.9, "features_seconds": 3.0,
@@ -56,12 +56,12 @@ def test_the_seconds_are_all_told(tuned):
     assert [part["key"] for part in found["parts"]] == keys
     assert sum(part["share"] for part in found["parts"]) == pytest.approx(1)
     assert found["total"] == f"{11 + 10 * tuned:.1f} s"
-    assert found["parts"][-1]["note"] == "50 pictures a second"
+    assert found["parts"][-1]["note"] == "50 images a second"
     kept = curves_section.timings(result, [{**HEAD, "head/kept": 1200}, *lines[1:]], 50, SAY)
-    assert kept["parts"][1]["note"] == "of 1,200 pictures kept from before"
+    assert kept["parts"][1]["note"] == "of 1,200 images kept from before"
     assert not found["parts"][1]["note"]
     if tuned:
-        assert found["parts"][3]["note"] == "10.0 s an epoch, 5 pictures a second"
+        assert found["parts"][3]["note"] == "10.0 s an epoch, 5 images a second"
 
 
 def test_times_are_in_the_unit_that_they_are_thought_of_in():

@@ -7,7 +7,7 @@ import torch
 from neocog import models
 from neocog.models.summary import Layer, layers
 from neocog.report.page import diagram
-from neocog.report.words import speaker
+from neocog.report.words import translator
 from neocog.report.words.report import REPORT
 
 SIZES = {
@@ -34,7 +34,7 @@ def test_every_network_is_a_few_blocks_that_hold_all_of_it(name):
     assert sum(block.parameters for block in blocks) == sum(layer.parameters for layer in found)
     assert blocks[-1].output[0] == 10
     for lang in ("en", "zh"):
-        cards = diagram.draw(SIZES[name], blocks, speaker(REPORT, lang))
+        cards = diagram.draw(SIZES[name], blocks, translator(REPORT, lang))
         items = ElementTree.fromstring(str(cards)).findall("li")
         assert len(items) == len(blocks) + 1
         assert all(item.find("b").text and item.find("span").text for item in items)
@@ -45,7 +45,7 @@ def test_lenet5_is_named_as_in_the_paper():
     assert [block.name for block in blocks] == ["c1", "s2", "c3", "s4", "c5", "f6", "output"]
     assert [block.kind for block in blocks] == ["conv", "pool", "conv", "pool"] + ["full"] * 3
     assert [block.output for block in blocks[2:5]] == [[16, 10, 10], [16, 5, 5], [120]]
-    text = str(diagram.draw((1, 28, 28), blocks, speaker(REPORT, "en")))
+    text = str(diagram.draw((1, 28, 28), blocks, translator(REPORT, "en")))
     assert "convolution 5×5 · ReLU" in text
     assert "average pooling 2×2, stride 2" in text
     assert "6 × 28 × 28" in text
@@ -68,7 +68,7 @@ def test_neighbours_of_the_same_shape_become_one_in_a_long_network():
 
 def test_what_is_drawn_stays_inside_its_card():
     blocks = diagram.blocks(network("efficientnet-lite0"))
-    cards = diagram.draw((3, 224, 224), blocks, speaker(REPORT, "en"))
+    cards = diagram.draw((3, 224, 224), blocks, translator(REPORT, "en"))
     whole = diagram.SIDE + diagram.DEEP
     for box in ElementTree.fromstring(str(cards)).iter("rect"):
         x, y, wide, tall = (float(box.get(key)) for key in ("x", "y", "width", "height"))
@@ -78,7 +78,7 @@ def test_what_is_drawn_stays_inside_its_card():
 
 def test_a_layers_name_is_escaped():
     layer = Layer("<script>", "Conv2d", "3 x 3", [4, 5, 5], 10, 10, 3, None, None)
-    text = diagram.draw((1, 7, 7), diagram.blocks([layer]), speaker(REPORT, "en"))
+    text = diagram.draw((1, 7, 7), diagram.blocks([layer]), translator(REPORT, "en"))
     assert "<script>" not in text
 
 

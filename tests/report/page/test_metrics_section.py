@@ -2,13 +2,13 @@ from dataclasses import replace
 
 from neocog.evaluation.evaluate import evaluate
 from neocog.report.page.metrics_section import calibration, share
-from neocog.report.words import speaker
+from neocog.report.words import translator
 from neocog.report.words.report import REPORT
 
 
 def test_what_refusing_would_give_is_said_without_odd_zeros(digits_run):
     judged = evaluate(digits_run.path, device="cpu")
-    say = speaker(REPORT, "en")
+    say = translator(REPORT, "en")
     rows = [(1.0, None), (0.0, 0.3), (0.0002, 0.4), (0.25, 0.9)]
     reasons = ["no_threshold", None, None, None]
     rejection = [
@@ -30,13 +30,13 @@ def test_a_share_below_all_is_never_printed_as_all():
 
 
 def test_counts_have_their_nouns_in_the_number_that_they_are():
-    say = speaker(REPORT, "en")
+    say = translator(REPORT, "en")
     assert say("errors", count="1") == "1 mistake"
     assert say("errors", count="1,002") == "1,002 mistakes"
-    assert speaker(REPORT, "zh")("errors", count="1") == "错 1 张"
+    assert translator(REPORT, "zh")("errors", count="1") == "错 1 张"
 
 
-def test_a_share_has_the_digits_that_its_pictures_give_it():
+def test_a_share_has_the_digits_that_its_images_give_it():
     assert share(0.98765, 153) == "98.8%"
     assert share(0.98765, 1000) == "98.8%"
     assert share(0.98765, 10_000) == "98.77%"

@@ -38,4 +38,4 @@ def test_deep_networks_show_a_few_layers_along_their_depth(quick_run, name):
         assert len(names) == len(set(names))
         assert layers >= len(names)
         assert way.made[-1].shape == (10,)
-        assert all(made.picture or made.bars for made in way.made)
+        assert all(made.image or made.bars for made in way.made)

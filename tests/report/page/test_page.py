@@ -12,7 +12,7 @@ from neocog.evaluation.evaluate import evaluate, judge
 from neocog.models import build
 from neocog.report import page
 from neocog.report.page import confusions
-from neocog.report.words import LANGUAGES, speaker
+from neocog.report.words import LANGUAGES, translator
 from neocog.report.words.report import CHANGES, REPORT
 from neocog.training import train
 
@@ -32,7 +32,7 @@ def written(judged):
 
 
 def changed(found, test, probabilities):
-    """The evaluation of other pictures and answers, as if they were the run's own."""
+    """The evaluation of other images and answers, as if they were the run's own."""
     result = {**found.result, **judge(test, probabilities)}
     return replace(found, test=test, probabilities=probabilities, result=result)
 
@@ -61,15 +61,15 @@ def test_the_page_opens_from_disk_and_fits_a_phone(written, open_page, dark, wid
 def test_the_verdict_comes_first(judged, written, open_page):
     opened = open_page(written)
     result = judged.result
-    assert opened.inner_text("h1") == f"{result['accuracy']:.1%} of 1,000 test pictures right"
+    assert opened.inner_text("h1") == f"{result['accuracy']:.1%} of 1,000 test images right"
     low, high = (f"{v:.1%}" for v in result["interval"])
     header = opened.inner_text("header")
     assert f"95% interval {low} to {high}" in header
     sizes = judged.run.read_environment()["data"]["sizes"]
-    assert f"the accuracy on {sizes['validation']:,} validation pictures" in header
+    assert f"the accuracy on {sizes['validation']:,} validation images" in header
 
 
-def test_every_cell_opens_its_pictures(judged, written, open_page):
+def test_every_cell_opens_its_images(judged, written, open_page):
     opened = open_page(written)
     counts = np.array(judged.result["confusion"])
     buttons = opened.locator(".matrix button")
@@ -80,7 +80,7 @@ def test_every_cell_opens_its_pictures(judged, written, open_page):
     assert not panel.is_visible()
     opened.click(f"[popovertarget='cell-{truth}-{guess}']")
     assert panel.is_visible()
-    tiles = panel.locator(".cell-picture")
+    tiles = panel.locator(".cell-image")
     assert tiles.count() == min(wrong.max(), confusions.MOST_A_CELL)
     assert tiles.first.bounding_box()["width"] >= 40
     opened.keyboard.press("Escape")
@@ -184,7 +184,7 @@ def test_a_network_that_diverged_has_a_page(judged, open_page):
 
 @pytest.mark.parametrize(("num_classes", "rows"), [(100, 100), (400, 0)])
 def test_many_classes(judged, open_page, num_classes, rows):
-    """A matrix of a hundred classes; of hundreds, the worst cells only, their pictures too."""
+    """A matrix of a hundred classes; of hundreds, the worst cells only, their images too."""
     labels, shares = answered(4000, num_classes)
     names = tuple(f"class {k}" for k in range(num_classes))
     images = np.resize(judged.test.images, (4000, 28, 28, 1))
@@ -200,7 +200,7 @@ def test_many_classes(judged, open_page, num_classes, rows):
     assert opened.locator(".matrix tbody tr").count() == rows
     number = opened.locator("td.number button").first
     number.click()
-    assert opened.locator(f"#{number.get_attribute('popovertarget')} .cell-picture").count() > 0
+    assert opened.locator(f"#{number.get_attribute('popovertarget')} .cell-image").count() > 0
     first = opened.locator(".scores tbody tr").first.inner_text()
     worst = min(found.result["per_class"], key=lambda row: row["f1"])
     assert f"{worst['f1']:.3f}" in first
@@ -217,7 +217,7 @@ def test_photos_have_their_penalties_and_their_findings(tmp_path, open_page):
     opened = open_page(file)
     main = opened.inner_text("main")
     assert "1 further copy of an image" in main
-    assert "so few pictures" in main or "too few for a number" in main
+    assert "so few images" in main or "too few for a number" in main
     assert REPORT["held_out_loss"][0] in main
     assert REPORT["frozen_note"][0] in main
     assert opened.locator("[title='cat/1.png'], [title$='.png']").count() > 0
@@ -256,7 +256,7 @@ def test_every_change_that_a_recipe_makes_has_a_word():
 @pytest.mark.parametrize("name", recipes.RECIPES)
 def test_every_recipe_says_what_it_changes(name):
     recipe = recipes.get(name)
-    words = page._changes(recipe, speaker(CHANGES, "en"))
+    words = page._changes(recipe, translator(CHANGES, "en"))
     changes = any(
         getattr(recipe, key) not in (0, "none") for key in CHANGES if key.startswith("augment_")
     )

@@ -20,16 +20,16 @@ def test_what_the_doctor_says_can_be_said_in_chinese():
 
 def test_the_notes_of_an_evaluation_and_a_split_are_told_in_chinese():
     for sentence in (
-        "1 picture is too few for a number that means much",
-        "12 pictures are too few for a number that means much",
-        "1 of these 12 pictures was trained on: the accuracy is too high",
-        "1,000 of these 1,200 pictures were trained on: the accuracy is too high",
-        "1 picture left out: no ink was found there",
-        "3 pictures in shades of grey: the one channel is repeated as red, green and blue",
-        "1 picture set apart as test, 2 of the rest as validation; by content, the same for every "
+        "1 image is too few for a number that means much",
+        "12 images are too few for a number that means much",
+        "1 of these 12 images was trained on: the accuracy is too high",
+        "1,000 of these 1,200 images were trained on: the accuracy is too high",
+        "1 image left out: no ink was found there",
+        "3 images in shades of grey: the one channel is repeated as red, green and blue",
+        "1 image set apart as test, 2 of the rest as validation; by content, the same for every "
         "seed",
-        "1,000 pictures set apart as test, 500 of the rest as validation; stratified, seed 0",
-        "the official 10,000 test pictures, 5,000 of the rest as validation; stratified, the same "
+        "1,000 images set apart as test, 500 of the rest as validation; stratified, seed 0",
+        "the official 10,000 test images, 5,000 of the rest as validation; stratified, the same "
         "for every seed",
     ):
         assert told(sentence, "zh") != sentence

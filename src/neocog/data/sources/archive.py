@@ -1,4 +1,4 @@
-"""Zip and tar files of pictures, read in place: nothing is unpacked onto the disk by its name."""
+"""Zip and tar files of images, read in place: nothing is unpacked onto the disk by its name."""
 
 import tarfile
 import tempfile

@@ -104,7 +104,7 @@ def _read_parquet(files: CifarFiles, folder: Path) -> tuple[ImageSet, ImageSet]:
             )
         if len(half) != expected:
             raise NeocogError(
-                f"{folder}: the {split} half has {len(half):,} readable pictures and should have "
+                f"{folder}: the {split} half has {len(half):,} readable images and should have "
                 f"{expected:,}.",
                 *skipped[:1],
             )

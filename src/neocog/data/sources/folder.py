@@ -1,18 +1,18 @@
-"""A folder of class folders, or a zip or tar file of one, one picture a file."""
+"""A folder of class folders, or a zip or tar file of one, one image a file."""
 
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from neocog.data.sources.archive import members
-from neocog.data.sources.index import SUFFIXES, Listing, Picture, arrange, is_litter
+from neocog.data.sources.index import SUFFIXES, DatasetIndex, Sample, is_litter, parse_layout
 from neocog.errors import NeocogError
 
 SHEETS_MARK = ".neocog-contact-sheets"  # a file in the folders that the doctor draws into
 
 
-def list_pictures(folder: Path) -> list[Path]:
-    """The picture files below `folder`, sorted; hidden files and `__MACOSX` are left out.
+def list_images(folder: Path) -> list[Path]:
+    """The image files below `folder`, sorted; hidden files and `__MACOSX` are left out.
 
     What is no regular file is among them: it is refused where it is read.
     """
@@ -22,11 +22,11 @@ def list_pictures(folder: Path) -> list[Path]:
     return sorted(p for p in found if not is_litter(p.relative_to(folder).as_posix()))
 
 
-def read_folder(folder: Path, allow_outside: bool = False) -> Listing:
+def read_folder(folder: Path, allow_outside: bool = False) -> DatasetIndex:
     """What a folder of class folders holds, with or without train and test folders above them.
 
     Classes are in the order of their names. A link to a file or folder outside is left out, unless
-    `allow_outside` is set. Raises NeocogError where there are no pictures in class folders.
+    `allow_outside` is set. Raises NeocogError where there are no images in class folders.
     """
     files, left_out = _files_of(folder, allow_outside)
     if any(kind == "link" for kind, _ in left_out) and not files:
@@ -34,11 +34,11 @@ def read_folder(folder: Path, allow_outside: bool = False) -> Listing:
             f"{folder} holds only links to files outside it, which are not followed.",
             "If you trust where they lead, add: --follow-links",
         )
-    places, others = arrange(files, folder)
-    pictures = [
-        Picture(p.name, p.label, files[p.name], _stamp(files[p.name]), p.split) for p in places
+    places, others = parse_layout(files, folder)
+    samples = [
+        Sample(p.name, p.label, files[p.name], _stamp(files[p.name]), p.split) for p in places
     ]
-    return Listing(folder, pictures, _classes(pictures), [*left_out, *others])
+    return DatasetIndex(folder, samples, _classes(samples), [*left_out, *others])
 
 
 def _shown(path: Path, folder: Path) -> str:
@@ -51,7 +51,7 @@ def _shown(path: Path, folder: Path) -> str:
 
 
 def _is_ours(names: list[str]) -> bool:
-    """Whether a folder is a run's or holds contact sheets: no picture of anybody's."""
+    """Whether a folder is a run's or holds contact sheets: no image of anybody's."""
     return {"recipe.json", "environment.json"} <= set(names) or SHEETS_MARK in names
 
 
@@ -132,21 +132,21 @@ def is_inside(path: Path, root: Path) -> bool:
     return leads_to is not None and leads_to.is_relative_to(root)
 
 
-def read_archive(path: Path) -> Listing:
+def read_archive(path: Path) -> DatasetIndex:
     """What a zip or tar file of class folders holds; as `read_folder`, read in place."""
     found, outside = members(path)
     by_name = {member.name: member for member in found}
-    places, left_out = arrange(by_name, path)
-    pictures = [
-        Picture(p.name, p.label, by_name[p.name].read, by_name[p.name].stamp, p.split)
+    places, left_out = parse_layout(by_name, path)
+    samples = [
+        Sample(p.name, p.label, by_name[p.name].read, by_name[p.name].stamp, p.split)
         for p in places
     ]
     outside = [(kind, n) for kind, n in outside if kind != "empty_folder" or not is_litter(n)]
-    return Listing(path, pictures, _classes(pictures), [*outside, *left_out])
+    return DatasetIndex(path, samples, _classes(samples), [*outside, *left_out])
 
 
-def _classes(pictures: list[Picture]) -> tuple[str, ...]:
-    return tuple(sorted({picture.label for picture in pictures}))
+def _classes(samples: list[Sample]) -> tuple[str, ...]:
+    return tuple(sorted({sample.label for sample in samples}))
 
 
 def _stamp(path: Path) -> tuple[int, int]:

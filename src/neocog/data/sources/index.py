@@ -1,4 +1,4 @@
-"""What a person's data set holds before a picture is decoded: names, labels, splits, groups."""
+"""What a person's data set holds before an image is decoded: names, labels, splits, groups."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -33,14 +33,14 @@ SPLIT_NAMES = {
     "test": ("test", "testing", "eval"),
 }
 SPLIT_OF = {name: split for split, names in SPLIT_NAMES.items() for name in names}
-LITTER = ("__macosx", "thumbs.db", "desktop.ini")
+LITTER = ("__macosx", "thumbnails.db", "desktop.ini")
 
 Source = Path | bytes | Callable[[], bytes]
 
 
 @dataclass(frozen=True)
-class Picture:
-    """One picture of a data set: where it is and what is said of it.
+class Sample:
+    """One image of a data set: where it is and what is said of it.
 
     `split` and `group` are None where nothing is said. While `stamp` (a size and a time, or a
     checksum) stays as it is, so does the content.
@@ -55,31 +55,31 @@ class Picture:
 
 
 @dataclass(frozen=True)
-class Listing:
-    """A data set's pictures, its classes in the order of the labels, and what was left out.
+class DatasetIndex:
+    """A data set's images, its classes in the order of the labels, and what was left out.
 
-    `left_out` holds (kind, path) of what is no labelled picture: see `doctor.LEFT_OUT`.
+    `left_out` holds (kind, path) of what is no labelled image: see `doctor.LEFT_OUT`.
     """
 
     root: Path
-    pictures: list[Picture]
+    samples: list[Sample]
     classes: tuple[str, ...]
     left_out: list[tuple[str, str]] = field(default_factory=list)
 
     def labels(self) -> NDArray[np.int64]:
-        """The label of each picture: its class's place in `classes`."""
+        """The label of each image: its class's place in `classes`."""
         place = {name: k for k, name in enumerate(self.classes)}
-        return np.array([place[picture.label] for picture in self.pictures], dtype=np.int64)
+        return np.array([place[sample.label] for sample in self.samples], dtype=np.int64)
 
     @property
     def splits(self) -> list[str]:
         """The splits that are given: train, validation, test; empty where none is."""
-        found = {picture.split for picture in self.pictures}
+        found = {sample.split for sample in self.samples}
         return [split for split in SPLIT_NAMES if split in found]
 
 
 @dataclass(frozen=True)
-class Place:
+class FileEntry:
     """Where a file of a tree of class folders belongs."""
 
     name: str
@@ -92,33 +92,33 @@ def is_litter(name: str) -> bool:
     return any(p.startswith(".") or p.lower() in LITTER for p in PurePosixPath(name).parts)
 
 
-def arrange(names: Iterable[str], root: Path) -> tuple[list[Place], list[tuple[str, str]]]:
+def parse_layout(names: Iterable[str], root: Path) -> tuple[list[FileEntry], list[tuple[str, str]]]:
     """The places of the files `names` (a/b/c.jpg) of a folder or archive, and what is left out.
 
     The class is the folder directly below the root, or below a split's folder. The folders are
     splits where one is called as a train folder and holds class folders. Folders around all are
-    passed over. Raises NeocogError where there is no picture in class folders.
+    passed over. Raises NeocogError where there is no image in class folders.
     """
     files = [PurePosixPath(name) for name in names if not is_litter(name)]
-    pictures = sorted(f for f in files if f.suffix.lower() in SUFFIXES)
+    samples = sorted(f for f in files if f.suffix.lower() in SUFFIXES)
     left_out = [("other_file", str(f)) for f in files if f.suffix.lower() not in SUFFIXES]
-    depth, are_splits = _class_folders(pictures, root)
+    depth, are_splits = _class_folders(samples, root)
     places = []
-    for picture in pictures:
-        parts = picture.parts[depth:]
+    for sample in samples:
+        parts = sample.parts[depth:]
         split = SPLIT_OF.get(parts[0].lower()) if are_splits and len(parts) > 1 else None
         if are_splits and len(parts) > 1 and split is None:
-            left_out.append(("beside_splits", str(picture)))
+            left_out.append(("beside_splits", str(sample)))
         elif len(parts) < (3 if are_splits else 2):
-            left_out.append(("no_class", str(picture)))
+            left_out.append(("no_class", str(sample)))
         else:
-            places.append(Place(str(picture), parts[1] if are_splits else parts[0], split))
+            places.append(FileEntry(str(sample), parts[1] if are_splits else parts[0], split))
     if not places:
-        _refuse(root, len(pictures), any(len(p.parts) > 1 for p in pictures))
+        _refuse(root, len(samples), any(len(p.parts) > 1 for p in samples))
     return places, left_out
 
 
-def _class_folders(pictures: list[PurePosixPath], root: Path) -> tuple[int, bool]:
+def _class_folders(samples: list[PurePosixPath], root: Path) -> tuple[int, bool]:
     """How many folders lie around all class folders, and whether the next are splits.
 
     `photos/` in photos/cats/1.jpg, photos/dogs/2.jpg is passed over. Raises NeocogError where there
@@ -126,7 +126,7 @@ def _class_folders(pictures: list[PurePosixPath], root: Path) -> tuple[int, bool
     """
     depth = 0
     while True:
-        deep = [p.parts for p in pictures if len(p.parts) > depth + 1]
+        deep = [p.parts for p in samples if len(p.parts) > depth + 1]
         tops = {parts[depth] for parts in deep}
         with_folders = {parts[depth] for parts in deep if len(parts) > depth + 2}
         if any(SPLIT_OF.get(top.lower()) == "train" for top in with_folders):
@@ -134,7 +134,7 @@ def _class_folders(pictures: list[PurePosixPath], root: Path) -> tuple[int, bool
         if tops and all(top.lower() in SPLIT_OF for top in tops) and with_folders == tops:
             raise NeocogError(
                 f"{root} has folders {' and '.join(sorted(tops))}, and none to train on.",
-                f"Expected {root / 'train' / 'CLASS' / 'picture.jpg'}",
+                f"Expected {root / 'train' / 'CLASS' / 'sample.jpg'}",
             )
         inside = {parts[depth + 1] for parts in deep if len(parts) > depth + 2}
         loose = any(len(parts) == depth + 2 for parts in deep)
@@ -143,12 +143,12 @@ def _class_folders(pictures: list[PurePosixPath], root: Path) -> tuple[int, bool
         depth += 1
 
 
-def _refuse(root: Path, pictures: int, has_folders: bool) -> None:
-    expected = f"Expected one folder a class: {root / 'CLASS' / 'picture.jpg'}"
-    if not pictures:
-        raise NeocogError(f"{root} holds no pictures ({', '.join(SUFFIXES)}).", expected)
+def _refuse(root: Path, samples: int, has_folders: bool) -> None:
+    expected = f"Expected one folder a class: {root / 'CLASS' / 'sample.jpg'}"
+    if not samples:
+        raise NeocogError(f"{root} holds no images ({', '.join(SUFFIXES)}).", expected)
     where = "not in class folders" if has_folders else "in no class folder"
     raise NeocogError(
-        f"{root} holds {counted(pictures, 'picture')} {where}: nothing says what they show.",
+        f"{root} holds {counted(samples, 'sample')} {where}: nothing says what they show.",
         f"{expected}; or a table: a CSV file with the columns path,label",
     )

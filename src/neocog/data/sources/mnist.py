@@ -110,7 +110,7 @@ def read_idx_set(files: IdxFiles) -> tuple[ImageSet, ImageSet]:
 def _image_set(files: IdxFiles, images: NDArray[np.uint8], labels: NDArray[np.uint8]) -> ImageSet:
     if len(images) != len(labels) or images.ndim != 3 or labels.ndim != 1:
         raise NeocogError(
-            f"The files of {files.name} do not belong together: {images.shape} pictures and "
+            f"The files of {files.name} do not belong together: {images.shape} images and "
             f"{labels.shape} labels."
         )
     if labels.size and labels.max() >= len(files.classes):

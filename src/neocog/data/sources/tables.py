@@ -1,4 +1,4 @@
-"""Tables of pictures: CSV with their paths, Parquet (the Hugging Face layout) with their bytes."""
+"""Tables of images: CSV with their paths, Parquet (the Hugging Face layout) with their bytes."""
 
 import csv
 import io
@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neocog.data.cache import remembered
-from neocog.data.decode import read_pictures, special_kind
+from neocog.data.decode import read_images, special_kind
 from neocog.data.images import ImageSet
 from neocog.data.preprocess import Preprocessing
 from neocog.data.sources.folder import is_inside
-from neocog.data.sources.index import SPLIT_NAMES, SPLIT_OF, Listing, Picture
+from neocog.data.sources.index import SPLIT_NAMES, SPLIT_OF, DatasetIndex, Sample
 from neocog.errors import NeocogError
 from neocog.json_fields import parse, short
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 # What the columns of a CSV file may be called, in lower case.
 COLUMNS = {
-    "path": ("path", "file", "filename", "image", "picture"),
+    "path": ("path", "file", "filename", "image", "image"),
     "label": ("label", "class", "category", "target"),
     "split": ("split", "set", "subset"),
     "group": ("group",),
@@ -44,19 +44,19 @@ DECODING = 1  # counted up where the same files and rule give other pixels: what
 
 @dataclass(frozen=True)
 class Table:
-    """The rows of one split: encoded pictures (PNG, JPEG, ...), labels, classes in their order.
+    """The rows of one split: encoded images (PNG, JPEG, ...), labels, classes in their order.
 
     `classes` are the same for all splits of a data set.
     """
 
     files: tuple[Path, ...]
-    pictures: list[bytes]
+    samples: list[bytes]
     labels: NDArray[np.int64]
     classes: tuple[str, ...]
 
 
-def list_parquet(path: Path) -> Listing:
-    """The pictures of a Parquet file or folder. Raises as `read_parquet` does."""
+def list_parquet(path: Path) -> DatasetIndex:
+    """The images of a Parquet file or folder. Raises as `read_parquet` does."""
     tables = read_parquet(path)
     if "train" not in tables and len(tables) > 1:
         raise NeocogError(
@@ -64,8 +64,8 @@ def list_parquet(path: Path) -> Listing:
             f"Expected {path / 'train-00000-of-00001.parquet'}",
         )
     several = len(tables) > 1
-    pictures = [
-        Picture(
+    samples = [
+        Sample(
             path=f"{split} row {row}" if several else f"row {row}",
             label=table.classes[label],
             source=content,
@@ -73,19 +73,19 @@ def list_parquet(path: Path) -> Listing:
             split=split if several else None,
         )
         for split, table in tables.items()
-        for row, (content, label) in enumerate(zip(table.pictures, table.labels, strict=True))
+        for row, (content, label) in enumerate(zip(table.samples, table.labels, strict=True))
     ]
-    return Listing(path, pictures, next(iter(tables.values())).classes)
+    return DatasetIndex(path, samples, next(iter(tables.values())).classes)
 
 
-def list_csv(path: Path, allow_outside: bool = False) -> Listing:
-    """The pictures that a CSV file names: columns path and label, and split and group if it likes.
+def list_csv(path: Path, allow_outside: bool = False) -> DatasetIndex:
+    """The images that a CSV file names: columns path and label, and split and group if it likes.
 
     Paths are relative to the file's folder; a file outside it is left out, unless `allow_outside`
     is set. Commas, semicolons or tabs part the columns. Raises NeocogError for a file without such
-    columns or without a picture that is there.
+    columns or without an image that is there.
     """
-    pictures: list[Picture] = []
+    samples: list[Sample] = []
     left_out = []
     root, rows = path.parent.resolve(), 0
     for number, row in _csv_rows(path):
@@ -108,8 +108,8 @@ def list_csv(path: Path, allow_outside: bool = False) -> Listing:
                 )
             stamp = (facts.st_size, facts.st_mtime_ns)
             group = row.get("group") or None
-            pictures.append(Picture(name, label, file, stamp, SPLIT_OF.get(split), group))
-    if not pictures:
+            samples.append(Sample(name, label, file, stamp, SPLIT_OF.get(split), group))
+    if not samples:
         outside = sum(kind == "outside" for kind, _ in left_out)
         if outside:
             raise NeocogError(
@@ -117,12 +117,12 @@ def list_csv(path: Path, allow_outside: bool = False) -> Listing:
                 "If you trust the file, add: --allow-outside",
             )
         raise NeocogError(
-            f"{path} names no labelled picture that is there ({rows:,} rows).",
+            f"{path} names no labelled image that is there ({rows:,} rows).",
             f"Paths are relative to {path.parent.resolve()}.",
         )
-    if any(picture.split for picture in pictures):  # what is not said to be held out is not
-        pictures = [replace(p, split=p.split or "train") for p in pictures]
-    return Listing(path, pictures, tuple(sorted({p.label for p in pictures})), left_out)
+    if any(sample.split for sample in samples):  # what is not said to be held out is not
+        samples = [replace(p, split=p.split or "train") for p in samples]
+    return DatasetIndex(path, samples, tuple(sorted({p.label for p in samples})), left_out)
 
 
 def _is_special(file: Path) -> bool:
@@ -191,7 +191,7 @@ def read_parquet(path: Path) -> dict[str, Table]:
     """The tables of a Parquet file, or of a folder of them, by split.
 
     A folder's files tell their split by the beginning of their names (`train-00000-of-00001`); one
-    that tells none is `train`. The picture column is a struct of `bytes` and `path`; class names
+    that tells none is `train`. The image column is a struct of `bytes` and `path`; class names
     come from the `huggingface` metadata of the schema, else they are the labels' numbers. Raises
     NeocogError for a file that is damaged or has no such columns.
     """
@@ -221,13 +221,13 @@ def _split_of(file: Path) -> str:
 
 
 def decode(table: Table, rule: Preprocessing) -> tuple[ImageSet, list[str]]:
-    """The table's pictures, fitted by `rule`, and a line for each that cannot be read."""
+    """The table's images, fitted by `rule`, and a line for each that cannot be read."""
     skipped: list[str] = []
 
     def make() -> tuple[NDArray[np.uint8], bool]:
         side = (*rule.image_size, rule.channels)
-        images = np.zeros((len(table.pictures), *side), dtype=np.uint8)
-        read = read_pictures(iter(table.pictures), rule.fit_picture, rule.shrink_to)
+        images = np.zeros((len(table.samples), *side), dtype=np.uint8)
+        read = read_images(iter(table.samples), rule.fit_image, rule.shrink_to)
         for place, result in enumerate(read):
             if isinstance(result, str):
                 skipped.append(f"row {place}: {result}")
@@ -249,10 +249,10 @@ def _read(files: tuple[Path, ...]) -> Table:
     names = {part.classes for part in parts}
     if len(names) > 1:
         raise NeocogError(f"{files[0]} and its neighbours do not name the same classes.")
-    pictures = [content for part in parts for content in part.pictures]
-    if not pictures:
+    samples = [content for part in parts for content in part.samples]
+    if not samples:
         raise NeocogError(f"{files[0]} has no rows.")
-    return Table(files, pictures, np.concatenate([part.labels for part in parts]), *names)
+    return Table(files, samples, np.concatenate([part.labels for part in parts]), *names)
 
 
 def _read_file(file: Path) -> Table:
@@ -265,23 +265,23 @@ def _read_file(file: Path) -> Table:
         with pq.ParquetFile(file) as opened:
             schema = opened.schema_arrow
             features = _features(schema)
-            picture = _column(schema, features, "Image", file)
+            sample = _column(schema, features, "Image", file)
             label = _column(schema, features, "ClassLabel", file)
             limit = _check_sizes(opened.metadata, file)
-            rows = _rows(opened, picture, label, limit)
+            rows = _rows(opened, sample, label, limit)
     except (OSError, pa.ArrowException, KeyError, UnicodeDecodeError) as error:
         reason = str(error).strip().partition("\n")[0]
         raise NeocogError(f"{file} is damaged or no Parquet file ({reason}).") from None
     except OverflowError:
         raise NeocogError(
             f"{file} unpacks to more than {limit:,} bytes, hundreds of times its own size.",
-            "Expected pictures as they are encoded: PNG, JPEG.",
+            "Expected images as they are encoded: PNG, JPEG.",
         ) from None
-    pictures, labels = rows
-    if any(content is None for content in pictures):
+    samples, labels = rows
+    if any(content is None for content in samples):
         raise NeocogError(
-            f"{file}: the column {picture!r} names files instead of holding the pictures.",
-            "Write the table anew with the pictures' bytes in it.",
+            f"{file}: the column {sample!r} names files instead of holding the images.",
+            "Write the table anew with the images' bytes in it.",
         )
     if any(number is None for number in labels):
         raise NeocogError(f"{file} has rows without a label.")
@@ -291,7 +291,7 @@ def _read_file(file: Path) -> Table:
     if high >= 2**31:
         raise NeocogError(f"{file} has a label {high:,}; they count the classes, from 0.")
     names = _class_names(features.get(label), file)
-    return Table((file,), pictures, np.array(labels, dtype=np.int64), names)
+    return Table((file,), samples, np.array(labels, dtype=np.int64), names)
 
 
 def _check_sizes(metadata: "pq.FileMetaData", file: Path) -> int:
@@ -303,27 +303,27 @@ def _check_sizes(metadata: "pq.FileMetaData", file: Path) -> int:
     if metadata.num_rows > size or promised > limit:
         raise NeocogError(
             f"{file} has {size:,} bytes and promises {metadata.num_rows:,} rows of {promised:,} "
-            "bytes: no file of pictures does.",
-            "Expected pictures as they are encoded: PNG, JPEG.",
+            "bytes: no file of images does.",
+            "Expected images as they are encoded: PNG, JPEG.",
         )
     return limit
 
 
 def _rows(
-    opened: "pq.ParquetFile", picture: str, label: str, limit: int
+    opened: "pq.ParquetFile", sample: str, label: str, limit: int
 ) -> tuple[list[bytes], list[int]]:
-    """The pictures and labels of all rows. Raises OverflowError above `limit` bytes."""
-    pictures: list[bytes] = []
+    """The images and labels of all rows. Raises OverflowError above `limit` bytes."""
+    samples: list[bytes] = []
     labels: list[int] = []
     held = 0
-    columns = [f"{picture}.bytes", label]
+    columns = [f"{sample}.bytes", label]
     for batch in opened.iter_batches(batch_size=ROWS_AT_ONCE, columns=columns):
         held += batch.nbytes
         if held > limit:
             raise OverflowError
-        pictures += batch.column(picture).field("bytes").to_pylist()
+        samples += batch.column(sample).field("bytes").to_pylist()
         labels += batch.column(label).to_pylist()
-    return pictures, labels
+    return samples, labels
 
 
 def _features(schema: "pa.Schema") -> dict[str, Any]:
@@ -371,7 +371,7 @@ def _column(schema: "pa.Schema", features: dict[str, Any], kind: str, file: Path
     ]
     if noted or fitting:
         return [*noted, *fitting][0]
-    wanted = {"Image": "pictures (a struct with `bytes`)", "ClassLabel": "integer labels"}[kind]
+    wanted = {"Image": "images (a struct with `bytes`)", "ClassLabel": "integer labels"}[kind]
     names = ", ".join(short(name)[1:-1] for name in schema.names[:20])
     raise NeocogError(
         f"{file} has no column of {wanted}; its columns are {names}.",

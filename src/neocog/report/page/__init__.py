@@ -8,7 +8,7 @@ import numpy as np
 import neocog
 from neocog.data import DATASETS, ImageSet
 from neocog.evaluation.evaluate import Evaluation
-from neocog.metrics.calibration import doubt, sure
+from neocog.metrics.calibration import format_probability, uncertainty
 from neocog.recipes import Recipe
 from neocog.rendering import html
 from neocog.rendering.sprites import sprite
@@ -20,8 +20,8 @@ from neocog.report.page import (
     setup_section,
 )
 from neocog.report.page.confusions import confusion
-from neocog.report.training_batch import as_carried_out, seen_pictures
-from neocog.report.words import speaker
+from neocog.report.training_batch import as_carried_out, first_training_batch
+from neocog.report.words import translator
 from neocog.report.words.report import CHANGES, REPORT, Say
 from neocog.report.words.sentences import told
 from neocog.runs import Run
@@ -40,7 +40,7 @@ def write(evaluation: Evaluation, lang: str) -> Path:
     """Write the report of a run on its own test split, in English or Chinese (en, zh)."""
     run = evaluation.run
     assert run is not None, "a report is of a run's own test split"
-    say = speaker(REPORT, lang)
+    say = translator(REPORT, lang)
     lines = run.read_metrics()
     recipe = as_carried_out(run.read_recipe(), lines[0])
     network = setup_section.network(evaluation.classifier)
@@ -53,7 +53,7 @@ def write(evaluation: Evaluation, lang: str) -> Path:
         lang,
         name=run.path.name,
         sections=[s for s in SECTIONS if s not in within or within[s]],
-        sure=sure,
+        format_probability=format_probability,
         percent=percent,
         version=neocog.__version__,
         verdict=metrics_section.verdict(evaluation, run, say, lang),
@@ -71,7 +71,7 @@ def write(evaluation: Evaluation, lang: str) -> Path:
         many_classes=many,
         calibration=metrics_section.calibration(evaluation, say),
         **_looks(evaluation),
-        seen=_seen(recipe, evaluation.train, speaker(CHANGES, lang), say),
+        seen=_seen(recipe, evaluation.train, translator(CHANGES, lang), say),
         **within,
         findings=_findings(run, lang),
         timings=curves_section.timings(evaluation.result, lines, _trained_on(run), say),
@@ -83,7 +83,7 @@ def write(evaluation: Evaluation, lang: str) -> Path:
 def _looks(evaluation: Evaluation) -> dict[str, Any]:
     """The worst mistakes, the least sure, and the layer that says where the network looks."""
     probabilities, labels = evaluation.probabilities, evaluation.test.labels
-    doubts = doubt(probabilities)
+    doubts = uncertainty(probabilities)
     wrong = np.nonzero(probabilities.argmax(1) != labels)[0]
     worst = wrong[np.argsort(doubts[wrong], kind="stable")][:MOST]
     least = np.argsort(-doubts, kind="stable")[:MOST]
@@ -93,7 +93,7 @@ def _looks(evaluation: Evaluation) -> dict[str, Any]:
 
 
 def _inside(evaluation: Evaluation, blocks: list[diagram.Block]) -> dict[str, Any]:
-    """The first layer's filters, and a few pictures' ways through the network."""
+    """The first layer's filters, and a few images' ways through the network."""
     chosen = model_section.clear_ones(evaluation)
     passages, layers = (
         model_section.passages(evaluation, chosen, blocks) if len(chosen) else ([], 0)
@@ -107,9 +107,9 @@ def _inside(evaluation: Evaluation, blocks: list[diagram.Block]) -> dict[str, An
 
 
 def _seen(recipe: Recipe, train: ImageSet | None, say_change: Say, say: Say) -> dict[str, Any]:
-    """The first pictures of training, changed as the recipe says, and what it changes."""
-    assert train is not None, "a run's own evaluation has its training pictures"
-    shown, labels = seen_pictures(recipe, train)
+    """The first images of training, changed as the recipe says, and what it changes."""
+    assert train is not None, "a run's own evaluation has its training images"
+    shown, labels = first_training_batch(recipe, train)
     changes = _changes(recipe, say_change)
     joined = say("list_comma").join(changes)
     note = say("seen_changed", changes=joined) if changes else say("seen_plain")
@@ -117,7 +117,7 @@ def _seen(recipe: Recipe, train: ImageSet | None, say_change: Say, say: Say) -> 
 
 
 def _changes(recipe: Recipe, say: Say) -> list[str]:
-    """The random changes that the recipe makes to a picture, in words."""
+    """The random changes that the recipe makes to an image, in words."""
     if recipe.feature_views and not recipe.fine_tune:
         views = recipe.feature_views
         return [say("mirrored" if views == 2 else "views")] if views > 1 else []

@@ -1,4 +1,4 @@
-"""What is taken for what: the confusion matrix, with the pictures of every cell."""
+"""What is taken for what: the confusion matrix, with the images of every cell."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -8,13 +8,13 @@ from numpy.typing import NDArray
 
 from neocog.data import ImageSet
 from neocog.metrics.accuracy import worst_confusions
-from neocog.metrics.calibration import doubt
+from neocog.metrics.calibration import uncertainty
 from neocog.rendering.sprites import MOST, Sprite, sprite
 
 FEW_CLASSES = 30  # up to here a cell has room for its number
 MANY_CLASSES = 150  # from here on a matrix cannot be read
-MOST_A_CELL = 60  # pictures
-# All in all: small grey pictures, small ones in colour, and large ones, which take most room.
+MOST_A_CELL = 60  # images
+# All in all: small grey images, small ones in colour, and large ones, which take most room.
 BUDGET_GREY, BUDGET_COLOUR, BUDGET_LARGE = 1200, 2000, 500
 MOST_IN_ALL = 4000
 PAIRS = 20  # the worst that are listed
@@ -23,7 +23,7 @@ RIGHT_WAITS = 4  # right answers are shown only so often as mistakes, while ther
 
 @dataclass(frozen=True)
 class Shown:
-    """A picture of a cell: its place in the sprite, the answer's probability, its file."""
+    """An image of a cell: its place in the sprite, the answer's probability, its file."""
 
     place: int
     probability: float
@@ -32,9 +32,9 @@ class Shown:
 
 @dataclass(frozen=True)
 class Cell:
-    """The pictures of a true class that were given a predicted one.
+    """The images of a true class that were given a predicted one.
 
-    `share` is of the true class's pictures, 0..1; `shade` how dark it is drawn, 0..1.
+    `share` is of the true class's images, 0..1; `shade` how dark it is drawn, 0..1.
     """
 
     truth: int
@@ -50,7 +50,7 @@ class Cell:
 
     @property
     def share(self) -> float:
-        """Of the true class's pictures."""
+        """Of the true class's images."""
         return self.count / self.total
 
     @property
@@ -61,7 +61,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Confusion:
-    """The matrix as rows of cells, None where a cell is empty, and the sprite of their pictures.
+    """The matrix as rows of cells, None where a cell is empty, and the sprite of their images.
 
     Without rows the classes are too many for one. `worst` are the largest cells of mistakes.
     """
@@ -73,7 +73,7 @@ class Confusion:
 
     @property
     def opened(self) -> Iterator[Cell]:
-        """The cells that have pictures to open."""
+        """The cells that have images to open."""
         cells = [cell for row in self.rows for cell in row if cell] if self.rows else self.worst
         return iter(cells)
 
@@ -87,8 +87,10 @@ def confusion(test: ImageSet, probabilities: NDArray[np.float32]) -> Confusion:
     pairs = worst_confusions(counts.astype(np.int64), PAIRS)
     largest = [truth * num_classes + guess for truth, guess, _ in pairs]
     wanted = np.unique(codes) if num_classes < MANY_CLASSES else np.array(largest, dtype=np.int64)
-    sure = probabilities[np.arange(len(predicted)), predicted]
-    chosen = _chosen(codes, doubt(probabilities), wanted, num_classes, _budget(test.images.shape))
+    format_probability = probabilities[np.arange(len(predicted)), predicted]
+    chosen = _chosen(
+        codes, uncertainty(probabilities), wanted, num_classes, _budget(test.images.shape)
+    )
     order = np.concatenate([*chosen.values(), np.zeros(0, np.int64)])
     places = {int(n): place for place, n in enumerate(order)}
     totals = counts.sum(1)
@@ -96,7 +98,7 @@ def confusion(test: ImageSet, probabilities: NDArray[np.float32]) -> Confusion:
     def cell(code: int) -> Cell:
         truth, guess = divmod(code, num_classes)
         shown = tuple(
-            Shown(places[n], float(sure[n]), test.paths[n] if test.paths else "")
+            Shown(places[n], float(format_probability[n]), test.paths[n] if test.paths else "")
             for n in chosen.get(code, np.zeros(0, np.int64)).tolist()
         )
         return Cell(truth, guess, int(counts[truth, guess]), int(totals[truth]), shown)
@@ -127,7 +129,7 @@ def _chosen(
     num_classes: int,
     budget: int,
 ) -> dict[int, NDArray[np.int64]]:
-    """The pictures that each of the `wanted` cells shows: every cell has some, mistakes have more.
+    """The images that each of the `wanted` cells shows: every cell has some, mistakes have more.
 
     Mistakes come with the most sure first, right answers with the least sure.
     """

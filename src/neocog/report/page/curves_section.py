@@ -47,7 +47,7 @@ def curves_note(recipe: Recipe, lines: Sequence[Line], say: Say) -> str:
 
 
 def penalties(line: Line, say: Say) -> Markup:
-    """How well a fitted last layer does on held-out pictures, by the penalty on its weights."""
+    """How well a fitted last layer does on held-out images, by the penalty on its weights."""
     if not line.get("head/losses"):
         return Markup("")
     x = Axis(say("penalty"), plain, logarithmic=True)

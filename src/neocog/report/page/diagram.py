@@ -70,7 +70,7 @@ class Block:
 
     @property
     def flops(self) -> int:
-        """Those of all its layers, for one picture."""
+        """Those of all its layers, for one image."""
         return sum(layer.flops for layer in self.layers)
 
     @property

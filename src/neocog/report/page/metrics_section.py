@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from neocog.evaluation.evaluate import Evaluation
-from neocog.metrics.calibration import BINS, expected_calibration_error, sure
+from neocog.metrics.calibration import BINS, expected_calibration_error, format_probability
 from neocog.metrics.calibration import reliability as reliability_bins
 from neocog.rendering import charts
 from neocog.report.page.confusions import FEW_CLASSES
@@ -18,12 +18,12 @@ from neocog.wording import percent
 
 CHOSEN = ("validation/accuracy", "validation/loss", "train/accuracy_after", "last")
 NO_BREAK = "\N{NON-BREAKING HYPHEN}"
-FINE = 1000  # pictures, above which a share has two decimals
+FINE = 1000  # images, above which a share has two decimals
 
 
 @dataclass(frozen=True)
 class ClassRow:
-    """A class's scores as they are printed, and what its pictures are most often taken for."""
+    """A class's scores as they are printed, and what its images are most often taken for."""
 
     name: str
     n: str
@@ -35,7 +35,7 @@ class ClassRow:
 
 
 def share(value: float, n: int) -> str:
-    """A share of `n` pictures as a percentage: no more digits than it has."""
+    """A share of `n` images as a percentage: no more digits than it has."""
     return percent(value, 2 if n > FINE else 1)
 
 
@@ -99,7 +99,7 @@ def calibration(evaluation: Evaluation, say: Say) -> dict[str, Any]:
     reads = [
         say(
             "bin",
-            claimed=sure(b.probability),
+            claimed=format_probability(b.probability),
             right=percent(b.accuracy),
             low=percent(b.interval[0]),
             high=percent(b.interval[1]),
@@ -140,7 +140,7 @@ def _folds(folds: dict[str, Any], say: Say) -> str:
     return say(
         "folds",
         n=folds["n"],
-        pictures=f"{folds['pictures']:,}",
+        images=f"{folds['images']:,}",
         mean=percent(folds["mean"]),
         std=f"{folds['std']:.1%}",
         each=", ".join(percent(a) for a in folds["each"]),

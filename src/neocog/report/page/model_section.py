@@ -1,4 +1,4 @@
-"""Into a classifier: where it looks, its first filters, what its layers make of pictures."""
+"""Into a classifier: where it looks, its first filters, what its layers make of images."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -23,14 +23,14 @@ MOST_FILTERS = 64
 SIDE, COLUMNS = 56, 8  # pixels of a map at most, and maps in a row
 FILTER_SIDE = 40  # pixels of a filter at least
 MOST_ANSWERS = 5  # classes whose probability is shown
-AT_ONCE = 12  # pictures that go through the network with their gradients
+AT_ONCE = 12  # images that go through the network with their gradients
 
 
 @dataclass(frozen=True)
-class Look:
-    """An answer to a test picture; `heat` is where the network looked, if that can be said."""
+class HeatmapExample:
+    """An answer to a test image; `heat` is where the network looked, if that can be said."""
 
-    picture: str
+    image: str
     heat: str | None
     truth: str
     guess: str
@@ -45,10 +45,10 @@ class Look:
 
 @dataclass(frozen=True)
 class Filters:
-    """The first layer's filters as one picture; `shown` of `count` are on it."""
+    """The first layer's filters as one image; `shown` of `count` are on it."""
 
     layer: str
-    picture: str
+    image: str
     shape: tuple[int, ...]
     shown: int
     count: int
@@ -60,15 +60,15 @@ class Filters:
 
 
 @dataclass(frozen=True)
-class Made:
-    """What a layer made of a picture: its maps as one picture, or a vector's values as bars.
+class LayerOutput:
+    """What a layer made of an image: its maps as one image, or a vector's values as bars.
 
     `bars` are -1..1. `shown` of `count` maps or values are there; maps are in rows of `columns`.
     """
 
     layer: str
     shape: tuple[int, ...]
-    picture: str | None
+    image: str | None
     bars: tuple[float, ...]
     shown: int
     count: int
@@ -90,26 +90,28 @@ class Made:
 
 
 @dataclass(frozen=True)
-class Passage:
-    """A picture's way through the network, to the classes with their probabilities."""
+class LayerTrace:
+    """An image's way through the network, to the classes with their probabilities."""
 
-    picture: str
+    image: str
     truth: str
     path: str
-    made: tuple[Made, ...]
+    made: tuple[LayerOutput, ...]
     answers: tuple[tuple[str, float], ...]
 
 
-def looks(evaluation: Evaluation, chosen: NDArray[np.int64], layer: str | None) -> list[Look]:
-    """The answers to the `chosen` test pictures, with Grad-CAM at `layer` for what was answered."""
+def looks(
+    evaluation: Evaluation, chosen: NDArray[np.int64], layer: str | None
+) -> list[HeatmapExample]:
+    """The answers to the `chosen` test images, with Grad-CAM at `layer` for what was answered."""
     test, classifier = evaluation.test, evaluation.classifier
     images = np.asarray(test.images[chosen])
     answers = evaluation.probabilities[chosen]
     predicted = answers.argmax(1)
     heats = _heats(classifier, images, predicted, layer) if layer else [None] * len(chosen)
     return [
-        Look(
-            picture=_packed(image),
+        HeatmapExample(
+            image=_packed(image),
             heat=None if heat is None else _packed_heat(image, heat),
             truth=test.classes[test.labels[n]],
             guess=test.classes[guess],
@@ -136,13 +138,13 @@ def filters(classifier: Classifier, images: NDArray[np.uint8]) -> Filters | None
     some = weights[:MOST_FILTERS]
     found_filters = Filters(layer, "", tuple(weights.shape[1:]), len(some), len(weights))
     drawn = grids.filter_grid(some, found_filters.columns, FILTER_SIDE)
-    return replace(found_filters, picture=grids.uri(drawn))
+    return replace(found_filters, image=grids.uri(drawn))
 
 
 def passages(
     evaluation: Evaluation, chosen: NDArray[np.int64], blocks: Sequence[Block]
-) -> tuple[list[Passage], int]:
-    """The ways of the `chosen` test pictures through the network, and how many layers it has.
+) -> tuple[list[LayerTrace], int]:
+    """The ways of the `chosen` test images through the network, and how many layers it has.
 
     A network of many layers is shown by the ends of its blocks, spread along its depth.
     """
@@ -155,8 +157,8 @@ def passages(
         row = evaluation.probabilities[n]
         best = np.argsort(-row, kind="stable")[:MOST_ANSWERS]
         made.append(
-            Passage(
-                picture=_packed(images[place]),
+            LayerTrace(
+                image=_packed(images[place]),
                 truth=test.classes[test.labels[n]],
                 path=test.paths[n] if test.paths else "",
                 made=tuple(_made(name, found[name][place]) for name in layers),
@@ -167,7 +169,7 @@ def passages(
 
 
 def clear_ones(evaluation: Evaluation, count: int = 3) -> NDArray[np.int64]:
-    """Test pictures of different classes that are rightly classified, one a class, the first."""
+    """Test images of different classes that are rightly classified, one a class, the first."""
     test = evaluation.test
     right = np.nonzero(evaluation.probabilities.argmax(1) == test.labels)[0]
     _, first = np.unique(test.labels[right], return_index=True)
@@ -216,20 +218,20 @@ def _is_vector(value: Tensor) -> bool:
     return value[0].numel() == value.shape[1]
 
 
-def _made(name: str, value: Tensor) -> Made:
-    """What a layer made of one picture; `value` is without the batch."""
+def _made(name: str, value: Tensor) -> LayerOutput:
+    """What a layer made of one image; `value` is without the batch."""
     shape, value = tuple(value.shape), value.nan_to_num()
     maps = as_maps(value[None])
     if maps is not None:
         some = maps[0, :MOST_MAPS]
-        made = Made(name, shape, None, (), len(some), maps.shape[1])
+        made = LayerOutput(name, shape, None, (), len(some), maps.shape[1])
         drawn = grids.map_grid(_no_larger(some), made.columns, SIDE // 2)
-        return replace(made, picture=grids.uri(drawn))
+        return replace(made, image=grids.uri(drawn))
     flat = value.flatten()
     some = flat[:MOST_UNITS]
     bars = some / flat.abs().max().clamp_min(1e-12)
     values = tuple(round(v, 3) for v in bars.tolist())
-    return Made(name, shape, None, values, len(some), len(flat))
+    return LayerOutput(name, shape, None, values, len(some), len(flat))
 
 
 def _no_larger(maps: Tensor) -> Tensor:
@@ -239,7 +241,7 @@ def _no_larger(maps: Tensor) -> Tensor:
 
 
 def _packed(image: NDArray[np.uint8]) -> str:
-    """A picture as a data address; a small one in colour is enlarged, since JPEG blurs colours."""
+    """An image as a data address; a small one in colour is enlarged, since JPEG blurs colours."""
     if image.shape[2] == 1:
         return grids.uri(grids.shown(image))
     return grids.uri(grids.grown(grids.shown(image)), photo=True)

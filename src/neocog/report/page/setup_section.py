@@ -35,7 +35,7 @@ OF_THE_LOOP = (
 
 
 def network(classifier: Classifier) -> list[Layer]:
-    """The layers of the classifier's network, in the order in which a picture meets them."""
+    """The layers of the classifier's network, in the order in which an image meets them."""
     facts = classifier.architecture
     height, width = facts["image_size"]
     return layers(classifier.model, (facts["in_channels"], height, width))

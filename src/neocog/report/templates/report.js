@@ -30,7 +30,7 @@ for (const svg of document.querySelectorAll("svg[data-read]")) {
   svg.addEventListener("pointerdown", show);
   svg.addEventListener("pointerleave", clear);
 }
-// Paper cannot be opened: pictures' ways are printed open.
+// Paper cannot be opened: images' ways are printed open.
 const passages = [...document.querySelectorAll("details.passage")];
 let closed = [];
 addEventListener("beforeprint", () => {

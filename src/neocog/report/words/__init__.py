@@ -29,7 +29,7 @@ def language(chosen: str | None = None) -> str:
     return "zh" if spoken.lower().startswith(("zh", "chinese")) else "en"
 
 
-def speaker(phrases: Phrases, lang: str) -> Callable[..., str]:
+def translator(phrases: Phrases, lang: str) -> Callable[..., str]:
     """A function from a phrase's key, and what is filled in, to the phrase in `lang`."""
     place = LANGUAGES.index(lang)
 

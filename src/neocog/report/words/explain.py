@@ -6,10 +6,10 @@ EXPLAIN: Phrases = {
     "title": ("What the network sees", "网络看到了什么"),
     "by": ("Answers of {run}", "由 {run} 回答"),
     "gets": ("What the network gets", "网络得到的输入"),
-    "original": ("the picture, {width} × {height}", "原图，{width} × {height}"),
+    "original": ("the image, {width} × {height}", "原图，{width} × {height}"),
     "prepared": ("the network's input, {width} × {height}", "网络的输入，{width} × {height}"),
     "as_it_is": (
-        "The picture already has the size and the dark ground of the training pictures: it is "
+        "The image already has the size and the dark ground of the training images: it is "
         "taken as it is.",
         "图片的大小和深色背景与训练图片一致：原样使用。",
     ),
@@ -25,7 +25,7 @@ EXPLAIN: Phrases = {
         "短边缩放到 {resize} 像素，取中间的 {side} × {side}（框内）。",
     ),
     "square": (
-        "The whole picture is shrunk into {side} × {side}; what is left over is filled with the "
+        "The whole image is shrunk into {side} × {side}; what is left over is filled with the "
         "colour of its border.",
         "整张图片缩小到 {side} × {side}；空余处用边缘的颜色填充。",
     ),
@@ -46,7 +46,7 @@ EXPLAIN: Phrases = {
     ),
     "integrated_gradients": ("Integrated gradients", "积分梯度"),
     "integrated_gradients_says": (
-        "What each pixel adds to the class's score on the way from an empty picture: orange for it, "
+        "What each pixel adds to the class's score on the way from an empty image: orange for it, "
         "blue against it.",
         "从空白图片走到这张图片，每个像素给该类别的得分增加多少：橙色支持，蓝色反对。",
     ),
@@ -72,10 +72,10 @@ EXPLAIN: Phrases = {
         "从输入到 logits。同一层的特征图共用一个刻度：从 0 起由暗到亮；有负数时以 0 为中心由蓝到橙。",
     ),
     "first_of": ("the first {shown} of {count}", "{count} 个中的前 {shown} 个"),
-    "failed": ("This picture could not be used: {error}", "这张图片无法使用：{error}"),
+    "failed": ("This image could not be used: {error}", "这张图片无法使用：{error}"),
     "strongest": ("What excites {layer} most", "最能激活 {layer} 的图片"),
     "strongest_says": (
-        "For each map of {layer}, the {count} of {n:test picture|test pictures} that it answers most strongly, "
+        "For each map of {layer}, the {count} of {n:test image|test images} that it answers most strongly, "
         "cropped to what the strongest place sees: {field} × {field} pixels. The strongest is on "
         "the left; maps are counted from 0.",
         "对 {layer} 的每个特征图，列出 {n} 张测试图片中响应最强的 {count} 张，裁剪到最强位置的感受野："

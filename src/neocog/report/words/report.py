@@ -10,7 +10,7 @@ REPORT: Phrases = {
     # the verdict
     "title": ("{run}: report", "{run}：报告"),
     "headline": (
-        "{accuracy} of {n:test picture|test pictures} right",
+        "{accuracy} of {n:test image|test images} right",
         "{n} 张测试图片中，{accuracy} 判断正确",
     ),
     "interval": ("95% interval {low} to {high}", "95% 置信区间 {low} 至 {high}"),
@@ -21,19 +21,19 @@ REPORT: Phrases = {
     ),
     "printed": ("Its source printed {accuracy}.", "其出处给出的数字是 {accuracy}。"),
     "chosen_validation/accuracy": (
-        "Chosen by the accuracy on {n:validation picture|validation pictures}: epoch {epoch} of {epochs}. "
-        "The test pictures had no part in it.",
+        "Chosen by the accuracy on {n:validation image|validation images}: epoch {epoch} of {epochs}. "
+        "The test images had no part in it.",
         "依据 {n} 张验证图片上的准确率选出：共 {epochs} 轮，取第 {epoch} 轮。"
         "测试图片没有参与选择。",
     ),
     "chosen_validation/loss": (
-        "Chosen by the loss on {n:validation picture|validation pictures}: epoch {epoch} of {epochs}. "
-        "The test pictures had no part in it.",
+        "Chosen by the loss on {n:validation image|validation images}: epoch {epoch} of {epochs}. "
+        "The test images had no part in it.",
         "依据 {n} 张验证图片上的损失选出：共 {epochs} 轮，取第 {epoch} 轮。测试图片没有参与选择。",
     ),
     "chosen_train/accuracy_after": (
-        "Chosen by the accuracy on the training pictures themselves: epoch {epoch} of {epochs}. "
-        "That favours what was learnt by heart; the test pictures had no part in it.",
+        "Chosen by the accuracy on the training images themselves: epoch {epoch} of {epochs}. "
+        "That favours what was learnt by heart; the test images had no part in it.",
         "依据训练图片自身的准确率选出：共 {epochs} 轮，取第 {epoch} 轮。这种选法偏向死记硬背；"
         "测试图片没有参与选择。",
     ),
@@ -43,13 +43,13 @@ REPORT: Phrases = {
     ),
     "chosen_head": (
         "Only the last layer was fitted; how strongly its weights are held down was chosen by "
-        "{by}. The test pictures had no part in it.",
+        "{by}. The test images had no part in it.",
         "只拟合了最后一层；其权重的惩罚强度由{by}选出。测试图片没有参与选择。",
     ),
     "folds": (
-        "How much depends on which pictures it learns from: {n} fits, each judged on the part of "
-        "{pictures} pictures that it had not seen, were right {mean} ± {std} of the time ({each}).",
-        "结果在多大程度上取决于用哪些图片训练：把 {pictures} 张图片分成 {n} 份轮流留出评判，"
+        "How much depends on which images it learns from: {n} fits, each judged on the part of "
+        "{images} images that it had not seen, were right {mean} ± {std} of the time ({each}).",
+        "结果在多大程度上取决于用哪些图片训练：把 {images} 张图片分成 {n} 份轮流留出评判，"
         "{n} 次拟合的准确率为 {mean} ± {std}（{each}）。",
     ),
     "model_file": ("Model file", "模型文件"),
@@ -58,9 +58,9 @@ REPORT: Phrases = {
     "trained": ("What was trained", "训练了什么"),
     "repeat": ("The command to repeat it", "重现所用的命令"),
     "diagram_note": (
-        "From the picture to the classes: each card is a layer or a block of layers, with the "
+        "From the image to the classes: each card is a layer or a block of layers, with the "
         "shape that leaves it (channels × height × width) and how many parameters it has. All in "
-        "all {parameters:parameter|parameters} and {flops} operations a picture.",
+        "all {parameters:parameter|parameters} and {flops} operations an image.",
         "从图片到类别：每张卡片是一层或一组层，标出输出的形状（通道 × 高 × 宽）"
         "和参数个数。共有 {parameters} 个参数，处理一张图片需 {flops} 次运算。",
     ),
@@ -69,12 +69,12 @@ REPORT: Phrases = {
         "这里只拟合了最后一层，前面各层保持原来的权重。",
     ),
     "block_title": (
-        "{flops} operations a picture; a number here sees {seen} × {seen} pixels",
+        "{flops} operations an image; a number here sees {seen} × {seen} pixels",
         "每张图片 {flops} 次运算；这里的一个数值能看到 {seen} × {seen} 个像素",
     ),
     "parameters": ("{n:parameter|parameters}", "{n} 个参数"),
     "stride": (", stride {n}", "，步幅 {n}"),
-    "kind_input": ("picture", "图片"),
+    "kind_input": ("image", "图片"),
     "kind_conv": ("convolution", "卷积"),
     "kind_pool": ("max pooling", "最大池化"),
     "kind_AvgPool2d": ("average pooling", "平均池化"),
@@ -106,14 +106,14 @@ REPORT: Phrases = {
     ),
     "data": ("Data", "数据"),
     "split": ("split", "划分"),
-    "pictures": ("pictures", "图片"),
+    "images": ("images", "图片"),
     "fingerprint": ("fingerprint", "指纹"),
     "train": ("train", "训练"),
     "validation": ("validation", "验证"),
     "test": ("test", "测试"),
     "data_note": (
-        "{classes:class|classes}; pictures of {shape} (height × width × channels); {note}. "
-        "The fingerprint is made of the pictures, labels and their order: another fingerprint, "
+        "{classes:class|classes}; images of {shape} (height × width × channels); {note}. "
+        "The fingerprint is made of the images, labels and their order: another fingerprint, "
         "other data.",
         "共 {classes} 个类别；图片为 {shape}（高 × 宽 × 通道）；{note}。"
         "指纹由图片、标签及其顺序算出：指纹不同，数据就不同。",
@@ -130,7 +130,7 @@ REPORT: Phrases = {
     "curves": ("How it learnt", "学习过程"),
     "curves_note": (
         "Loss should fall and accuracy rise. Where the training line goes on improving and the "
-        "validation line does not, the network learns its pictures by heart. The training line is "
+        "validation line does not, the network learns its images by heart. The training line is "
         "measured during the epoch, in training mode.",
         "损失应下降，准确率应上升。如果训练曲线继续变好而验证曲线不再变好，说明网络在死记训练图片。"
         "训练曲线是在该轮训练过程中测得的。",
@@ -141,7 +141,7 @@ REPORT: Phrases = {
         "训练时用了随机改动过的图片，因此训练曲线看起来比网络的真实水平差。",
     ),
     "no_validation": (
-        "No pictures were held back for validation, so there is no line of it.",
+        "No images were held back for validation, so there is no line of it.",
         "没有留出验证图片，因此没有验证曲线。",
     ),
     "loss_of": ("loss ({loss})", "损失（{loss}）"),
@@ -168,10 +168,10 @@ REPORT: Phrases = {
         "没有过程可以显示：最后一层是一次拟合完成的。",
     ),
     "penalty": ("penalty on the weights", "对权重的惩罚"),
-    "held_out_loss": ("log-loss on held-out pictures", "留出图片上的对数损失"),
+    "held_out_loss": ("log-loss on held-out images", "留出图片上的对数损失"),
     "penalty_note_least": (
         "The last layer is fitted to convergence for one penalty after another; the one with the "
-        "least loss on held-out pictures is taken. To the left it learns by heart, to the right it "
+        "least loss on held-out images is taken. To the left it learns by heart, to the right it "
         "learns too little.",
         "对每个惩罚强度都把最后一层拟合到收敛，取留出图片上损失最小的一个。偏左是死记硬背，偏右是学得不够。",
     ),
@@ -206,7 +206,7 @@ REPORT: Phrases = {
     "confusion_note": (
         "A row is a true class, a column what the network said; on the diagonal it was right. The "
         "shade is the share of the row, mistakes are drawn darker than their share. Press a cell "
-        "to see its pictures.",
+        "to see its images.",
         "行是真实类别，列是网络的判断，对角线上是判断正确的。颜色深浅表示占该行的比例（错误的颜色有意加深）。"
         "点击格子查看其中的图片。",
     ),
@@ -218,13 +218,13 @@ REPORT: Phrases = {
         "{true} → {guess}: {count} of {total}",
         "{true} → {guess}：{total} 张中的 {count} 张",
     ),
-    "cell_all": ("{count:picture|pictures}, {order}.", "{count} 张图片，{order}。"),
+    "cell_all": ("{count:image|images}, {order}.", "{count} 张图片，{order}。"),
     "cell_some": (
-        "{shown} of {count:picture|pictures} shown, {order}.",
+        "{shown} of {count:image|images} shown, {order}.",
         "共 {count} 张，显示 {shown} 张，{order}。",
     ),
     "cell_none": (
-        "{count:picture|pictures}; there was no room here.",
+        "{count:image|images}; there was no room here.",
         "{count} 张图片；此处没有空间显示。",
     ),
     "least_first": ("the least sure first", "把握最小的在前"),
@@ -236,14 +236,14 @@ REPORT: Phrases = {
     "share_of_class": ("of the class", "占该类"),
     "too_many_classes": (
         "With {n} classes a matrix would not be legible; these are its largest cells. Press a "
-        "number to see its pictures.",
+        "number to see its images.",
         "类别多达 {n} 个，矩阵难以辨认；下面是数值最大的格子。点击数字查看图片。",
     ),
     # per class
     "per_class": ("Class by class", "各类别表现"),
     "classes_note": (
-        "Precision: of the pictures that were called so, the share that is. Recall: of the "
-        "pictures that are so, the share that was found. F1 is the harmonic mean of both.",
+        "Precision: of the images that were called so, the share that is. Recall: of the "
+        "images that are so, the share that was found. F1 is the harmonic mean of both.",
         "精确率：被判断为该类的图片中，确属该类的比例。召回率：属于该类的图片中，被找出的比例。"
         "F1 是两者的调和平均。",
     ),
@@ -256,7 +256,7 @@ REPORT: Phrases = {
     "reliability": ("Can its probabilities be believed?", "概率是否可信"),
     "reliability_note": (
         "A point above the line: more often right than it claims; below: less often. The bar "
-        "through a point is its 95% interval, the grey bars at the bottom say how many pictures "
+        "through a point is its 95% interval, the grey bars at the bottom say how many images "
         "lie there. On average the claim is off by {error} (expected calibration error, {bins} "
         "bins).",
         "点在对角线上方：实际正确率高于它声称的概率；在下方则相反。穿过点的竖线是 95% 置信区间，"
@@ -265,16 +265,16 @@ REPORT: Phrases = {
     "claimed": ("probability that it claims", "网络给出的概率"),
     "right_share": ("share that is right", "实际正确的比例"),
     "bin": (
-        "claims {claimed}, right {right} ({low} to {high}), {n:picture|pictures}",
+        "claims {claimed}, right {right} ({low} to {high}), {n:image|images}",
         "声称 {claimed}，实际正确 {right}（{low} 至 {high}），{n} 张图片",
     ),
     "rejection": (
         "To be wrong in at most {error} of its answers it would have to refuse {rejected} of these "
-        "pictures: those that it is the least sure of.",
+        "images: those that it is the least sure of.",
         "若要使答案的错误率不超过 {error}，需要拒绝回答其中把握最小的 {rejected} 的图片。",
     ),
     "rejects_none": (
-        "At most {error} of its answers are wrong without refusing any picture.",
+        "At most {error} of its answers are wrong without refusing any image.",
         "不拒绝任何图片，答案的错误率也不超过 {error}。",
     ),
     "too_few_to_reject": (
@@ -294,7 +294,7 @@ REPORT: Phrases = {
     ),
     "no_mistakes": ("There are none.", "没有错误。"),
     "cam_note": (
-        "Beside each picture Grad-CAM: the warmer, the more the place speaks for what the network "
+        "Beside each image Grad-CAM: the warmer, the more the place speaks for what the network "
         "said (at {layer}).",
         "每张图片旁边是 Grad-CAM 热图：颜色越暖，该处越支持网络的判断（取自 {layer} 层）。",
     ),
@@ -304,7 +304,7 @@ REPORT: Phrases = {
     ),
     "unsure": ("The least sure", "把握最小的图片"),
     "unsure_note": (
-        "The pictures whose largest probability is the smallest, whether right or wrong.",
+        "The images whose largest probability is the smallest, whether right or wrong.",
         "最大概率最小的图片，不论判断对错。",
     ),
     "is": ("is {label}", "真实：{label}"),
@@ -312,12 +312,12 @@ REPORT: Phrases = {
     # what the network sees
     "seen": ("What the network sees", "网络看到的图片"),
     "seen_changed": (
-        "The first pictures of training as they go into the network, with the recipe's random "
+        "The first images of training as they go into the network, with the recipe's random "
         "changes ({changes}). Can you still tell what they are?",
         "训练的第一批图片，即带有配方随机改动（{changes}）后送入网络的样子。您还能认出它们吗？",
     ),
     "seen_plain": (
-        "The first pictures of training as they go into the network; the recipe changes nothing "
+        "The first images of training as they go into the network; the recipe changes nothing "
         "about them.",
         "训练的第一批图片送入网络时的样子；配方没有对它们做任何改动。",
     ),
@@ -331,11 +331,11 @@ REPORT: Phrases = {
     ),
     "filters_some": ("{shown} of {n} are shown.", "显示 {n} 个中的 {shown} 个。"),
     # feature maps
-    "maps": ("Three pictures through every layer", "三张图片逐层的特征图"),
+    "maps": ("Three images through every layer", "三张图片逐层的特征图"),
     "maps_note": (
-        "What each layer makes of a picture that the network has right: light is much, dark is "
+        "What each layer makes of an image that the network has right: light is much, dark is "
         "little; where there are signs, orange is above 0 and blue below. The first layers keep "
-        "the picture's shape, the last ones keep what it is.",
+        "the image's shape, the last ones keep what it is.",
         "对于判断正确的图片，每一层得到了什么：亮表示响应强，暗表示响应弱；有正负时橙色为正、"
         "蓝色为负。前面的层保留图片的形状，后面的层保留它是什么。",
     ),
@@ -345,7 +345,7 @@ REPORT: Phrases = {
     ),
     "first_maps": ("the first {shown} of {n}", "前 {shown} 个，共 {n} 个"),
     "answer": ("answer", "回答"),
-    "picture_of": ("A picture of {label}", "一张 {label} 的图片"),
+    "image_of": ("An image of {label}", "一张 {label} 的图片"),
     "list_comma": (", ", "、"),
     "gap": (" ", ""),  # between sentences
     "colon": (": ", "："),
@@ -357,7 +357,7 @@ REPORT: Phrases = {
     ),
     "findings_none": ("The doctor found nothing.", "数据检查没有发现问题。"),
     "findings_note": (
-        "What the data doctor found before training; neocog data shows the pictures.",
+        "What the data doctor found before training; neocog data shows the images.",
         "训练前数据检查的发现；用 neocog data 可以查看相应的图片。",
     ),
     # timings
@@ -371,7 +371,7 @@ REPORT: Phrases = {
     "time_features": ("running the network", "运行网络提取特征"),
     "time_head": ("fitting the last layer", "拟合最后一层"),
     "time_training": ("training", "训练"),
-    "time_evaluation": ("test pictures", "测试评判"),
+    "time_evaluation": ("test images", "测试评判"),
     "what_head": ("what", "阶段"),
     "seconds": ("{n} s", "{n} 秒"),
     "minutes": ("{n} min", "{n} 分钟"),
@@ -380,17 +380,17 @@ REPORT: Phrases = {
     "share": ("share", "占比"),
     "per_epoch": ("{time} an epoch", "每轮 {time}"),
     "features_kept": (
-        "of {n:picture|pictures} kept from before",
+        "of {n:image|images} kept from before",
         "其中 {n} 张图片的特征沿用以前的计算",
     ),
-    "per_second": ("{n:picture|pictures} a second", "每秒 {n} 张图片"),
+    "per_second": ("{n:image|images} a second", "每秒 {n} 张图片"),
     "made_by": (
         "Made by neocog {version} with neocog report.",
         "由 neocog {version} 的 neocog report 生成。",
     ),
 }
 
-# Random changes to pictures, by the recipe's fields; for a last layer alone, by its views.
+# Random changes to images, by the recipe's fields; for a last layer alone, by its views.
 CHANGES: Phrases = {
     "augment_shift_pixels": ("moved by up to {n:pixel|pixels}", "平移至多 {n} 像素"),
     "augment_rotate_degrees": ("turned by up to {n}°", "旋转至多 {n}°"),

@@ -8,17 +8,17 @@ _CHINESE = tuple(
     for english, chinese in (
         # how a split was made
         (
-            r"the official ([\d,]+) test pictures, ([\d,]+) of the rest as validation; "
+            r"the official ([\d,]+) test images, ([\d,]+) of the rest as validation; "
             r"stratified, (?:seed \d+|the same for every seed)",
             r"测试集为官方的 \1 张图片，其余中取 \2 张作验证；分层抽样，与随机种子无关",
         ),
         (
-            r"([\d,]+) pictures? set apart as test, ([\d,]+) of the rest as validation; "
+            r"([\d,]+) images? set apart as test, ([\d,]+) of the rest as validation; "
             r"stratified, (?:seed \d+|the same for every seed)",
             r"留出 \1 张作测试，其余中取 \2 张作验证；分层抽样，与随机种子无关",
         ),
         (
-            r"([\d,]+) pictures? set apart as test, ([\d,]+) of the rest as validation; "
+            r"([\d,]+) images? set apart as test, ([\d,]+) of the rest as validation; "
             r"by content, (?:seed \d+|the same for every seed)",
             r"留出 \1 张作测试，其余中取 \2 张作验证；按图片内容划分，与随机种子无关",
         ),
@@ -33,32 +33,32 @@ _CHINESE = tuple(
         ),
         # what a last layer's penalty was chosen by
         (
-            r"the log-loss on ([\d,]+) validation pictures",
+            r"the log-loss on ([\d,]+) validation images",
             r" \1 张验证图片上的对数损失",
         ),
         (
-            r"(\d+)-fold cross-validation on ([\d,]+) training pictures",
+            r"(\d+)-fold cross-validation on ([\d,]+) training images",
             r" \2 张训练图片上的 \1 折交叉验证",
         ),
         (
-            r"(?:nothing:|a guess, since) there are too few pictures to hold any out",
+            r"(?:nothing:|a guess, since) there are too few images to hold any out",
             r"默认值（图片太少，无法留出）",
         ),
         # notes on an evaluation
         (
-            r"([\d,]+) pictures? (?:are|is) too few for a number that means much",
+            r"([\d,]+) images? (?:are|is) too few for a number that means much",
             r"只有 \1 张图片，这个数字说明不了多少问题",
         ),
         (
-            r"(.+): so few pictures that what is said of these classes is chance",
+            r"(.+): so few images that what is said of these classes is chance",
             r"\1：图片太少，关于这些类别的数字只是偶然",
         ),
         (
-            r"([\d,]+) pictures? left out: no ink was found there",
+            r"([\d,]+) images? left out: no ink was found there",
             r"剔除 \1 张图片：其中没有找到笔迹",
         ),
         (
-            r"([\d,]+) of these ([\d,]+) pictures? (?:was|were) trained on: the accuracy is too high",
+            r"([\d,]+) of these ([\d,]+) images? (?:was|were) trained on: the accuracy is too high",
             r"\2 张图片中有 \1 张曾用于训练：准确率偏高",
         ),
         (
@@ -77,7 +77,7 @@ _CHINESE = tuple(
         ),
         # the doctor's findings
         (
-            r"([\d,]+) pictures? in shades of grey: .*",
+            r"([\d,]+) images? in shades of grey: .*",
             r"\1 张灰度图片：其单个通道重复为红、绿、蓝三个通道",
         ),
         (r"([\d,]+) links? to something outside, .*", r"\1 个链接指向外部或已失效：未跟随"),

@@ -28,9 +28,9 @@ import torch
 from PIL import Image
 
 from neocog import data, models, recipes
-from neocog.classifier import logits
 from neocog.metrics.selection import log_losses
 from neocog.models import pretrained
+from neocog.models.inference import InferenceModule, predict_logits
 from neocog.training import head
 
 POOL = {"cifar10": 200, "mnist": 80}  # images of a class
@@ -103,7 +103,9 @@ def features(folder: Path, kept: Path | None) -> tuple[dict[str, torch.Tensor], 
     rows, labels = {}, {}
     for name, (images, classes) in photos(folder).items():
         fitted = np.stack([rule.fit_image(image) for image in images])
-        rows[name] = logits(model, rule, fitted, lambda n, name=name: print(name, n, flush=True))
+        rows[name] = predict_logits(
+            InferenceModule(model, rule), fitted, lambda n, name=name: print(name, n, flush=True)
+        )
         labels[name] = np.array(classes)
     if kept:
         parts = {f"{name}/features": rows[name].numpy() for name in rows}

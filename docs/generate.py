@@ -19,8 +19,9 @@ from typing import Any
 
 from neocog.models import MODELS, summary
 from neocog.recipes import RECIPES
+from neocog.rendering.numbers import format_count, format_duration
 from neocog.reproduce import PUBLISHED
-from neocog.terminal.tables import duration, figure, short_number
+from neocog.terminal.tables import figure
 
 ROOT = Path(__file__).resolve().parents[1]
 REGION = re.compile(r"(<!-- generated: ([\w -]+);[^>]*-->\n)(.*?)(<!-- end -->)", re.DOTALL)
@@ -69,7 +70,8 @@ def figures(zh: bool, *names: str) -> str:
             figure(row) + (as_published if row["as_published"] and not names else ""),
             figure(row["honest"]) if row["honest"] else "",
             "{:.2f} - {:.2f}".format(*(100 * bound for bound in row["interval"])),
-            duration(row["time_seconds"]) + f" ({min(run['threads'] for run in row['runs'])})",
+            format_duration(row["time_seconds"], decimals=0)
+            + f" ({min(run['threads'] for run in row['runs'])})",
             row["verdict"] or "",
         )
         for name, row in ((name, measured[name]) for name in names or measured)
@@ -87,14 +89,14 @@ def networks(zh: bool) -> str:
     )
     rows = (
         (
-            f"`{row['name']}`",
-            str(row["year"]),
-            row["input"],
-            f"{row['parameters']:,}",
-            short_number(row["flops"]),
-            row["paper"],
+            f"`{network.name}`",
+            str(network.year),
+            network.input_text,
+            f"{network.parameters:,}",
+            format_count(network.flops),
+            network.paper,
         )
-        for row in summary.rows()
+        for network in summary.summarize_all()
     )
     return table(heads, rows)
 

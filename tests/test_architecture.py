@@ -1,11 +1,13 @@
 """The shape of the house, held by tests: which way imports point, and how large things may grow."""
 
 import ast
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 import neocog
 
@@ -21,7 +23,7 @@ FLOORS = [
     {"models", "explain"},
     {"runs", "model_card", "engines"},
     {"classifier", "export"},
-    {"training", "evaluation", "predict", "examine"},
+    {"training", "evaluation", "predict", "explanations", "examine"},
     {"report", "demos", "web", "terminal"},
     {"reproduce"},
     {"cli"},
@@ -129,12 +131,37 @@ print("torch" in sys.modules)
 def test_the_mnist_path_never_imports_torchvision(digits_run, tmp_path):
     code = f"""
 import sys
-from neocog import predict, recipes, evaluate, training, data
+from neocog import evaluation, data
 data.load("mnist5k")
-evaluate.evaluate({str(digits_run.path)!r})
+evaluation.evaluate({str(digits_run.path)!r})
 print(sorted({{'torchvision', 'sklearn', 'pandas', 'mlxtend'}} & set(sys.modules)))
 """
     assert run_python(code).strip() == "[]"
+
+
+@pytest.mark.parametrize("leaf", ["report", "demos"])
+def test_the_command_line_works_without_a_leaf(leaf, quick_run, mnist5k, tmp_path):
+    """Help, predict, evaluate and models, with the package blocked from import."""
+    run = tmp_path / "runs" / "run"
+    shutil.copytree(quick_run.path, run)
+    digit = tmp_path / "digit.png"
+    Image.fromarray(mnist5k.test.images[0, :, :, 0]).save(digit)
+    code = f"""
+import sys, contextlib, io, json, neocog.cli
+sys.modules["neocog.{leaf}"] = None
+def call(*arguments):
+    sys.argv = ["neocog", *arguments]
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.suppress(SystemExit):
+        neocog.cli.main()
+    return out.getvalue()
+assert "predict" in call("--help")
+predicted = json.loads(call("predict", {str(run)!r}, {str(digit)!r}, "--json"))
+assert predicted["predictions"][0]["label"] in "0123456789"
+assert json.loads(call("evaluate", {str(run)!r}, "--json"))["n"] == 1000
+assert json.loads(call("models", "lenet5", "--json"))["parameters"] == 61706
+"""
+    run_python(code)
 
 
 def test_public_names_are_the_ones_promised():
@@ -153,5 +180,5 @@ def test_what_explains_needs_torch_and_captum_alone(path):
             names = [node.module or ""]
         for name in names:
             top = name.partition(".")[0]
-            own = name.startswith(("neocog.explain", "neocog.errors"))
+            own = name.startswith(("neocog.explain", "neocog.inspection", "neocog.errors"))
             assert top in {"torch", "captum"} | sys.stdlib_module_names or own, name

@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 from neocog import classifier, data, models
 from neocog.errors import NeocogError, UsageError
 from neocog.evaluation import evaluate
+from neocog.models import inference
 
 
 @pytest.fixture
@@ -132,7 +133,7 @@ def test_a_pattern_of_many_maps_is_asked_for_few_images_at_a_time():
     def size(pattern, shape):
         with torch.device("meta"):
             model = models.build(pattern, 10, 1, shape[1:3])
-        return classifier.batch_size_for(shape, model)
+        return inference.batch_size_for(shape, model)
 
     assert size("conv3-32 relu pool2 fc", (1000, 28, 28, 1)) == 500
     assert size("conv1-65536 gap fc", (1000, 28, 28, 1)) == 2**28 // (65536 * 28 * 28)
@@ -146,4 +147,4 @@ def test_a_run_whose_model_is_not_its_own_says_so(digits_run, tmp_path):
     del loaded.facts["selected"]
     loaded.save(run / "model.safetensors")
     with pytest.raises(NeocogError, match="does not say which epoch it holds"):
-        evaluate.evaluate(run)
+        evaluate(run)

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks")
 CHILD = """
 import json, os, signal, sys, threading, time
 import neocog.cli, neocog.data, neocog.evaluation.evaluate, neocog.report.page, neocog.report.plots
-import neocog.report.contact_sheets, neocog.report.words, neocog.examine, neocog.terminal.dataset
+import neocog.report.contact_sheets, neocog.rendering.i18n, neocog.examine, neocog.terminal.dataset
 for line in sys.stdin:
     command, seconds, number = json.loads(line)
     begin = time.monotonic()

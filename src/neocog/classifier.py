@@ -1,6 +1,6 @@
 """A classifier: weights, preprocessing, classes, temperature and threshold in one file."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,9 @@ from neocog.data.decode import read_images
 from neocog.data.images import Images
 from neocog.data.preprocess import Preprocessing
 from neocog.errors import NeocogError, UsageError
-from neocog.inspection.fuse_batch_norm import folded
 from neocog.json_fields import short
 from neocog.model_card import Architecture, ModelCard, card_in, undescribed
+from neocog.models.inference import InferenceModule, predict_logits
 from neocog.models.meta_device import build_on_meta
 from neocog.storage.atomic import write_atomic
 
@@ -32,10 +32,6 @@ DTYPES = {
     torch.bfloat16: "BF16",
     torch.int64: "I64",
 }
-BATCH_SIZE = 500
-BATCH_VALUES = 2**28  # that a layer gives, 1 GB of them
-BATCH_PIXELS = 1600 * 1024  # large images go in fewer at a time, 32 of 224 x 224: memory
-MANY = 32  # large images, from which on it pays to fold a network before it sees them
 READ_AT_ONCE = 128  # files that are decoded before the network sees them
 
 
@@ -74,18 +70,23 @@ class Classifier:
     threshold: float = 0.0
     facts: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def inference(self) -> InferenceModule:
+        """The network together with normalisation, mirrored views and temperature."""
+        return InferenceModule(self.model, self.preprocessing, self.temperature)
+
     def inputs(self, images: NDArray[np.uint8]) -> Tensor:
         """Fitted images, uint8, N x H x W x C, as the network's input, where the network is."""
         device = next(self.model.parameters()).device
-        return self.preprocessing.normalize(torch.tensor(images, device=device))
+        return self.inference.normalize(torch.tensor(images, device=device))
 
     def scores(self, images: Images) -> Tensor:
-        """Logits, N x K on the CPU, of fitted images, uint8, N x H x W x C.
+        """Logits (N, K) on the CPU of fitted images, uint8 (N, H, W, C); temperature applied.
 
         Raises NeocogError where one is not finite: no probability could be made of it.
         """
         keep_freed_memory()
-        found = logits(self.model, self.preprocessing, images).cpu()
+        found = predict_logits(self.inference, images).cpu()
         if not torch.isfinite(found).all():
             raise NeocogError(
                 "The network's logits are not finite: its weights or its preprocessing are wrong.",
@@ -98,9 +99,9 @@ class Classifier:
         return self.as_probabilities(self.scores(images))
 
     def as_probabilities(self, scores: Tensor) -> NDArray[np.float32]:
-        """The softmax of logits divided by the temperature, N x K."""
-        shares: NDArray[np.float32] = torch.softmax(scores / self.temperature, 1).numpy()
-        return shares
+        """The softmax of the logits that `scores` gave, (N, K)."""
+        probabilities: NDArray[np.float32] = torch.softmax(scores, 1).numpy()
+        return probabilities
 
     def predict(
         self, sources: Sequence[tuple[str, Path | bytes]], top: int = 3
@@ -263,51 +264,3 @@ def _check_fit(
             raise NeocogError(
                 f"The weights in {origin} do not fit: {short(name)} is not in the network."
             )
-
-
-def batch_size_for(shape: Sequence[int], model: nn.Module) -> int:
-    """How many images of N x H x W x C go through a network at a time where none is trained.
-
-    A layer pattern of many maps takes fewer: a model file may hold any pattern.
-    """
-    fit = min(BATCH_SIZE, BATCH_PIXELS // (shape[1] * shape[2]))
-    wide = BATCH_VALUES // max(1, int(getattr(model, "values_per_image", 0)))
-    return max(1, min(fit, wide))
-
-
-def batch_of(images: Images | Tensor, begin: int, size: int, device: torch.device) -> Tensor:
-    """Some images, uint8 N x H x W x C, on the device."""
-    some = images[begin : begin + size]
-    return some if isinstance(some, Tensor) else torch.tensor(some, device=device)
-
-
-@torch.inference_mode()
-def logits(
-    model: nn.Module,
-    preprocessing: Preprocessing,
-    images: Images | Tensor,
-    progress: Callable[[int], None] | None = None,
-) -> Tensor:
-    """Logits, float32, N x K, of fitted images, uint8 N x H x W x C, wherever they are.
-
-    The network is put into evaluation mode and back into the mode it was in.
-    """
-    was_training = model.training
-    model.eval()
-    device = next(model.parameters()).device
-    size = batch_size_for(images.shape, model)
-    if len(images) > MANY and size < BATCH_SIZE:
-        fast = folded(model, preprocessing.normalize(batch_of(images, 0, 1, device)))
-    else:
-        fast = model
-    parts = []
-    for begin in range(0, len(images), size):
-        inputs = preprocessing.normalize(batch_of(images, begin, size, device))
-        scores = fast(inputs).float()
-        if preprocessing.mirrored:
-            scores = (scores + fast(inputs.flip(3)).float()) / 2
-        parts.append(scores)
-        if progress:
-            progress(min(begin + size, len(images)))
-    model.train(was_training)
-    return torch.cat(parts) if parts else torch.empty(0, 0)

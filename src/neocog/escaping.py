@@ -35,6 +35,13 @@ def visible_block(text: str) -> str:
     return _UNSAFE_IN_A_BLOCK.sub(_escape, text)
 
 
+def rich_escape(text: str) -> str:
+    """`text` in one line, `visible`, for a string with rich's markup."""
+    from rich.markup import escape  # this module stays cheap to import
+
+    return escape(visible(text))
+
+
 def csv_cell(value: object) -> object:
     """A cell of a table that may be opened in a spreadsheet, where it is never a formula.
 

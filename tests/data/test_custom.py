@@ -365,7 +365,7 @@ def test_odd_names_in_zip_files_are_read(tmp_path):
             entry.filename = name
             archive.writestr(entry, content.getvalue())
     assert data.open_dataset(str(tmp_path / "set.zip")).classes == ("cat", "dog")
-    assert len(data.open_dataset(str(tmp_path / "set.zip")).images) == 40
+    assert len(data.open_dataset(str(tmp_path / "set.zip")).samples) == 40
 
 
 def test_a_packed_bomb_is_refused(photos, monkeypatch):
@@ -407,7 +407,7 @@ def test_a_zip_packed_in_an_unknown_way_is_not_called_locked(photos, monkeypatch
 
     path = str(packed(photos, "zip"))
     monkeypatch.setattr(zipfile.ZipFile, "open", unknown)
-    image = data.open_dataset(path).images[0]
+    image = data.open_dataset(path).samples[0]
     with pytest.raises(NeocogError, match="cannot be unpacked"):
         image.source()
 
@@ -449,7 +449,7 @@ def test_a_table_may_name_files_outside_its_folder_when_that_is_allowed(photos, 
     listing = data.open_dataset(path)
     assert [p.path for p in listing.samples] == ["in/own.png", "in/../in/own.png"]
     assert listing.left_out == [("outside", name) for name in outside]
-    assert len(data.open_dataset(path, allow_outside=True).images) == 5
+    assert len(data.open_dataset(path, allow_outside=True).samples) == 5
 
 
 def test_what_was_allowed_is_recorded_and_holds_for_evaluate(photos, tmp_path, neocog_command):
@@ -499,7 +499,7 @@ def test_a_member_of_a_zip_that_grows_a_thousandfold_is_not_read(tmp_path, monke
     with zipfile.ZipFile(tmp_path / "set.zip", "w", zipfile.ZIP_DEFLATED) as packed:
         packed.writestr("a/zeros.png", bytes(32 * 2**20))
         packed.writestr("b/fine.bmp", content.getvalue()[: 2**20])
-    found = {p.path: p for p in data.open_dataset(str(tmp_path / "set.zip")).images}
+    found = {p.path: p for p in data.open_dataset(str(tmp_path / "set.zip")).samples}
     with pytest.raises(NeocogError, match="more than 100 times its size"):
         found["a/zeros.png"].source()
     assert len(found["b/fine.bmp"].source()) == 2**20

@@ -257,7 +257,7 @@ def peak():
 before, began = peak(), time.perf_counter()
 try:
     if path.suffix in (".zip", ".gz", ".tar", ".csv"):
-        sources = [image.source for image in data.open_dataset(str(path)).images]
+        sources = [image.source for image in data.open_dataset(str(path)).samples]
         told = [s() if callable(s) else s for s in sources] and "read"
     else:
         found = read_images([path] * copies, rule.fit_image, rule.shrink_to)

@@ -7,9 +7,9 @@ import torch
 from PIL import Image
 from torchvision.transforms import v2
 
-from neocog.classifier import logits
 from neocog.data import Preprocessing
 from neocog.errors import NeocogError
+from neocog.models.inference import InferenceModule, predict_logits
 
 DIGIT = Preprocessing((28, 28), 1, "digit", (0.1307,), (0.3081,))
 COLOUR = Preprocessing((32, 32), 3, "square", (0.48, 0.46, 0.41), (0.27, 0.26, 0.28))
@@ -102,9 +102,9 @@ def test_a_sets_colour_images_are_made_larger_as_new_ones_are():
 def test_the_answer_to_a_mirrored_image_is_averaged_where_told():
     model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 32 * 32, 4))
     images = torch.randint(0, 256, (5, 32, 32, 3), dtype=torch.uint8)
-    plain = logits(model, COLOUR, images)
-    mirrored = logits(model, COLOUR, images.flip(2))
-    found = logits(model, replace(COLOUR, mirrored=True), images)
+    plain = predict_logits(InferenceModule(model, COLOUR), images)
+    mirrored = predict_logits(InferenceModule(model, COLOUR), images.flip(2))
+    found = predict_logits(InferenceModule(model, replace(COLOUR, mirrored=True)), images)
     assert torch.allclose(found, (plain + mirrored) / 2, atol=1e-5)
 
 

@@ -118,7 +118,7 @@ def test_what_a_stride_leaves_over_is_never_seen():
     assert torch.equal(parts.output(c), before)
     c.inputs[:, -left - 1, 0] = 99
     assert not torch.equal(parts.output(c), before)
-    assert "rounded down 2" in parts.formula(8, 3, 3, 0)
+    assert "rounded down to 2" in parts.formula(8, 3, 3, 0)
 
 
 def test_numbers_depend_on_their_place_alone_and_all_occur():
@@ -165,7 +165,7 @@ def test_a_layer_is_shown_with_the_numbers_that_it_gives(kind, side):
     c = parts.of_layer(nn.Sequential(nn.Identity(), layer), x)
     e = c.excerpt
     assert max(c.inputs.shape[1:]) <= parts.SIDE
-    assert len(c.inputs) <= parts.MOST_CHANNELS
+    assert len(c.inputs) <= parts.MAX_CHANNELS
     with torch.no_grad():
         whole = layer(x)[0].double()
     assert e.output == tuple(whole.shape)
@@ -189,7 +189,7 @@ def test_a_layer_is_shown_with_the_numbers_that_it_gives(kind, side):
 def test_of_many_filters_the_strongest_are_shown_or_those_asked_for():
     torch.manual_seed(0)
     layer, x = nn.Conv2d(1, 20, 3), torch.randn(1, 1, 12, 12)
-    strongest = layer(x)[0].flatten(1).amax(1).topk(parts.MOST_FILTERS).indices.tolist()
+    strongest = layer(x)[0].flatten(1).amax(1).topk(parts.MAX_FILTERS).indices.tolist()
     assert parts.of_layer(layer, x).excerpt.filters == tuple(sorted(strongest))
     assert parts.of_layer(layer, x, filters=(7, 0)).excerpt.filters == (0, 7)
     with pytest.raises(UsageError, match="no filter 20"):
@@ -228,7 +228,7 @@ def test_of_a_deep_network_a_few_names_are_told_in_its_order():
         parts.of_layer(model, torch.randn(1, 1, 4, 4), "1_")
     assert refused.value.hint.endswith("--layer 1")
     model = nn.Sequential(nn.Conv2d(1, 1, 1), models.build("lenet5-1998", 10, 1, (32, 32)))
-    with pytest.raises(NeocogError, match="a convolution with a table of connections") as refused:
+    with pytest.raises(NeocogError, match="a convolution with a connection table") as refused:
         parts.of_layer(model, torch.randn(1, 1, 32, 32), "1.c3")
     assert refused.value.hint.endswith("--layer 0")
 

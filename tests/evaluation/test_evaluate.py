@@ -11,9 +11,9 @@ from neocog.data import ImageSet, cache
 from neocog.errors import NeocogError, UsageError
 from neocog.evaluation.evaluate import _rejection, evaluate
 from neocog.metrics.accuracy import wilson_interval
-from neocog.report.words.sentences import told
+from neocog.report.phrases.sentences import told
 
-from .faults import Disk
+from ..faults import Disk
 
 module = sys.modules["neocog.evaluation.evaluate"]
 

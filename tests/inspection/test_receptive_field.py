@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from neocog import models
-from neocog.inspection.receptive_field import windows
+from neocog.inspection.receptive_field import receptive_fields
 
 CASES = [
     ("lenet5", "c3", 1, 28),
@@ -29,11 +29,11 @@ def test_a_unit_sees_its_window_and_nothing_else(name, layer, channels, side):
     model(image)
     hook.remove()
     maps = outputs["o"][0, 0]
-    window = windows(model, (channels, side, side))[layer]
+    field = receptive_fields(model, (channels, side, side))[layer]
     last = maps.shape[0] - 1
     for row, column in ((0, 0), (last // 2, last // 2), (last, 0)):
         (slope,) = torch.autograd.grad(maps[row, column], image, retain_graph=True)
         seen = torch.nonzero(slope[0].abs().sum(0))
-        top, left, bottom, right = window.at(row, column, side, side)
+        top, left, bottom, right = field.window(row, column, side, side)
         assert seen.amin(0).tolist() == [top, left]
         assert seen.amax(0).tolist() == [bottom - 1, right - 1]

@@ -3,7 +3,7 @@ import pytest
 from sklearn.calibration import calibration_curve
 
 from neocog.metrics.accuracy import wilson_interval
-from neocog.metrics.calibration import expected_calibration_error, reliability, sure, uncertainty
+from neocog.metrics.calibration import expected_calibration_error, reliability, uncertainty
 
 
 def answers(n=500, seed=0):
@@ -57,9 +57,3 @@ def test_doubt_tells_certain_answers_apart():
     rows = np.array([[1.0, 1e-12], [1.0, 1e-30], [0.7, 0.3], [0.2, 0.8]], dtype=np.float32)
     assert np.allclose(uncertainty(rows)[2:], [0.3, 0.2])
     assert uncertainty(rows)[1] < uncertainty(rows)[0] < 1e-9
-
-
-def test_no_probability_is_rounded_to_certainty():
-    assert [sure(v) for v in (1.0, 0.9999, 0.991, 0.0001, 0.0)] == [
-        "> 99.9%", "> 99.9%", "99.1%", "< 0.1%", "< 0.1%",
-    ]  # fmt: skip

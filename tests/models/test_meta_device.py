@@ -11,7 +11,7 @@ from neocog import models
 from neocog.models import MODELS
 from neocog.models.meta_device import build_on_meta
 
-PATTERNS = {"[conv3-8 bn relu pool2]*2 [fc9 drop0.5]*2 fc": "1 x 28 x 28", "gap fc": "3 x 9 x 30"}
+PATTERNS = {"[conv3-8 bn relu pool2]*2 [fc9 drop0.5]*2 fc": (1, 28, 28), "gap fc": (3, 9, 30)}
 EVERYTHING = {**{name: network.input for name, network in MODELS.items()}, **PATTERNS}
 
 
@@ -21,7 +21,7 @@ def contents(model: nn.Module):
 
 @pytest.mark.parametrize("name", EVERYTHING)
 def test_every_network_has_its_own_shapes_and_no_memory(name, monkeypatch):
-    channels, height, width = map(int, EVERYTHING[name].split(" x "))
+    channels, height, width = EVERYTHING[name]
     model = build_on_meta(name, 10, channels, (height, width))
     tensors = [*model.parameters(), *model.buffers()]
     assert {tensor.device.type for tensor in tensors} == {"meta"}

@@ -26,7 +26,7 @@ def shape_of(name):
     if network.num_classes == 1000:
         side = IMAGENET.get(name, 32)
         return 3, side, side
-    return tuple(map(int, network.input.split(" x ")))
+    return network.input
 
 
 def is_large(name):

@@ -17,19 +17,19 @@ def parameters(name):
 
 
 def test_lenet5_of_1998_has_the_papers_parameters_layer_by_layer():
-    found = summary.details("lenet5-1998")
-    assert found["parameters"] == 60_000
-    counts = [layer["parameters"] for layer in found["layers"] if layer["parameters"]]
+    network = summary.summarize("lenet5-1998")
+    assert network.parameters == 60_000
+    counts = [layer.parameters for layer in network.layers if layer.parameters]
     assert counts == [156, 12, 1516, 32, 48120, 10164]
-    shapes = {layer["name"]: layer["output"] for layer in found["layers"]}
+    shapes = {layer.name: list(layer.output) for layer in network.layers}
     assert shapes["c1"] == [6, 28, 28] and shapes["s2"] == [6, 14, 14]
     assert shapes["c3"] == [16, 10, 10] and shapes["s4"] == [16, 5, 5]
     assert shapes["c5"] == [120, 1, 1] and shapes["f6"] == [84] and shapes["output"] == [10]
 
 
 def test_c1_has_the_papers_connections():
-    c1 = summary.details("lenet5-1998")["layers"][0]
-    assert c1["locally_connected_parameters"] == 122_304
+    c1 = summary.summarize("lenet5-1998").layers[0]
+    assert c1.locally_connected_parameters == 122_304
 
 
 def test_the_connection_tables_are_the_papers():
@@ -64,14 +64,14 @@ def test_the_output_units_measure_the_squared_distance_to_images_of_the_digits()
 
 
 def test_alexnet_of_2012_has_the_papers_maps():
-    layers = summary.details("alexnet-2012")["layers"]
-    maps = [tuple(layer["output"]) for layer in layers if layer["kind"] in ("Conv2d", "MaxPool2d")]
+    layers = summary.summarize("alexnet-2012").layers
+    maps = [layer.output for layer in layers if layer.kind in ("Conv2d", "MaxPool2d")]
     assert maps == [
         (96, 55, 55), (96, 27, 27), (256, 27, 27), (256, 13, 13),
         (384, 13, 13), (384, 13, 13), (256, 13, 13), (256, 6, 6),
     ]  # fmt: skip
-    assert [layer["output"] for layer in layers if layer["kind"] == "Linear"] == [
-        [4096], [4096], [1000],
+    assert [layer.output for layer in layers if layer.kind == "Linear"] == [
+        (4096,), (4096,), (1000,),
     ]  # fmt: skip
 
 

@@ -8,7 +8,8 @@ from markupsafe import Markup
 
 from neocog.metrics.calibration import reliability
 from neocog.rendering import charts
-from neocog.rendering.charts import Axis, Series, percent, plain, ticks
+from neocog.rendering.charts import Axis, Series, ticks
+from neocog.rendering.numbers import plain, short_percent
 
 EPOCH = Axis("epoch", lambda value: f"{value:.0f}", whole=True)
 
@@ -115,6 +116,6 @@ def test_words_are_escaped():
 
 
 def test_how_numbers_are_written():
-    assert [percent(v) for v in (0.05, 0.995, 1.0)] == ["5%", "99.5%", "100%"]
-    assert [percent(v) for v in (0.0, 0.00001, 0.99999)] == ["0%", "< 0.01%", "> 99.99%"]
+    assert [short_percent(v) for v in (0.05, 0.995, 1.0)] == ["5%", "99.5%", "100%"]
+    assert [short_percent(v) for v in (0.0, 0.00001, 0.99999)] == ["0%", "< 0.01%", "> 99.99%"]
     assert [plain(v) for v in (0.0012345, 2.0, 12345)] == ["0.00123", "2", "12,345"]

@@ -52,6 +52,6 @@ def test_filters_of_three_channels_are_in_colour():
 def test_addresses_hold_the_image():
     image = Image.fromarray(np.arange(48, dtype=np.uint8).reshape(4, 4, 3))
     for photo, kind in ((False, "PNG"), (True, "JPEG")):
-        data = grids.uri(image, photo).partition(",")[2]
+        data = grids.data_uri(image, photo=photo).partition(",")[2]
         read = Image.open(io.BytesIO(base64.b64decode(data)))
         assert read.format == kind and read.size == (4, 4)

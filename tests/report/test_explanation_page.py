@@ -12,7 +12,8 @@ from neocog.classifier import Classifier
 from neocog.data import Preprocessing
 from neocog.data.decode import size_of
 from neocog.errors import UsageError
-from neocog.report.explanation_page import ExplainRequest, explain
+from neocog.explanations import ExplainRequest
+from neocog.report.explanation_page import explain
 
 
 @pytest.fixture
@@ -41,8 +42,8 @@ def test_a_image_is_explained(neocog_command, open_page, quick_run, digit, tmp_p
     assert set(values["files"]) == {str(p) for p in out.rglob("*.png")}
     page = open_page(values["page"], width=390)
     text = page.inner_text("main")
-    assert ("What the network gets" if lang == "en" else "网络得到的输入") in text
-    assert ("dark and light are exchanged" if lang == "en" else "黑白反转") in text
+    assert ("The network's input" if lang == "en" else "网络的输入") in text
+    assert ("the image was inverted" if lang == "en" else "反色处理") in text
     assert "6 × 28 × 28" in text
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
@@ -95,7 +96,7 @@ def test_images_are_told_before_they_are_looked_at(quick_run, digit, tmp_path):
         [str(quick_run.path), str(digit), str(digit)],
         ExplainRequest(),
         out=tmp_path / "out",
-        looking=lambda *facts: told.append(facts),
+        progress=lambda *facts: told.append(facts),
     )
     assert told == [(str(digit), 0, 2), (str(digit), 1, 2)]
 
@@ -104,14 +105,14 @@ def test_a_class_that_is_asked_for_is_explained(quick_run, digit, tmp_path):
     found = explain(
         [str(quick_run.path), str(digit)], ExplainRequest(label="3"), out=tmp_path / "o"
     )
-    assert found.images[0].label == "3" and "“3”" in found.page.read_text("utf-8")
+    assert found.images[0].drawing.label == "3" and "“3”" in found.page.read_text("utf-8")
 
 
 @pytest.mark.parametrize(
     ("wanted", "message"),
     [
         (ExplainRequest(layer="c9"), "no layer 'c9'"),
-        (ExplainRequest(layer="f6"), "f6 gives no maps"),
+        (ExplainRequest(layer="f6"), "f6 has no feature maps"),
         (ExplainRequest(label="eleven"), "no class 'eleven'"),
     ],
 )
@@ -126,7 +127,7 @@ LARGE = [pytest.param(n, marks=pytest.mark.slow) for n in ("vit_b_16", "convnext
 
 @pytest.mark.parametrize("name", ["threenet", "lenet5-1998", "resnet20", *LARGE])
 def test_networks_of_every_kind_are_explained(name, tmp_path):
-    channels, height, width = map(int, models.describe(name).input.split(" x "))
+    channels, height, width = models.describe(name).input
     torch.manual_seed(0)
     rule = Preprocessing((height, width), channels, "square", (0.5,) * channels, (0.5,) * channels)
     architecture = {
@@ -142,11 +143,11 @@ def test_networks_of_every_kind_are_explained(name, tmp_path):
         tmp_path / "noise.png"
     )
     found = explain([str(path), str(tmp_path / "noise.png")], ExplainRequest(), out=tmp_path / "o")
-    assert ("gradcam" in found.images[0].heat) == (name != "threenet")
+    assert ("gradcam" in found.images[0].drawing.heat) == (name != "threenet")
     assert found.page.stat().st_size < 8_000_000
 
 
 def test_a_place_that_cannot_be_written_is_refused_before_the_work(quick_run, digit, tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(UsageError, match="cannot be made"):
+    with pytest.raises(UsageError, match="cannot be created"):
         explain([str(quick_run.path), str(digit)], ExplainRequest(), out=tmp_path / "file")

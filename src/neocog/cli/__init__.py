@@ -27,6 +27,7 @@ from neocog.escaping import to_json, visible, visible_block
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from neocog.evaluation.evaluate import Evaluation
     from neocog.recipes import Recipe
     from neocog.runs import Run
 
@@ -198,21 +199,38 @@ def _recipe(
 def _finish(run: "Run", console: "Console", device: str) -> dict[str, Any]:
     """After training: judge, draw, and say what came of it."""
     from neocog.evaluation.evaluate import evaluate
-    from neocog.report import page, plots
-    from neocog.report.words import language
     from neocog.terminal import results as judged
 
     evaluation = evaluate(run.path, device=device)
     result = evaluation.result
     judged.show_evaluation(console, result)
     if evaluation.recorded:
-        plots.draw(run, evaluation)
-        page.write(evaluation, language())
+        _draw(evaluation, console, with_page=True)
     result["time_seconds"]["total"] = STOPWATCH.seconds()
     if evaluation.recorded:
         run.write_evaluation(result)
     judged.show_trained(console, run, result)
     return result
+
+
+def _draw(evaluation: "Evaluation", console: "Console", *, with_page: bool) -> None:
+    """Draw the plots of a run and, if wanted, its report.
+
+    `report` is a leaf: without it the results are the same, and only the plots are missing.
+    """
+    from neocog.rendering.i18n import language
+
+    assert evaluation.run is not None, "plots belong to a run"
+    try:
+        from neocog.report import page, plots
+    except ModuleNotFoundError as error:
+        if error.name != "neocog.report":
+            raise
+        console.print("neocog.report is missing: no plots and no report are written.")
+        return
+    plots.draw(evaluation.run, evaluation)
+    if with_page:
+        page.write(evaluation, language())
 
 
 @app.command()
@@ -228,14 +246,14 @@ def evaluate(
 ) -> None:
     """Judge a run on its test split, or on another data set."""
     from neocog.evaluation.evaluate import evaluate as judge
-    from neocog.report import plots
     from neocog.terminal import make_console
     from neocog.terminal import results as judged
 
     evaluation = judge(run, data, runs_dir=runs, device=device, allow_outside=allow_outside)
-    judged.show_evaluation(make_console(stderr=as_json), evaluation.result)
+    console = make_console(stderr=as_json)
+    judged.show_evaluation(console, evaluation.result)
     if evaluation.run and evaluation.recorded:
-        plots.draw(evaluation.run, evaluation)
+        _draw(evaluation, console, with_page=False)
     evaluation.result["time_seconds"]["total"] = STOPWATCH.seconds()
     if as_json:
         print(to_json(evaluation.result))
@@ -334,18 +352,18 @@ def explain(
         if as_json:
             print(to_json(found.to_json()))
         return
-    from neocog.report.explanation_page import ExplainRequest
-    from neocog.report.explanation_page import explain as look_into
+    from neocog.explanations import ExplainRequest
+    from neocog.report.explanation_page import explain as explain_images
 
-    with bars.looking(console) as looking:
-        seen = look_into(
+    with bars.looking(console) as progress:
+        seen = explain_images(
             arguments or [],
             ExplainRequest(layer, label),
             out=out,
             lang=lang,
             device=device,
             runs_dir=runs,
-            looking=looking,
+            progress=progress,
         )
     if as_json:
         print(to_json(seen.to_json()))
@@ -365,7 +383,7 @@ def report(
     as_json: JsonOption = False,
 ) -> None:
     """Write report.html: all of a run on one page, its mistakes and what the network sees."""
-    from neocog.report.words import language
+    from neocog.rendering.i18n import language
     from neocog.terminal import make_console
     from neocog.terminal import results as judged
 
@@ -458,15 +476,16 @@ def models(
     from neocog.terminal import make_console, tables
 
     if name:
-        found = summary.details(name, size)
+        network = summary.summarize(name, summary.parse_input(size) if size else None)
         if as_json:
-            print(to_json(found))
+            print(to_json(network.to_json(with_layers=True)))
         else:
-            tables.show_layers(make_console(stderr=False), found)
+            tables.show_layers(make_console(stderr=False), network)
     elif as_json:
-        print(to_json({"models": summary.rows()}))
+        rows = [network.to_json(with_layers=False) for network in summary.summarize_all()]
+        print(to_json({"models": rows}))
     else:
-        tables.show_models(make_console(stderr=False), summary.rows())
+        tables.show_models(make_console(stderr=False), summary.summarize_all())
 
 
 @app.command()

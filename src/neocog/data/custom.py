@@ -163,7 +163,7 @@ def grey_to_rgb(
     paths = [listing.samples[n].path for n, mode in modes.items() if mode in GREY_MODES]
     if not paths:
         return []
-    text = f"{counted(len(paths), 'sample')} in shades of grey: " + (
+    text = f"{counted(len(paths), 'image')} in shades of grey: " + (
         "the one channel is repeated as red, green and blue, which is what the network takes"
     )
     return [Finding(GREY_TO_RGB, NOTE, len(paths), tuple(paths[:SHOWN]), text)]
@@ -234,7 +234,7 @@ def _cut(
     if given and "train" not in given:
         raise NeocogError(
             f"{listing.root} has images for {' and '.join(given)}, and none to train on.",
-            f"Expected {listing.root / 'train' / 'CLASS' / 'sample.jpg'}",
+            f"Expected {listing.root / 'train' / 'CLASS' / 'image.jpg'}",
         )
     if len(given) == 3:
         parts = [np.nonzero(split_of == split)[0] for split in ("train", "validation", "test")]
@@ -253,7 +253,7 @@ def _cut(
             shares[1] = validation_size / max(1, len(everything))
     if sum(shares) >= 1:
         raise NeocogError(
-            f"{counted(validation_size or 0, 'sample')} cannot be set apart from {len(rest):,} "
+            f"{counted(validation_size or 0, 'image')} cannot be set apart from {len(rest):,} "
             "and leave any to train on.",
             "Say: --set validation_size=N with a smaller N.",
         )
@@ -267,7 +267,7 @@ def _cut(
     *held, train = [rest[part] for part in cut]
     if len(held) == 2:
         test = held[0]
-        note = f"{counted(len(test), 'sample')} set apart as test, "
+        note = f"{counted(len(test), 'image')} set apart as test, "
     note += f"{len(held[-1]):,} of the rest as validation; by content, the same for every seed"
     return [train, held[-1], test], note
 
@@ -277,7 +277,7 @@ def _check_enough(path: Path, splits: Splits, validation_size: int | None) -> No
     if len(splits.classes) < 2:
         raise NeocogError(
             f"{path} holds one class, {splits.classes[0]}, and there is nothing to tell apart.",
-            f"Expected at least two class folders: {path / 'CLASS' / 'sample.png'}",
+            f"Expected at least two class folders: {path / 'CLASS' / 'image.png'}",
         )
     missing = [c for k, c in enumerate(splits.classes) if not (splits.train.labels == k).any()]
     if missing:

@@ -132,11 +132,11 @@ def decode(
             continue
         except OSError as error:
             raise NeocogError(
-                f"DecodedDataset images cannot be kept in {folder} ({error.strerror or error}).",
+                f"Decoded images cannot be kept in {folder} ({error.strerror or error}).",
                 "Name another place: NEOCOG_CACHE=FOLDER",
             ) from None
     raise NeocogError(
-        f"DecodedDataset images in {folder} were deleted while they were in use, {TRIES} times.",
+        f"Decoded images in {folder} were deleted while they were in use, {TRIES} times.",
         "Wait until no other process runs neocog data --clear-cache, then try again.",
     )
 

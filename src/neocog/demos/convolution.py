@@ -1,4 +1,4 @@
-"""A convolution taken apart: the products and sums behind every number of its output."""
+"""A convolution in detail: the products and sums behind every number of its output."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -11,18 +11,19 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from neocog.errors import NeocogError, UsageError, unknown
-from neocog.inspection.hooks import evaluating, is_convolution, record_layers
+from neocog.inspection.hooks import evaluation_mode, is_convolution, record_layers
 
-SIDE = 32  # cells a side that can be looked at
-MOST_CHANNELS, MOST_FILTERS = 8, 6  # of a trained layer; what is left out is added up
-MOST_NAMES = 10  # of layers, in a message
+SIDE = 32  # cells: the largest grid that is shown
+MAX_CHANNELS, MAX_FILTERS = 8, 6  # of a trained layer; other channels become one sum
+MAX_NAMES = 10  # layers listed in an error message
 
 
 @dataclass(frozen=True)
 class Dimensions:
-    """The dimensions of an example, all of them square; the defaults are the classic animation's.
+    """The dimensions of an example; input and kernel are square.
 
-    Raises UsageError where no output is possible, or none that can be looked at.
+    The defaults are those of CS231n's animation. Raises UsageError for values outside LIMITS, and
+    if the kernel does not fit into the input.
     """
 
     size: int = 5
@@ -45,11 +46,11 @@ class Dimensions:
 
     @property
     def output(self) -> int:
-        """The side of the output."""
+        """Height and width of the output."""
         return output_size(self.size, self.kernel, self.stride, self.padding, self.dilation)
 
 
-# What an example can be and still be looked at.
+# (lowest, highest) value of each dimension for which the example can still be shown.
 LIMITS = {
     "size": (1, SIDE), "channels": (1, 8), "filters": (1, 8), "kernel": (1, 11), "stride": (1, 16),
     "padding": (0, 8), "dilation": (1, 8),
@@ -58,15 +59,21 @@ LIMITS = {
 
 @dataclass(frozen=True)
 class Excerpt:
-    """Which part of a trained layer is shown.
+    """The part of a trained layer that is shown.
 
-    `input` and `output` are the whole layer's shapes, C x H x W; `filters` and `channels` the
-    numbers of those shown; `hidden` how many channels more each of these filters sees. `corner` is
-    the place, in the layer's whole output, of the first number shown; `patch` the rows and columns
-    of the input that are shown (first, last, first, last), None for all of them. `strongest` is the
-    filter, row and column of the largest number shown, counted within what is shown. `sides` holds
-    size, kernel, stride, padding and dilation, down and across; a padding of 0.5 is a zero on one
-    side only.
+    Attributes:
+        layer: Its name.
+        input: (C, H, W) of the layer's whole input.
+        output: (C, H, W) of its whole output.
+        groups: As in nn.Conv2d.
+        filters: Indices of the shown filters.
+        channels: Indices of the shown input channels.
+        hidden: For each shown filter, how many of its input channels are not shown.
+        corner: (row, column) in the whole output of the first number that is shown.
+        patch: (top, bottom, left, right) of the shown input, inclusive; None for the whole input.
+        strongest: (filter, row, column) of the highest number, counted within the shown part.
+        sides: (size, kernel, stride, padding, dilation) along the height and the width; a padding
+            of 0.5 is a zero on one side only.
     """
 
     layer: str
@@ -83,23 +90,30 @@ class Excerpt:
 
     @property
     def kernel(self) -> tuple[int, int, int]:
-        """The shape of a filter: channels that it sees, rows, columns."""
+        """(C, H, W) of a filter."""
         return self.input[0] // self.groups, self.sides[0][1], self.sides[1][1]
 
     @property
     def uneven(self) -> list[tuple[int, int]]:
-        """Zeros before and after a side, where these differ."""
+        """(zeros before, zeros after) along the sides where the two differ."""
         whole = [round(2 * padding) for _, _, _, padding, _ in self.sides]
         return [(zeros // 2, zeros - zeros // 2) for zeros in whole if zeros % 2]
 
 
 @dataclass(frozen=True)
 class Convolution:
-    """Inputs, C x H x W, and the filters that are laid over them, F x C x kH x kW, with biases, F.
+    """Inputs and the filters that are applied to them.
 
-    `padding` is the rows and columns of zeros at the top, bottom, left and right; `stride` and
-    `dilation` are (down, across). `sees`, F x C, says which channels a filter sees; `rest`, of the
-    output's shape, is what channels add that are not among `inputs`.
+    Attributes:
+        inputs: (C, H, W).
+        weights: (F, C, kH, kW).
+        bias: (F,).
+        stride: (down, across).
+        padding: Zeros at the (top, bottom, left, right).
+        dilation: (down, across).
+        sees: (F, C), whether a filter uses a channel; all True without groups.
+        rest: Sum over the channels that are not in `inputs`, with the shape of the output.
+        excerpt: Which part of a trained layer this is; None for an example.
     """
 
     inputs: Tensor
@@ -114,13 +128,13 @@ class Convolution:
 
     @property
     def padded(self) -> Tensor:
-        """The inputs with their border of zeros."""
+        """The inputs with zero padding."""
         top, bottom, left, right = self.padding
         return F.pad(self.inputs, (left, right, top, bottom))
 
     @property
     def output_shape(self) -> tuple[int, int, int]:
-        """Filters x rows x columns."""
+        """(F, rows, columns)."""
         kernel, padded = self.weights.shape[2:], self.padded.shape[1:]
         rows, columns = (
             output_size(padded[k], kernel[k], self.stride[k], 0, self.dilation[k]) for k in (0, 1)
@@ -130,7 +144,7 @@ class Convolution:
 
 @dataclass(frozen=True)
 class Part:
-    """What one channel gives to one number: its window, each times its weight, and their sum."""
+    """The contribution of one channel to one output: window, weights, their products and sum."""
 
     channel: int
     window: list[list[float]]
@@ -141,7 +155,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Sum:
-    """How one number of the output comes about: the parts' sums, the rest and the bias."""
+    """One number of the output: the sums of all parts, the rest and the bias."""
 
     filter: int
     row: int
@@ -152,17 +166,17 @@ class Sum:
     total: float
 
     def to_json(self) -> dict[str, Any]:
-        """All of it as JSON values."""
+        """The fields as JSON values."""
         return asdict(self)
 
 
 def output_size(
     size: int, kernel: int, stride: int = 1, padding: float = 0, dilation: int = 1
 ) -> int:
-    """How often a window fits along one side: (W - F + 2P)/S + 1, rounded down.
+    """The output size along one side: (W - F + 2P)/S + 1, rounded down.
 
-    With a dilation D the window spans D(F - 1) + 1 cells. Raises UsageError, with the formula, for
-    what cannot be.
+    With dilation D, the kernel spans D(F - 1) + 1 cells. Raises UsageError, with the formula, if
+    there is no output.
     """
     named = {"size": size, "kernel": kernel, "stride": stride, "dilation": dilation}
     for name, value in named.items():
@@ -183,34 +197,38 @@ def output_size(
 
 
 def formula(size: int, kernel: int, stride: int = 1, padding: float = 0, dilation: int = 1) -> str:
-    """The formula of the output's size with its numbers filled in, and what it gives."""
+    """The formula of the output size with the numbers filled in, and its result."""
     span = dilation * (kernel - 1) + 1
     exact = (size - span + 2 * padding) / stride + 1
     letters = "(W - F + 2P)/S + 1"
     if dilation > 1:
         letters = f"F' = D(F - 1) + 1 = {span}; (W - F' + 2P)/S + 1"
     filled = f"{letters} = ({size} - {span} + 2 x {padding:g})/{stride} + 1 = {exact:.4g}"
-    return filled if exact == int(exact) else f"{filled}, rounded down {math.floor(exact)}"
+    return filled if exact == int(exact) else f"{filled}, rounded down to {math.floor(exact)}"
 
 
 def unseen(size: int, kernel: int, stride: int = 1, padding: float = 0, dilation: int = 1) -> int:
-    """The last cells of the padded input that no window reaches, since the stride does not fit."""
+    """Number of cells at the end of the padded input that no window covers."""
     steps = output_size(size, kernel, stride, padding, dilation) - 1
     return size + round(2 * padding) - steps * stride - dilation * (kernel - 1) - 1
 
 
 def example(dimensions: Dimensions, seed: int = 0) -> Convolution:
-    """Small whole numbers, as in CS231n's animation: inputs 0..2, weights -1..1, biases 1, 0, ...
+    """An example with small integers, as in CS231n's animation.
 
-    A number depends on the seed and its place alone, so that a larger example goes on where a
-    smaller ends; the page draws them in the same way.
+    Inputs are 0..2, weights -1..1, biases 1, 0, 1, ... A number depends only on the seed and its
+    position, so that a larger example contains the smaller ones. The page's script computes the
+    same numbers.
     """
     d = dimensions
     side, kernel = range(d.size), range(d.kernel)
-    inputs = [[[drawn(seed, 0, 0, c, i, j) for j in side] for i in side] for c in range(d.channels)]
+    inputs = [
+        [[hashed_number(seed, 0, 0, c, i, j) for j in side] for i in side]
+        for c in range(d.channels)
+    ]
     weights = [
         [
-            [[drawn(seed, 1, f, c, i, j) - 1 for j in kernel] for i in kernel]
+            [[hashed_number(seed, 1, f, c, i, j) - 1 for j in kernel] for i in kernel]
             for c in range(d.channels)
         ]
         for f in range(d.filters)
@@ -226,8 +244,8 @@ def example(dimensions: Dimensions, seed: int = 0) -> Convolution:
     )
 
 
-def drawn(*key: int) -> int:
-    """0, 1 or 2, by the key alone: FNV-1a over its numbers, mixed as MurmurHash3 ends."""
+def hashed_number(*key: int) -> int:
+    """0, 1 or 2 as a hash of the key: FNV-1a, then the finalizer of MurmurHash3."""
     state = 2166136261
     for number in key:
         state = (state ^ number) * 16777619 & 0xFFFFFFFF
@@ -237,7 +255,7 @@ def drawn(*key: int) -> int:
 
 
 def output(convolution: Convolution) -> Tensor:
-    """Every number of the output, F x H' x W'."""
+    """The output, (F, H', W')."""
     c = convolution
     padded, shape = c.padded, c.output_shape
     weights = c.weights * c.sees[:, :, None, None]
@@ -245,14 +263,14 @@ def output(convolution: Convolution) -> Tensor:
     for i in range(weights.shape[2]):
         for j in range(weights.shape[3]):
             top, left = i * c.dilation[0], j * c.dilation[1]
-            # The cells under weight i, j, one for each place of the window.
-            under = padded[:, top :: c.stride[0], left :: c.stride[1]][:, : shape[1], : shape[2]]
-            total += torch.einsum("fc,chw->fhw", weights[:, :, i, j], under)
+            # The cells that are multiplied by weight (i, j), one for each window.
+            cells = padded[:, top :: c.stride[0], left :: c.stride[1]][:, : shape[1], : shape[2]]
+            total += torch.einsum("fc,chw->fhw", weights[:, :, i, j], cells)
     return total if c.rest is None else total + c.rest
 
 
 def one_sum(convolution: Convolution, filter: int, row: int, column: int) -> Sum:  # noqa: A002
-    """How the number of a filter at a row and column of the output comes about."""
+    """The products and sums of one number of the output. Raises UsageError for no such number."""
     c = convolution
     filters, rows, columns = c.output_shape
     if not (0 <= filter < filters and 0 <= row < rows and 0 <= column < columns):
@@ -289,50 +307,50 @@ def one_sum(convolution: Convolution, filter: int, row: int, column: int) -> Sum
 def of_layer(
     model: nn.Module, inputs: Tensor, layer: str | None = None, filters: tuple[int, ...] = ()
 ) -> Convolution:
-    """What a convolution in a network does with one image, 1 x C x H x W, in float64.
+    """A convolution of a network applied to one image, (1, C, H, W), in float64.
 
-    `layer` is its name, by default the first that the image meets. Shown are at most 32 x 32
-    cells around the strongest answer, the channels that matter most, and `filters`: by default
-    those that answer most strongly. Raises UsageError for a layer or filter that is not there, and
+    `layer` is its name, by default the first one that runs. At most 32 x 32 cells around the
+    highest output are included, the channels with the largest contributions, and `filters`, by
+    default those with the highest outputs. Raises UsageError for an unknown layer or filter, and
     NeocogError for a layer that cannot be shown.
     """
-    name, module, given, made = _met(model, inputs, layer)
-    x, zeros = given[0].double(), _zeros(module, given, made)
+    name, module, layer_input, layer_output = _run_layer(model, inputs, layer)
+    x, zeros = layer_input[0].double(), _zeros(module, layer_input, layer_output)
     weights, bias = _parameters(module)
-    bordered = F.pad(x, (*zeros[1], *zeros[0]))[None]
-    answers = F.conv2d(bordered, weights, bias, module.stride, 0, module.dilation, module.groups)[0]
-    _check_is_plain(name, answers, made[0])
-    chosen = _chosen(answers, filters)
-    place = torch.unravel_index(answers[chosen].argmax(), answers[chosen].shape)
-    axes = [_Axis(module, zeros[k], k, x.shape[k + 1], answers.shape[k + 1]) for k in (0, 1)]
-    batch_bounds = [axis.cut(int(at)) for axis, at in zip(axes, place[1:], strict=True)]
+    padded = F.pad(x, (*zeros[1], *zeros[0]))[None]
+    outputs = F.conv2d(padded, weights, bias, module.stride, 0, module.dilation, module.groups)[0]
+    _check_reproduced(name, outputs, layer_output[0])
+    selected = _select_filters(outputs, filters)
+    position = torch.unravel_index(outputs[selected].argmax(), outputs[selected].shape)
+    axes = [_Axis(module, zeros[k], k, x.shape[k + 1], outputs.shape[k + 1]) for k in (0, 1)]
+    cuts = [axis.cut(int(at)) for axis, at in zip(axes, position[1:], strict=True)]
     whole = Convolution(
-        x[:, batch_bounds[0].cells, batch_bounds[1].cells],
-        _dense(weights, len(x), module.groups)[chosen],
-        bias[chosen],
+        x[:, cuts[0].cells, cuts[1].cells],
+        _dense(weights, len(x), module.groups)[selected],
+        bias[selected],
         stride=(module.stride[0], module.stride[1]),
-        padding=(*batch_bounds[0].padding, *batch_bounds[1].padding),
+        padding=(*cuts[0].padding, *cuts[1].padding),
         dilation=(module.dilation[0], module.dilation[1]),
-        sees=_seen_channels(len(weights), len(x), module.groups)[chosen],
+        sees=_group_mask(len(weights), len(x), module.groups)[selected],
     )
     channels = _strongest_channels(whole)
     hidden = whole.sees.clone()
     hidden[:, channels] = False
-    first = (batch_bounds[0].first, batch_bounds[1].first)
-    found = Excerpt(
+    first = (cuts[0].first, cuts[1].first)
+    excerpt = Excerpt(
         layer=name,
         input=(x.shape[0], x.shape[1], x.shape[2]),
-        output=(answers.shape[0], answers.shape[1], answers.shape[2]),
+        output=(outputs.shape[0], outputs.shape[1], outputs.shape[2]),
         groups=module.groups,
-        filters=tuple(chosen),
+        filters=tuple(selected),
         channels=tuple(channels),
         hidden=tuple(hidden.sum(1).tolist()),
         corner=first,
-        patch=(*batch_bounds[0].shown, *batch_bounds[1].shown) if max(x.shape[1:]) > SIDE else None,
-        strongest=(int(place[0]), int(place[1]) - first[0], int(place[2]) - first[1]),
-        sides=tuple(axis.numbers for axis in axes),
+        patch=(*cuts[0].shown, *cuts[1].shown) if max(x.shape[1:]) > SIDE else None,
+        strongest=(int(position[0]), int(position[1]) - first[0], int(position[2]) - first[1]),
+        sides=tuple(axis.parameters for axis in axes),
     )
-    # What the channels add that are not shown, without the bias, which is added once.
+    # The sum over the hidden channels, without the bias, which is added once.
     others = replace(whole, sees=hidden, bias=torch.zeros_like(whole.bias))
     return replace(
         whole,
@@ -340,7 +358,7 @@ def of_layer(
         weights=whole.weights[:, channels],
         sees=whole.sees[:, channels],
         rest=output(others) if hidden.any() else None,
-        excerpt=found,
+        excerpt=excerpt,
     )
 
 
@@ -352,95 +370,99 @@ def _parameters(module: nn.Conv2d) -> tuple[Tensor, Tensor]:
     return weights, module.bias.detach().double().cpu()
 
 
-def _met(
+def _run_layer(
     model: nn.Module, inputs: Tensor, layer: str | None
 ) -> tuple[str, nn.Conv2d, Tensor, Tensor]:
-    """The convolution that is meant, what it is given for an image, and what it makes of that."""
+    """Name, module, input and output of a convolution, by default the first one that runs."""
     modules = dict(model.named_modules())
     known = [name for name, module in modules.items() if isinstance(module, nn.Conv2d)]
     if not known:
         raise NeocogError(
             "The network has no convolution to show.",
-            "Name a run of one that has: neocog train --model lenet5",
+            "Use the run of a convolutional network: neocog train --model lenet5",
         )
     if layer is not None and layer not in known:
-        raise no_convolution(layer, known, modules)
-    met: list[tuple[str, nn.Conv2d, Tensor, Tensor]] = []
+        raise unknown_convolution(layer, known, modules)
+    runs: list[tuple[str, nn.Conv2d, Tensor, Tensor]] = []
 
-    def note(name: str, module: nn.Module, given: Tensor, made: Tensor) -> None:
-        if not met and isinstance(module, nn.Conv2d) and layer in (None, name):
-            met.append((name, module, given.detach().cpu(), made.detach().cpu()))
+    def record(name: str, module: nn.Module, inputs: Tensor, output: Tensor) -> None:
+        if not runs and isinstance(module, nn.Conv2d) and layer in (None, name):
+            runs.append((name, module, inputs.detach().cpu(), output.detach().cpu()))
 
-    with torch.no_grad(), evaluating(model), record_layers(model, note):
+    with torch.no_grad(), evaluation_mode(model), record_layers(model, record):
         model(inputs)
-    if not met:
-        raise NeocogError(f"The image does not meet {layer or 'a convolution'}.")
-    return met[0]
+    if not runs:
+        raise NeocogError(f"The network does not run {layer or 'a convolution'} for this image.")
+    return runs[0]
 
 
-def no_convolution(
+def unknown_convolution(
     layer: str, known: Iterable[str], modules: Mapping[str, nn.Module]
 ) -> NeocogError:
-    """The error for a `layer` that is not one of the `known`, a few of which it names."""
+    """The error for a `layer` that is not in `known`; its hint lists some of `known`."""
     names = list(known)
     module = modules.get(layer)
     if module is not None and is_convolution(module) and not isinstance(module, nn.Conv2d):
         return NeocogError(
-            f"{layer} is a convolution with a table of connections, which cannot be shown here.",
-            f"Choose another, for example: --layer {names[0]}",
+            f"{layer} is a convolution with a connection table, which cannot be shown.",
+            f"Choose another one, for example: --layer {names[0]}",
         )
-    if len(names) <= MOST_NAMES:
+    if len(names) <= MAX_NAMES:
         return unknown("convolution", layer, names)
     near = [name for name in names if name.startswith(layer.lower())]
     near = near or get_close_matches(layer.lower(), names, n=1, cutoff=0.5)
-    some = ", ".join([*names[: MOST_NAMES // 2], "...", names[-1]])
+    listed = ", ".join([*names[: MAX_NAMES // 2], "...", names[-1]])
     return UsageError(
         f"There is no convolution {layer!r}.",
-        f"There are {len(names)}: {some}. For example: --layer {(near or names)[0]}",
+        f"There are {len(names)}: {listed}. For example: --layer {(near or names)[0]}",
     )
 
 
-def _zeros(module: nn.Conv2d, given: Tensor, made: Tensor) -> list[tuple[int, int]]:
-    """The rows of zeros above and below, and the columns on the left and on the right."""
+def _zeros(module: nn.Conv2d, inputs: Tensor, output: Tensor) -> list[tuple[int, int]]:
+    """The padding as (top, bottom) and (left, right)."""
     if type(module).forward is nn.Conv2d.forward and not isinstance(module.padding, str):
         return [(int(side), int(side)) for side in module.padding]
-    found = []
-    for k in (0, 1):  # `same`: what the output's size needs, the odd one at the end
+    sides = []
+    for k in (0, 1):  # "same": from the size of the output, an odd zero at the end
         span = module.dilation[k] * (module.kernel_size[k] - 1) + 1
-        total = max(0, (made.shape[k + 2] - 1) * module.stride[k] + span - given.shape[k + 2])
-        found.append((total // 2, total - total // 2))
-    return found
+        total = max(0, (output.shape[k + 2] - 1) * module.stride[k] + span - inputs.shape[k + 2])
+        sides.append((total // 2, total - total // 2))
+    return sides
 
 
-def _check_is_plain(name: str, answers: Tensor, made: Tensor) -> None:
-    """Raise NeocogError where a layer gives other answers than these."""
-    same = answers.shape == made.shape
-    if not same or not torch.allclose(answers, made.double(), 1e-3, 1e-3 * float(made.abs().max())):
+def _check_reproduced(name: str, outputs: Tensor, expected: Tensor) -> None:
+    """Raise NeocogError if a layer's output is not that of a convolution with zero padding."""
+    tolerance = 1e-3 * float(expected.abs().max())
+    if outputs.shape != expected.shape or not torch.allclose(
+        outputs, expected.double(), 1e-3, tolerance
+    ):
         raise NeocogError(
-            f"{name} does more than a convolution with a border of zeros, and cannot be shown.",
-            "Choose another: --layer NAME",
+            f"{name} does more than a convolution with zero padding, so it cannot be shown.",
+            "Choose another one: --layer NAME",
         )
 
 
-def _chosen(answers: Tensor, filters: tuple[int, ...]) -> list[int]:
-    """The filters to show: those asked for, or those that answer most strongly."""
-    count = len(answers)
-    wrong = [f for f in filters if not 0 <= f < count]
-    if wrong:
-        raise UsageError(f"There is no filter {wrong[0]}.", f"There are 0 to {count - 1}.")
-    if len(set(filters)) > LIMITS["filters"][1]:
-        most = LIMITS["filters"][1]
-        raise UsageError(f"{len(set(filters))} filters are too many.", f"At most {most} are shown.")
+def _select_filters(outputs: Tensor, filters: tuple[int, ...]) -> list[int]:
+    """The requested filters, or those with the highest outputs."""
+    count = len(outputs)
+    invalid = [f for f in filters if not 0 <= f < count]
+    if invalid:
+        raise UsageError(f"There is no filter {invalid[0]}.", f"There are 0 to {count - 1}.")
+    limit = LIMITS["filters"][1]
+    if len(set(filters)) > limit:
+        raise UsageError(
+            f"{len(set(filters))} filters are too many.", f"At most {limit} can be shown."
+        )
     if filters:
         return sorted(set(filters))
-    if count <= MOST_FILTERS:
+    if count <= MAX_FILTERS:
         return list(range(count))
-    return sorted(answers.flatten(1).amax(1).topk(MOST_FILTERS).indices.tolist())
+    return sorted(outputs.flatten(1).amax(1).topk(MAX_FILTERS).indices.tolist())
 
 
 @dataclass(frozen=True)
 class _Cut:
-    """What is shown along a side: input cells, zeros before and after, and the first output."""
+    """The shown part along a side: input cells, zeros before and after, and the first output."""
 
     cells: slice
     padding: tuple[int, int]
@@ -452,7 +474,7 @@ class _Cut:
 
 
 class _Axis:
-    """A convolution's numbers along the height (0) or the width (1)."""
+    """The parameters of a convolution along the height (0) or the width (1)."""
 
     def __init__(
         self, module: nn.Conv2d, zeros: tuple[int, int], k: int, size: int, count: int
@@ -465,14 +487,14 @@ class _Axis:
         self.zeros, self.size, self.count = zeros, size, count
 
     @property
-    def numbers(self) -> tuple[int, int, int, float, int]:
-        """Size, kernel, stride, padding and dilation."""
+    def parameters(self) -> tuple[int, int, int, float, int]:
+        """(size, kernel, stride, padding, dilation)."""
         total = sum(self.zeros)
         padding = total / 2 if total % 2 else total // 2
         return self.size, self.kernel, self.stride, padding, self.dilation
 
     def cut(self, around: int) -> _Cut:
-        """All of a side, or, of a long one, what the windows around an output see."""
+        """The whole side, or of a long one the cells of the windows around an output."""
         if self.size <= SIDE:
             return _Cut(slice(0, self.size), self.zeros, 0)
         span = self.dilation * (self.kernel - 1) + 1
@@ -484,36 +506,36 @@ class _Axis:
         return _Cut(cells, (max(0, -begin), max(0, end - self.size)), first)
 
 
-def _seen_channels(filters: int, channels: int, groups: int) -> Tensor:
-    """Filters x channels: whether the filter's group has the channel."""
+def _group_mask(filters: int, channels: int, groups: int) -> Tensor:
+    """(F, C): whether the channel belongs to the filter's group."""
     of_filter = torch.arange(filters) // (filters // groups)
     of_channel = torch.arange(channels) // (channels // groups)
     return of_filter[:, None] == of_channel[None, :]
 
 
 def _dense(weights: Tensor, channels: int, groups: int) -> Tensor:
-    """Weights for every channel, zero for those of other groups."""
+    """Weights (F, C, kH, kW) over all channels, 0 for those of other groups."""
     if groups == 1:
         return weights
     dense = weights.new_zeros(len(weights), channels, *weights.shape[2:])
-    dense[_seen_channels(len(weights), channels, groups)] = weights.flatten(0, 1)
+    dense[_group_mask(len(weights), channels, groups)] = weights.flatten(0, 1)
     return dense
 
 
 def _strongest_channels(convolution: Convolution) -> list[int]:
-    """The channels to show: all, or of many each filter's strongest in turn."""
+    """The channels to show: all, or of many those with the largest contributions per filter."""
     c = convolution
-    if len(c.inputs) <= MOST_CHANNELS:
+    if len(c.inputs) <= MAX_CHANNELS:
         return list(range(len(c.inputs)))
     windows = F.unfold(
         c.padded[:, None], (c.weights.shape[2], c.weights.shape[3]), c.dilation, 0, c.stride
-    )  # channels x kernel cells x places
-    added = torch.einsum("ckp,fck->fcp", windows, c.weights.flatten(2)).square().sum(2)
-    order = added.argsort(1, descending=True)
-    taken: list[int] = []
+    )  # (C, kH * kW, windows)
+    contributions = torch.einsum("ckp,fck->fcp", windows, c.weights.flatten(2)).square().sum(2)
+    order = contributions.argsort(1, descending=True)
+    selected: list[int] = []
     for rank in range(len(c.inputs)):
         for f in range(len(c.weights)):
             channel = int(order[f, rank])
-            if c.sees[f, channel] and channel not in taken and len(taken) < MOST_CHANNELS:
-                taken.append(channel)
-    return sorted(taken)
+            if c.sees[f, channel] and channel not in selected and len(selected) < MAX_CHANNELS:
+                selected.append(channel)
+    return sorted(selected)

@@ -1,4 +1,4 @@
-"""The convolution demo: a page that steps through every number, and images of it for slides."""
+"""The convolution demo: an interactive page, a GIF and a PNG for slides."""
 
 import json
 from collections.abc import Sequence
@@ -20,16 +20,16 @@ from neocog.demos.phrases import CONVOLUTION
 from neocog.errors import NeocogError, UsageError
 from neocog.escaping import visible
 from neocog.rendering import html as pages
-from neocog.report.words import LANGUAGES, translator
+from neocog.rendering.i18n import LANGUAGES, translator
 from neocog.storage.atomic import write_atomic
 
 
 @dataclass(frozen=True)
 class Demo:
-    """A convolution with what is said about it, in `lang`.
+    """A convolution and its description in the language `lang`.
 
-    `dimensions` and `seed` are those of an example; `run` and `image` name where a trained layer
-    and its input come from.
+    `dimensions` and `seed` belong to an example; `run` and `image` are the names of the run and the
+    image of a trained layer.
     """
 
     convolution: Convolution
@@ -41,21 +41,21 @@ class Demo:
 
     @property
     def start(self) -> tuple[int, int, int]:
-        """The filter, row and column that are looked at first."""
+        """(filter, row, column) of the first step."""
         excerpt = self.convolution.excerpt
         return excerpt.strongest if excerpt else (0, 0, 0)
 
     @property
     def lead(self) -> str:
-        """What the page is about, in a sentence or two."""
-        say, excerpt = translator(CONVOLUTION, self.lang), self.convolution.excerpt
+        """The introduction of the page."""
+        t, excerpt = translator(CONVOLUTION, self.lang), self.convolution.excerpt
         if excerpt is None:
-            return say("lead")
-        return say("lead_layer", layer=excerpt.layer, run=self.run, image=self.image)
+            return t("lead")
+        return t("lead_layer", layer=excerpt.layer, run=self.run, image=self.image)
 
     @property
     def sides(self) -> Sequence[tuple[int, int, int, float, int]]:
-        """Size, kernel, stride, padding and dilation of the whole layer, down and across."""
+        """(size, kernel, stride, padding, dilation) of the whole layer, along height and width."""
         c = self.convolution
         if c.excerpt:
             return c.excerpt.sides
@@ -72,36 +72,36 @@ class Demo:
 
     @property
     def formulas(self) -> list[str]:
-        """The output's size by the formula, once where rows and columns agree."""
+        """The formula of the output size; only one if height and width agree."""
         return list(dict.fromkeys(parts.formula(*side) for side in self.sides))
 
     @property
     def notes(self) -> list[str]:
-        """What is left out of a trained layer, and what its formula does not say."""
-        say, excerpt = translator(CONVOLUTION, self.lang), self.convolution.excerpt
+        """What is not shown of a trained layer, and what its formula does not include."""
+        t, excerpt = translator(CONVOLUTION, self.lang), self.convolution.excerpt
         if excerpt is None:
             return []
         channels, height, width = excerpt.input
-        found = []
+        notes = []
         if excerpt.patch:
             top, bottom, left, right = excerpt.patch
             whole = f"{height} × {width} × {channels}"
-            found.append(say("patch", whole=whole, top=top, bottom=bottom, left=left, right=right))
+            notes.append(t("patch", whole=whole, top=top, bottom=bottom, left=left, right=right))
         if len(excerpt.filters) < excerpt.output[0]:
-            found.append(say("filters_shown", count=excerpt.output[0], shown=len(excerpt.filters)))
+            notes.append(t("filters_shown", count=excerpt.output[0], shown=len(excerpt.filters)))
         if len(excerpt.channels) < channels:
             kind = "channels_grouped" if excerpt.groups > 1 else "channels_shown"
             kind = kind if any(excerpt.hidden) else "channels_seen"
-            found.append(say(kind, count=channels, shown=len(excerpt.channels)))
+            notes.append(t(kind, count=channels, shown=len(excerpt.channels)))
         if excerpt.groups > 1:
-            found.append(say("grouped", groups=excerpt.groups))
-        return found + _uneven(self)
+            notes.append(t("grouped", groups=excerpt.groups))
+        return notes + _uneven(self)
 
     def to_json(self) -> dict[str, Any]:
-        """What `--json` prints: every number, and the first sum in full."""
+        """What `--json` prints: every number, and the first sum in detail."""
         c = self.convolution
         height, width = c.weights.shape[2:]
-        found: dict[str, Any] = {
+        values: dict[str, Any] = {
             "input_shape": list(c.inputs.shape),
             "kernel": [height, width],
             "stride": list(c.stride),
@@ -120,12 +120,12 @@ class Demo:
         if c.excerpt:
             renamed = {"input": "layer_input", "output": "layer_output"}
             shown = {renamed.get(k, k): v for k, v in vars(c.excerpt).items() if k != "sides"}
-            found |= {"run": self.run, "image": self.image, **shown}
-        return found
+            values |= {"run": self.run, "image": self.image, **shown}
+        return values
 
 
 def from_dimensions(dimensions: Dimensions, seed: int = 0, lang: str = "en") -> Demo:
-    """The demo on small whole numbers of these dimensions."""
+    """The demo on an example with small integers. Raises UsageError for an invalid seed."""
     if not 0 <= seed < 2**31:
         raise UsageError(f"The seed is {seed}.", "It must be from 0 to 2147483647.")
     return Demo(parts.example(dimensions, seed), lang, dimensions, seed)
@@ -139,30 +139,28 @@ def from_run(
     runs_dir: Path | None = None,
     lang: str = "en",
 ) -> Demo:
-    """The demo with a trained layer's filters and what the layer gets for an image.
+    """The demo on a layer of a trained network and its input for an image.
 
-    Raises as `classifier.load`, `decode.read_image` and `explain.convolution.of_layer` do.
+    Raises as `classifier.load`, `decode.read_image` and `convolution.of_layer` do.
     """
     path = classifiers.model_path(run, runs.runs_folder(runs_dir))
     classifier = classifiers.load(path, device="cpu")
-    rule = classifier.preprocessing
+    preprocessing = classifier.preprocessing
     try:
-        fitted = rule.fit_image(decode.read_image(image, rule.shrink_to))
+        prepared = preprocessing.fit_image(decode.read_image(image, preprocessing.shrink_to))
     except NeocogError as error:
-        raise NeocogError(
-            f"{image}: {error.message}.", "Name an image: --image photo.jpg"
-        ) from None
-    inputs = rule.normalize(torch.from_numpy(fitted.copy())[None])
-    found = parts.of_layer(classifier.model, inputs, layer, tuple(filters))
+        raise NeocogError(f"{image}: {error.message}.", "For example: --image photo.jpg") from None
+    inputs = preprocessing.normalize(torch.from_numpy(prepared.copy())[None])
+    layer_convolution = parts.of_layer(classifier.model, inputs, layer, tuple(filters))
     owner = runs.of_model_file(path)
     name = owner.path.name if owner else path.name
-    return Demo(found, lang, run=visible(name), image=visible(image.name))
+    return Demo(layer_convolution, lang, run=visible(name), image=visible(image.name))
 
 
 def write(
     demo: Demo, html: Path | None = None, gif: Path | None = None, png: Path | None = None
 ) -> list[Path]:
-    """Write the files that are named and return them. Raises NeocogError where that fails."""
+    """Write the requested files and return them. Raises NeocogError if one cannot be written."""
     makers = ((html, page), (gif, animation), (png, image))
     written = []
     for path, make in makers:
@@ -177,9 +175,9 @@ def write(
 
 
 def page(demo: Demo) -> str:
-    """The page: one file that steps, plays and, for an example, can be edited."""
+    """The interactive page, in which the dimensions of an example can be edited."""
     c, d = demo.convolution, demo.dimensions
-    place = LANGUAGES.index(demo.lang)
+    language = LANGUAGES.index(demo.lang)
     _, rows, columns = c.output_shape
     filter_, row, column = demo.start
     excerpt = None
@@ -187,7 +185,7 @@ def page(demo: Demo) -> str:
         keys = ("input", "output", "kernel", "filters", "channels", "hidden", "corner", "sides")
         excerpt = {key: getattr(c.excerpt, key) for key in keys}
     data = {
-        "words": {key: both[place] for key, both in CONVOLUTION.items()},
+        "words": {key: texts[language] for key, texts in CONVOLUTION.items()},
         "limits": parts.LIMITS,
         "shape": vars(d) if d else None,
         "seed": demo.seed,
@@ -196,15 +194,21 @@ def page(demo: Demo) -> str:
         "excerpt": excerpt,
         "notes": demo.notes,
     }
-    # Chinese letters stay letters, so that the page's font gets them; `<` would end the script.
+    # Chinese is not escaped, so that its glyphs are embedded; `<` would end the script.
     text = json.dumps(data, ensure_ascii=False).replace("<", "\\u003c")
     return pages.render(
-        "convolution.html", CONVOLUTION, demo.lang, data=data, as_json=Markup(text), lead=demo.lead
+        "neocog.demos",
+        "convolution.html",
+        CONVOLUTION,
+        demo.lang,
+        data=data,
+        as_json=Markup(text),
+        lead=demo.lead,
     )
 
 
 def animation(demo: Demo) -> bytes:
-    """A GIF that steps through the output; of a trained layer through its strongest filter's."""
+    """A GIF of all steps; for a trained layer, of the filter with the highest output."""
     c = demo.convolution
     filters, rows, columns = c.output_shape
     steps = range(filters * rows * columns)
@@ -214,7 +218,7 @@ def animation(demo: Demo) -> bytes:
 
 
 def image(demo: Demo) -> bytes:
-    """A PNG of one step: the strongest answer of a trained layer, else a step in the middle."""
+    """A PNG of one step: the highest output of a trained layer, else a step in the middle."""
     _, rows, columns = demo.convolution.output_shape
     filter_, row, column = demo.start
     if demo.dimensions:
@@ -224,16 +228,16 @@ def image(demo: Demo) -> bytes:
 
 
 def _heads(demo: Demo) -> list[str]:
-    """The lines above an image."""
-    say, d, excerpt = translator(CONVOLUTION, demo.lang), demo.dimensions, demo.convolution.excerpt
+    """The heading lines of an image."""
+    t, d, excerpt = translator(CONVOLUTION, demo.lang), demo.dimensions, demo.convolution.excerpt
     if d is None:
         assert excerpt
         depth, height, width = excerpt.kernel
         kernel = f"{height} × {width} × {depth}"
         what = {"layer": excerpt.layer, "run": demo.run, "image": demo.image}
-        first = say("heading_layer", **what, filters=excerpt.output[0], kernel=kernel)
+        first = t("heading_layer", **what, filters=excerpt.output[0], kernel=kernel)
     else:
-        first = say(
+        first = t(
             "heading",
             input=f"{d.size} × {d.size} × {d.channels}",
             kernel=f"{d.kernel} × {d.kernel} × {d.channels}",
@@ -244,23 +248,23 @@ def _heads(demo: Demo) -> list[str]:
 
 
 def _uneven(demo: Demo) -> list[str]:
-    """A note where there are more zeros on one side than on the other."""
-    say, excerpt = translator(CONVOLUTION, demo.lang), demo.convolution.excerpt
-    borders = dict.fromkeys(excerpt.uneven) if excerpt else ()
-    return [say("uneven", before=before, after=after) for before, after in borders]
+    """Notes on different padding before and after."""
+    t, excerpt = translator(CONVOLUTION, demo.lang), demo.convolution.excerpt
+    paddings = dict.fromkeys(excerpt.uneven) if excerpt else ()
+    return [t("uneven", before=before, after=after) for before, after in paddings]
 
 
 def _numbers(values: Tensor) -> Any:
-    """Nested lists: whole numbers as such, others to six digits."""
+    """Nested lists, with integers as such and other numbers rounded to six digits."""
     if not values.numel() or bool((values == values.round()).all()):
         return values.round().long().tolist()
     if values.dim() > 1:
-        return [_numbers(some.double() + 0.0) for some in values]
+        return [_numbers(row.double() + 0.0) for row in values]
     return [float(f"{x:.6g}") for x in values.tolist()]
 
 
 def _as_net(c: Convolution) -> dict[str, Any]:
-    """A convolution as the page's script has it."""
+    """A convolution in the form of the page's script."""
     return {
         "inputs": _numbers(c.inputs),
         "weights": _numbers(c.weights),

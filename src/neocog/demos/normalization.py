@@ -1,26 +1,38 @@
-"""The tutorials' example of zero-mean normalisation."""
+"""Standardisation: zero mean and unit standard deviation."""
 
 import math
 import statistics
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from neocog.errors import UsageError
 
 
-def standardise(numbers: Sequence[float]) -> dict[str, Any]:
-    """The numbers less their mean, divided by their sample standard deviation, and both of these.
+@dataclass(frozen=True)
+class Standardized:
+    """The mean and the sample standard deviation of some numbers, and the standardised numbers."""
 
-    Raises UsageError where there are fewer than two, one is not finite, or all are the same.
+    mean: float
+    std: float
+    normalized: list[float]
+
+    def to_json(self) -> dict[str, Any]:
+        """What `neocog demo normalization --json` prints."""
+        return asdict(self)
+
+
+def standardize(numbers: Sequence[float]) -> Standardized:
+    """Subtract the mean and divide by the sample standard deviation.
+
+    Raises UsageError for fewer than two numbers, numbers that are not finite, or equal numbers.
     """
-    trouble = ""
+    problem = ""
     if len(numbers) < 2 or not all(map(math.isfinite, numbers)):
-        trouble = "Normalisation needs two numbers or more, all of them finite."
+        problem = "Normalisation needs two numbers or more, all of them finite."
     elif min(numbers) == max(numbers):
-        trouble = (
-            "Numbers that do not differ have a standard deviation of 0: nothing divides by it."
-        )
-    if trouble:
-        raise UsageError(trouble, "For example: neocog demo normalization 16 48 27 238 12")
+        problem = "The numbers do not differ: their standard deviation is 0."
+    if problem:
+        raise UsageError(problem, "For example: neocog demo normalization 16 48 27 238 12")
     mean, std = statistics.fmean(numbers), statistics.stdev(numbers)
-    return {"mean": mean, "std": std, "normalized": [(x - mean) / std for x in numbers]}
+    return Standardized(mean, std, [(x - mean) / std for x in numbers])

@@ -1,5 +1,6 @@
-"""What a border of zeros does: the sizes it keeps, and how often each cell is seen."""
+"""Padding: output sizes, and how many windows cover each cell."""
 
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
@@ -9,13 +10,48 @@ from neocog.demos.convolution import SIDE, formula, output_size
 from neocog.errors import UsageError
 
 
-def compare(size: int = 5, kernel: int = 3) -> dict[str, Any]:
-    """A size x size input under a kernel, without padding, with `same` and with `full` padding.
+@dataclass(frozen=True)
+class PaddingKind:
+    """One kind of padding, along one side and for stride 1.
 
-    For each there are the zeros before and after a side, the output's side and `seen`: in how many
-    windows each cell of the input lies. `shrinking` is the side after each convolution without
-    padding, until the kernel fits no more. Raises UsageError where it does not fit at all.
+    Attributes:
+        name: valid, same or full.
+        padding: Zeros before and after.
+        output: Size of the output.
+        formula: How the size is computed; None for different zeros before and after.
+        seen: Number of windows that cover each cell of the input.
+        corner: `seen` in the corner.
+        middle: `seen` in the middle.
     """
+
+    name: str
+    padding: tuple[int, int]
+    output: int
+    formula: str | None
+    seen: list[list[int]]
+    corner: int
+    middle: int
+
+
+@dataclass(frozen=True)
+class PaddingComparison:
+    """All kinds of padding for an input of size x size and a kernel of kernel x kernel.
+
+    `shrinking` is the size after each layer without padding, until the kernel no longer fits.
+    """
+
+    size: int
+    kernel: int
+    kinds: list[PaddingKind]
+    shrinking: list[int]
+
+    def to_json(self) -> dict[str, Any]:
+        """What `neocog demo padding --json` prints."""
+        return asdict(self)
+
+
+def compare_paddings(size: int = 5, kernel: int = 3) -> PaddingComparison:
+    """Compare valid, same and full padding. Raises UsageError if the kernel does not fit."""
     if not 1 <= size <= SIDE:
         raise UsageError(f"The size can be 1 to {SIDE}, not {size}.", "For example: --size 5")
     if not 1 <= kernel <= size:
@@ -25,33 +61,33 @@ def compare(size: int = 5, kernel: int = 3) -> dict[str, Any]:
             + (f", or --size {kernel}." if size < kernel <= SIDE else "."),
         )
     before = (kernel - 1) // 2
-    borders = {
+    zeros = {
         "valid": (0, 0),
         "same": (before, kernel - 1 - before),
         "full": (kernel - 1, kernel - 1),
     }
     kinds = []
-    for name, (first, last) in borders.items():
-        counts = seen(size, kernel, first, last)
+    for name, (first, last) in zeros.items():
+        counts = count_windows(size, kernel, first, last)
         kinds.append(
-            {
-                "name": name,
-                "padding": [first, last],
-                "output": size + first + last - kernel + 1,
-                "formula": formula(size, kernel, 1, first) if first == last else None,
-                "seen": counts.tolist(),
-                "corner": int(counts[0, 0]),
-                "middle": int(counts[size // 2, size // 2]),
-            }
+            PaddingKind(
+                name=name,
+                padding=(first, last),
+                output=size + first + last - kernel + 1,
+                formula=formula(size, kernel, 1, first) if first == last else None,
+                seen=counts.tolist(),
+                corner=int(counts[0, 0]),
+                middle=int(counts[size // 2, size // 2]),
+            )
         )
-    sides = [size]
-    while sides[-1] >= kernel > 1:
-        sides.append(output_size(sides[-1], kernel))
-    return {"size": size, "kernel": kernel, "kinds": kinds, "shrinking": sides}
+    sizes = [size]
+    while sizes[-1] >= kernel > 1:
+        sizes.append(output_size(sizes[-1], kernel))
+    return PaddingComparison(size, kernel, kinds, sizes)
 
 
-def seen(size: int, kernel: int, first: int, last: int) -> Tensor:
-    """In how many windows each cell lies, size x size, with so many zeros before and after."""
+def count_windows(size: int, kernel: int, first: int, last: int) -> Tensor:
+    """Number of windows that cover each cell, (size, size), with so many zeros before and after."""
     along = torch.zeros(first + size + last, dtype=torch.int64)
     for begin in range(len(along) - kernel + 1):
         along[begin : begin + kernel] += 1

@@ -1,6 +1,7 @@
-"""Pooling on numbers: what a maximum and a mean keep of each window, and where gradients go."""
+"""Max pooling and average pooling on numbers, with their gradients."""
 
 from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
@@ -13,30 +14,67 @@ from neocog.errors import UsageError
 KINDS: dict[str, Callable[[Tensor, int, int], Tensor]] = {"max": F.max_pool2d, "mean": F.avg_pool2d}
 
 
-def published() -> dict[str, Any]:
-    """The tutorials' figure: 224 x 224 x 64 pooled to 112 x 112 x 64, in numbers."""
-    channels, side = 64, 224
-    window = stride = 2
-    after = output_size(side, window, stride)
-    return {
-        "input": [channels, side, side],
-        "window": window,
-        "stride": stride,
-        "output": [channels, after, after],
-        "formula": formula(side, window, stride),
-        "kept": after**2 / side**2,
-        "parameters": 0,
-    }
+@dataclass(frozen=True)
+class PoolingShapes:
+    """The sizes of a pooling layer; `kept` is the fraction of the numbers that remain."""
+
+    input: tuple[int, int, int]
+    window: int
+    stride: int
+    output: tuple[int, int, int]
+    formula: str
+    kept: float
+    parameters: int = 0
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields as JSON values."""
+        return asdict(self)
 
 
-def example(
+@dataclass(frozen=True)
+class Pooled:
+    """The output of a pooling layer, and the gradient of its sum with respect to the input."""
+
+    output: list[list[float]]
+    gradient: list[list[float]]
+
+
+@dataclass(frozen=True)
+class PoolingExample:
+    """Max and average pooling of the numbers `input`."""
+
+    input: list[list[int]]
+    window: int
+    stride: int
+    formula: str
+    max: Pooled
+    mean: Pooled
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields as JSON values."""
+        return asdict(self)
+
+
+def published_example() -> PoolingShapes:
+    """The figure of the tutorials: 224 x 224 x 64 pooled to 112 x 112 x 64."""
+    channels, size, window = 64, 224, 2
+    pooled_size = output_size(size, window, window)
+    return PoolingShapes(
+        input=(channels, size, size),
+        window=window,
+        stride=window,
+        output=(channels, pooled_size, pooled_size),
+        formula=formula(size, window, window),
+        kept=pooled_size**2 / size**2,
+    )
+
+
+def pooling_example(
     size: int = 8, window: int = 4, stride: int | None = None, seed: int = 0
-) -> dict[str, Any]:
-    """Numbers 0..99, size x size, pooled by their maxima and their means.
+) -> PoolingExample:
+    """Pool random integers 0..99, size x size.
 
-    `stride` is by default the window. For each kind there are its `output` and, for a gradient of 1
-    at every number of the output, the `gradient` at every number of the input. Raises UsageError
-    for windows that do not fit.
+    `stride` is the window by default. Raises UsageError for windows that do not fit.
     """
     if not 1 <= size <= SIDE:
         raise UsageError(f"The size can be 1 to {SIDE}, not {size}.", "For example: --size 8")
@@ -51,21 +89,18 @@ def example(
         raise UsageError(f"The stride is {stride}.", "For example: --stride 2")
     generator = torch.Generator().manual_seed(seed)
     numbers = torch.randint(0, 100, (size, size), generator=generator).double()
-    found: dict[str, Any] = {
-        "input": numbers.long().tolist(),
-        "window": window,
-        "stride": stride,
-        "formula": formula(size, window, stride),
-    }
-    for kind in KINDS:
-        output, gradient = pooled(numbers, window, stride, kind)
-        found[kind] = {"output": output.tolist(), "gradient": gradient.tolist()}
-    return found
+    return PoolingExample(
+        input=numbers.long().tolist(),
+        window=window,
+        stride=stride,
+        formula=formula(size, window, stride),
+        max=_pool(numbers, window, stride, "max"),
+        mean=_pool(numbers, window, stride, "mean"),
+    )
 
 
-def pooled(numbers: Tensor, window: int, stride: int, kind: str) -> tuple[Tensor, Tensor]:
-    """The pooled numbers, H x W, and the gradient of their sum at each of the given ones."""
-    given = numbers.detach().clone().requires_grad_()
-    output = KINDS[kind](given[None, None], window, stride)[0, 0]
-    (gradient,) = torch.autograd.grad(output.sum(), given)
-    return output.detach(), gradient
+def _pool(numbers: Tensor, window: int, stride: int, kind: str) -> Pooled:
+    inputs = numbers.detach().clone().requires_grad_()
+    output = KINDS[kind](inputs[None, None], window, stride)[0, 0]
+    (gradient,) = torch.autograd.grad(output.sum(), inputs)
+    return Pooled(output.detach().tolist(), gradient.tolist())

@@ -1,7 +1,8 @@
-"""Softmax and its losses on the same logits, with the pairings that go wrong."""
+"""Softmax and the losses on logits: correct pairings of the two, and wrong ones."""
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
@@ -12,7 +13,7 @@ from neocog.errors import UsageError
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
-RIGHT: dict[str, Loss] = {
+CORRECT: dict[str, Loss] = {
     "cross_entropy(logits)": F.cross_entropy,
     "nll_loss(log_softmax(logits))": lambda z, y: F.nll_loss(F.log_softmax(z, 1), y),
 }
@@ -23,18 +24,64 @@ WRONG: dict[str, Loss] = {
     "nll_loss(log(softmax(logits)))": lambda z, y: F.nll_loss(F.softmax(z, 1).log(), y),
     "cross_entropy(log_softmax(logits))": lambda z, y: F.cross_entropy(F.log_softmax(z, 1), y),
 }
-STEPS, RATE = 100, 1.0  # of gradient descent, on the logits themselves
-AHEAD, FAR = 10.0, 200.0  # how far one logit leads the others
+STEPS, LEARNING_RATE = 100, 1.0  # of gradient descent on the logits themselves
+LEAD, FAR_LEAD = 10.0, 200.0  # by how much one logit exceeds the others
 
 
-def compare(logits: Sequence[float], label: int = 0) -> dict[str, Any]:
-    """Softmax, log-softmax and the losses of some logits whose class is `label`.
+@dataclass(frozen=True)
+class LossMeasurement:
+    """How a loss behaves on given logits and on extreme ones.
 
-    Each of the `pairings` has its `loss` and `gradient` here; `lowest` and `highest`, the loss in
-    float32 where the label leads by 200 and where another class does; for logits of which a wrong
-    one leads by 10 the gradient's length, `gradient_when_wrong`, and the label's probability after
-    100 steps of gradient descent, `mended`; and the `consequence` in words. Raises UsageError for
-    fewer than two logits, ones that are no numbers, or no such label.
+    Attributes:
+        name: Of the pairing.
+        right: Whether it is a correct pairing.
+        loss: For the given logits and label.
+        gradient: With respect to the given logits.
+        gradient_when_wrong: Norm of the gradient where a wrong class leads by LEAD.
+        lowest: Loss in float32 where the label leads by FAR_LEAD.
+        highest: Loss in float32 where a wrong class leads by FAR_LEAD.
+        mended: Probability of the label after STEPS steps of gradient descent, which start where a
+            wrong class leads by LEAD.
+    """
+
+    name: str
+    right: bool
+    loss: float
+    gradient: list[float]
+    gradient_when_wrong: float
+    lowest: float
+    highest: float
+    mended: float
+
+
+@dataclass(frozen=True)
+class Pairing(LossMeasurement):
+    """A measured loss with its `consequence` as a sentence."""
+
+    consequence: str
+
+
+@dataclass(frozen=True)
+class SoftmaxComparison:
+    """Softmax and losses for some logits and a label."""
+
+    logits: list[float]
+    label: int
+    softmax: list[float]
+    log_softmax: list[float]
+    cross_entropy: float
+    nll_loss: float
+    pairings: list[Pairing]
+
+    def to_json(self) -> dict[str, Any]:
+        """What `neocog demo softmax --json` prints."""
+        return asdict(self)
+
+
+def compare_losses(logits: Sequence[float], label: int = 0) -> SoftmaxComparison:
+    """Compare all pairings of softmax and loss.
+
+    Raises UsageError for fewer than two logits, logits that are not finite, or an invalid label.
     """
     if len(logits) < 2 or not all(map(math.isfinite, logits)):
         raise UsageError(
@@ -47,78 +94,81 @@ def compare(logits: Sequence[float], label: int = 0) -> dict[str, Any]:
             f"{len(logits)} logits have the labels 0 to {len(logits) - 1}.",
         )
     z, y = torch.tensor([logits], dtype=torch.float64), torch.tensor([label])
-    pairings = [
-        _pairing(name, loss, z, y, right=loss in RIGHT.values())
-        for name, loss in (RIGHT | WRONG).items()
-    ]
-    for pairing in pairings:
-        pairing["consequence"] = _consequence(pairing, pairings[0])
-    return {
-        "logits": list(map(float, logits)),
-        "label": label,
-        "softmax": F.softmax(z, 1)[0].tolist(),
-        "log_softmax": F.log_softmax(z, 1)[0].tolist(),
-        "cross_entropy": pairings[0]["loss"],
-        "nll_loss": pairings[1]["loss"],
-        "pairings": pairings,
-    }
+    measured = [_measure(name, loss, z, y) for name, loss in (CORRECT | WRONG).items()]
+    reference = measured[0]
+    pairings = [Pairing(**vars(m), consequence=_consequence(m, reference)) for m in measured]
+    return SoftmaxComparison(
+        logits=list(map(float, logits)),
+        label=label,
+        softmax=F.softmax(z, 1)[0].tolist(),
+        log_softmax=F.log_softmax(z, 1)[0].tolist(),
+        cross_entropy=pairings[0].loss,
+        nll_loss=pairings[1].loss,
+        pairings=pairings,
+    )
 
 
-def _pairing(name: str, loss: Loss, z: Tensor, y: Tensor, right: bool) -> dict[str, Any]:
-    classes, label = z.shape[1], int(y)
-    value, gradient = _with_gradient(loss, z, y)
+def _measure(name: str, loss: Loss, z: Tensor, y: Tensor) -> LossMeasurement:
+    num_classes, label = z.shape[1], int(y)
+    wrong_class = (label + 1) % num_classes
+    value, gradient = _loss_and_gradient(loss, z, y)
     mistaken = torch.zeros_like(z)
-    mistaken[0, (label + 1) % classes] = AHEAD
-    _, when_wrong = _with_gradient(loss, mistaken, y)
-    sure = torch.zeros(1, classes)  # float32, as in training
-    sure[0, label] = FAR
-    lost = torch.zeros(1, classes)
-    lost[0, (label + 1) % classes] = FAR
+    mistaken[0, wrong_class] = LEAD
+    _, gradient_when_wrong = _loss_and_gradient(loss, mistaken, y)
+    certain = torch.zeros(1, num_classes)  # float32, as in training
+    certain[0, label] = FAR_LEAD
+    lost = torch.zeros(1, num_classes)
+    lost[0, wrong_class] = FAR_LEAD
     trained = mistaken.clone()
     for _ in range(STEPS):
-        trained -= RATE * _with_gradient(loss, trained, y)[1]
-    return {
-        "name": name,
-        "right": right,
-        "loss": value,
-        "gradient": gradient[0].tolist(),
-        "gradient_when_wrong": float(when_wrong.norm()),
-        "lowest": float(loss(sure, y)),
-        "highest": float(loss(lost, y)),
-        "mended": float(F.softmax(trained, 1)[0, label]),
-    }
+        trained -= LEARNING_RATE * _loss_and_gradient(loss, trained, y)[1]
+    return LossMeasurement(
+        name=name,
+        right=name in CORRECT,
+        loss=value,
+        gradient=gradient[0].tolist(),
+        gradient_when_wrong=float(gradient_when_wrong.norm()),
+        lowest=float(loss(certain, y)),
+        highest=float(loss(lost, y)),
+        mended=float(F.softmax(trained, 1)[0, label]),
+    )
 
 
-def _with_gradient(loss: Loss, z: Tensor, y: Tensor) -> tuple[float, Tensor]:
-    given = z.detach().clone().requires_grad_()
-    value = loss(given, y)
-    (gradient,) = torch.autograd.grad(value, given)
+def _loss_and_gradient(loss: Loss, z: Tensor, y: Tensor) -> tuple[float, Tensor]:
+    inputs = z.detach().clone().requires_grad_()
+    value = loss(inputs, y)
+    (gradient,) = torch.autograd.grad(value, inputs)
     return float(value.detach()), gradient
 
 
-def _consequence(found: dict[str, Any], right: dict[str, Any]) -> str:
+def _consequence(pairing: LossMeasurement, reference: LossMeasurement) -> str:
     """What is wrong with a pairing, in its own numbers."""
-    weak = found["gradient_when_wrong"] / right["gradient_when_wrong"]
-    if found["right"]:
-        return "right: what networks are trained with; both give the same number"
-    if not math.isfinite(found["highest"]):
+    if pairing.right:
+        return "right: the usual loss for training; both pairings give the same number"
+    if not math.isfinite(pairing.highest):
         return (
-            f"right on paper; but where another logit leads by {FAR:g}, softmax rounds to 0 and "
-            f"the loss is {found['highest']} (cross_entropy: {right['highest']:g})"
+            f"right in theory, but where another logit leads by {FAR_LEAD:g}, softmax rounds to 0 "
+            f"and the loss is {pairing.highest} (cross_entropy: {reference.highest:g})"
         )
-    keys = ("loss", "lowest", "highest")
-    if all(math.isclose(found[key], right[key], rel_tol=1e-6, abs_tol=1e-9) for key in keys):
-        return "harmless: log-softmax of log-softmax changes nothing; one is wasted work"
-    if found["lowest"] < -1.5:
+    values = (pairing.loss, pairing.lowest, pairing.highest)
+    expected = (reference.loss, reference.lowest, reference.highest)
+    if all(
+        math.isclose(value, other, rel_tol=1e-6, abs_tol=1e-9)
+        for value, other in zip(values, expected, strict=True)
+    ):
+        return "harmless: log-softmax of log-softmax changes nothing, so one of them is superfluous"
+    if pairing.lowest < -1.5:
         return (
-            f"no loss at all: minus the label's logit, {found['lowest']:g} where it leads by "
-            f"{FAR:g}, without end; and no gradient reaches the other classes"
+            f"no valid loss: it is minus the logit of the label, {pairing.lowest:g} where that "
+            f"leads by {FAR_LEAD:g}, and falls without end; no gradient reaches the other classes"
         )
-    floor = f"the loss cannot fall below {found['lowest']:.4f}, however sure the network"
-    if found["lowest"] < 0:
-        floor = f"the loss is minus the probability, {found['lowest']:g} to {found['highest']:g}"
+    floor = f"the loss cannot fall below {pairing.lowest:.4f}, however confident the network is"
+    if pairing.lowest < 0:
+        low, high = pairing.lowest, pairing.highest
+        floor = f"the loss is minus the probability, {low:g} to {high:g}"
+    ratio = pairing.gradient_when_wrong / reference.gradient_when_wrong
     return (
-        f"{floor}; where a wrong class leads by {AHEAD:g}, the gradient is {weak:.1g} of the right "
-        f"one, and {STEPS} steps bring the label's probability to {found['mended']:.2g}, not to "
-        f"{right['mended']:.2g}"
+        f"{floor}; where a wrong class leads by {LEAD:g}, the gradient is {ratio:.1g} of the "
+        f"correct one, and {STEPS} steps bring the probability of the label to "
+        f"{pairing.mended:.2g} instead of {reference.mended:.2g}"
     )

@@ -1,134 +1,146 @@
-"""The demos as people read them in the terminal."""
+"""The demos as text in a terminal."""
 
 import io
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.columns import Columns
 from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from neocog.terminal import escape
+from neocog.escaping import rich_escape
 from neocog.wording import counted
 
-if TYPE_CHECKING:  # they import torch
-    from neocog.demos.sharing import Sharing
+if TYPE_CHECKING:  # these import torch
+    from neocog.demos.convolution import Convolution, Part, Sum
+    from neocog.demos.convolution_page import Demo
+    from neocog.demos.normalization import Standardized
+    from neocog.demos.padding import PaddingComparison
+    from neocog.demos.pooling import PoolingExample, PoolingShapes
+    from neocog.demos.sharing import ParameterCounts
+    from neocog.demos.softmax import Pairing, SoftmaxComparison
 
-MOST_CELLS = 16  # a side, of a grid that a terminal shows
-WINDOW, BORDER = "bold reverse", "dim"
+MAX_CELLS = 16  # side of the largest grid that is shown
+WINDOW, BORDER = "bold reverse", "dim"  # styles
 SHAPES = ("input", "output", "kernel")
 KINDS = ("window", "weights", "products")
-ROOMY = 100  # columns for a table with sentences in it
+WIDE = 100  # columns that a table with sentences needs
 
 Style = Callable[[int, int], str]
 
 
-def show_convolution(console: Console, found: dict[str, Any], page: str) -> None:
-    """Inputs, filters and output, one sum in full, and the command, `page`, that gives the page."""
-    _, height, width = found["input_shape"]
-    _, rows, columns = found["output_shape"]
-    _show_shapes(console, found)
-    for line in found["formula"]:
+def show_convolution(console: Console, demo: "Demo", page_command: str) -> None:
+    """Inputs, filters, output, one sum in full, and the command that writes the page, if any."""
+    from neocog.demos.convolution import one_sum
+
+    c = demo.convolution
+    _show_shapes(console, demo)
+    for line in demo.formulas:
         console.print(line, highlight=False, markup=False)
-    for note in [*found["notes"], *_unseen(found)]:
-        console.print(f"[bold]Note:[/bold] {escape(note)}", highlight=False)
-    place = found["sum"]["filter"], found["sum"]["row"], found["sum"]["column"]
-    if max(height, width, rows, columns) <= MOST_CELLS and "layer" not in found:
-        _show_planes(console, found, place)
-    _show_sum(console, found)
-    if page:
+    for note in [*replace(demo, lang="en").notes, *_uncovered(demo)]:
+        console.print(f"[bold]Note:[/bold] {rich_escape(note)}", highlight=False)
+    if max(*c.inputs.shape[1:], *c.output_shape[1:]) <= MAX_CELLS and c.excerpt is None:
+        _show_planes(console, c, demo.start)
+    _show_sum(console, c, one_sum(c, *demo.start))
+    if page_command:
         console.print()
-        console.print(escape(f"Step through it: {page}"), highlight=False, soft_wrap=True)
+        console.print(
+            rich_escape(f"Step through it: {page_command}"), highlight=False, soft_wrap=True
+        )
 
 
-def _show_shapes(console: Console, found: dict[str, Any]) -> None:
-    """The true shapes, and where only some of a layer is shown, which."""
-    part = found["input_shape"], found["output_shape"]
-    title, whole, depth = "Convolution", part, part[0][0]
-    if "layer" in found:
-        title = f"{found['layer']} of {found['run']} on {found['image']}"
-        whole = found["layer_input"], found["layer_output"]
-        depth = whole[0][0] // found["groups"]
-    given, made = map(_deep_last, whole)
-    kernel = _deep_last([depth, *found["kernel"]])
+def _show_shapes(console: Console, demo: "Demo") -> None:
+    """The shapes, and for a part of a layer what is shown of it."""
+    c, excerpt = demo.convolution, demo.convolution.excerpt
+    shown = tuple(c.inputs.shape), c.output_shape
+    title, whole, kernel = "Convolution", shown, tuple(c.weights.shape[1:])
+    if excerpt:
+        title = f"{excerpt.layer} of {demo.run} on {demo.image}"
+        whole, kernel = (excerpt.input, excerpt.output), excerpt.kernel
+    inputs, outputs = map(_channels_last, whole)
     console.print(
-        f"[bold]{escape(title)}[/bold]: {given} under {counted(whole[1][0], 'filter')} of {kernel} "
-        f"give {made}",
+        f"[bold]{rich_escape(title)}[/bold]: {inputs} under {counted(whole[1][0], 'filter')} of "
+        f"{_channels_last(kernel)} give {outputs}",
         highlight=False,
     )
-    if list(map(list, whole)) != list(map(list, part)):
-        given, made = map(_deep_last, part)
+    if whole != shown:
+        inputs, outputs = map(_channels_last, shown)
         console.print(
-            f"Shown: {given} of the input, {counted(part[1][0], 'filter')}, {made} of the output",
+            f"Shown: {inputs} of the input, {counted(shown[1][0], 'filter')}, "
+            f"{outputs} of the output",
             highlight=False,
         )
 
 
 def show_files(console: Console, written: Sequence[Path]) -> None:
-    """What was written, and how large it is."""
+    """The written files with their sizes."""
     for path in written:
         size = path.stat().st_size / 1000
-        console.print(escape(f"Wrote {path} ({size:,.0f} kB)"), highlight=False)
+        console.print(rich_escape(f"Wrote {path} ({size:,.0f} kB)"), highlight=False)
 
 
-def _unseen(found: dict[str, Any]) -> list[str]:
-    """A note where the stride leaves a rest."""
-    left = found["unseen"]
-    if not any(left):
+def _uncovered(demo: "Demo") -> list[str]:
+    """A note if the stride leaves rows or columns that no window covers."""
+    from neocog.demos.convolution import unseen
+
+    rows, columns = (unseen(*side) for side in demo.sides)
+    if not rows and not columns:
         return []
-    places = zip(left, ("row", "column"), strict=True)
-    rest = [noun if n == 1 else counted(n, noun) for n, noun in places if n]
-    are = "is" if sum(left) == 1 else "are"
+    sides = zip((rows, columns), ("row", "column"), strict=True)
+    rest = [noun if n == 1 else counted(n, noun) for n, noun in sides if n]
     return [
-        f"the stride leaves a rest: the last {' and the last '.join(rest)} of the padded input "
-        f"{are} never seen."
+        "the stride does not divide evenly: no window covers the last "
+        f"{' and the last '.join(rest)} of the padded input."
     ]
 
 
-def _show_planes(console: Console, found: dict[str, Any], place: tuple[int, int, int]) -> None:
-    top, _, left, _ = found["padding"]
-    down, across = found["stride"]
-    height, width = found["input_shape"][1:]
-    _, row, column = place
-    under = {
-        (row * down + i * found["dilation"][0], column * across + j * found["dilation"][1])
-        for i in range(found["kernel"][0])
-        for j in range(found["kernel"][1])
+def _show_planes(console: Console, c: "Convolution", position: tuple[int, int, int]) -> None:
+    """Every number of inputs, filters and outputs, with the window marked."""
+    from neocog.demos.convolution import output
+
+    top, _, left, _ = c.padding
+    height, width = c.inputs.shape[1:]
+    _, row, column = position
+    window = {
+        (row * c.stride[0] + i * c.dilation[0], column * c.stride[1] + j * c.dilation[1])
+        for i in range(c.weights.shape[2])
+        for j in range(c.weights.shape[3])
     }
 
-    def of_input(i: int, j: int) -> str:
-        if (i, j) in under:
+    def input_style(i: int, j: int) -> str:
+        if (i, j) in window:
             return WINDOW
         inside = top <= i < top + height and left <= j < left + width
         return "" if inside else BORDER
 
     inputs = [
-        (f"input, channel {c}", _grid(_padded(plane, found["padding"]), of_input))
-        for c, plane in enumerate(found["input"])
+        (f"input, channel {k}", _grid(plane, input_style))
+        for k, plane in enumerate(c.padded.tolist())
     ]
     _show_beside(console, inputs)
-    for f, planes in enumerate(found["weights"]):
-        title = f"filter {f}, bias {number(found['bias'][f])}: channel "
+    for f, planes in enumerate(c.weights.tolist()):
+        title = f"filter {f}, bias {number(float(c.bias[f]))}: channel "
         parts = [
-            (title + str(c) if c == 0 else f"channel {c}", _grid(plane))
-            for c, plane in enumerate(planes)
+            (title + str(k) if k == 0 else f"channel {k}", _grid(plane))
+            for k, plane in enumerate(planes)
         ]
         _show_beside(console, parts)
     outputs = [
         (
             f"output, filter {f}",
-            _grid(plane, lambda i, j, f=f: WINDOW if (f, i, j) == place else ""),  # type: ignore[misc]
+            _grid(plane, lambda i, j, f=f: WINDOW if (f, i, j) == position else ""),  # type: ignore[misc]
         )
-        for f, plane in enumerate(found["output"])
+        for f, plane in enumerate(output(c).tolist())
     ]
     _show_beside(console, outputs)
 
 
 def _show_beside(console: Console, planes: Sequence[tuple[str, Text]]) -> None:
-    """Titled grids beside and below each other; none where one would be cut."""
+    """Titled grids beside and below each other; none if one of them would be cut off."""
     console.print()
     widest = max(_width(grid) for _, grid in planes)
     if widest > console.width:
@@ -138,46 +150,46 @@ def _show_beside(console: Console, planes: Sequence[tuple[str, Text]]) -> None:
         console.print(Columns(tables, padding=(0, 4)))
 
 
-def _show_too_narrow(console: Console, what: str, needed: int) -> None:
-    text = f"{what}: its numbers need a terminal of {needed} columns."
+def _show_too_narrow(console: Console, title: str, needed: int) -> None:
+    text = f"{title}: its numbers need a terminal of {needed} columns."
     console.print(text, highlight=False, markup=False)
 
 
 def _width(content: Text | Table) -> int:
-    """The columns that it needs for nothing to be broken or cut."""
-    wide = Console(width=10_000, file=io.StringIO())
-    return wide.measure(content).maximum
+    """The number of columns that it needs without wrapping."""
+    console = Console(width=10_000, file=io.StringIO())
+    return console.measure(content).maximum
 
 
-def _show_sum(console: Console, found: dict[str, Any]) -> None:
-    """Each channel's window, weights, products and sum, and what they come to."""
-    made = found["sum"]
-    names = found.get("channels") or range(len(found["input"]))
-    filters = found.get("filters") or range(len(found["weights"]))
-    corner = found.get("corner") or (0, 0)
-    place = filters[made["filter"]], made["row"] + corner[0], made["column"] + corner[1]
+def _show_sum(console: Console, c: "Convolution", total: "Sum") -> None:
+    """Window, weights, products and sum of each channel, and the total."""
+    excerpt = c.excerpt
+    channels = excerpt.channels if excerpt else tuple(range(len(c.inputs)))
+    filters = excerpt.filters if excerpt else tuple(range(len(c.weights)))
+    corner = excerpt.corner if excerpt else (0, 0)
+    position = filters[total.filter], total.row + corner[0], total.column + corner[1]
     console.print(
-        f"\n[bold]How the output of filter {place[0]}, row {place[1]}, column {place[2]} comes "
-        "about[/bold] (counted from 0): window x weights = products",
+        f"\n[bold]Output of filter {position[0]}, row {position[1]}, column {position[2]}[/bold] "
+        "(counted from 0): window x weights = products",
         highlight=False,
     )
-    _show_parts(console, made["parts"], [f"channel {names[p['channel']]}" for p in made["parts"]])
-    terms = [number(part["sum"]) for part in made["parts"]]
-    hidden = found["hidden"][made["filter"]] if "hidden" in found else 0
+    _show_parts(console, total.parts, [f"channel {channels[p.channel]}" for p in total.parts])
+    terms = [number(part.sum) for part in total.parts]
+    hidden = excerpt.hidden[total.filter] if excerpt else 0
     if hidden:
-        terms.append(f"{number(made['rest'])} ({counted(hidden, 'more channel')})")
-    terms.append(f"{number(made['bias'])} (bias)")
+        terms.append(f"{number(total.rest)} ({counted(hidden, 'more channel')})")
+    terms.append(f"{number(total.bias)} (bias)")
     console.print(
-        f"{' + '.join(terms)} = [bold]{number(made['total'])}[/bold]".replace("+ -", "- "),
+        f"{' + '.join(terms)} = [bold]{number(total.total)}[/bold]".replace("+ -", "- "),
         highlight=False,
     )
 
 
-def _show_parts(console: Console, parts: Sequence[dict[str, Any]], names: Sequence[str]) -> None:
-    """Each channel's grids: beside each other where there is room, else below each other."""
+def _show_parts(console: Console, parts: Sequence["Part"], names: Sequence[str]) -> None:
+    """The grids of each channel: side by side if they fit, else below each other."""
     layouts = [
         _beside(parts, names),
-        _beside(parts, names, close=True),
+        _beside(parts, names, compact=True),
         _below(parts, names),
         _below(parts, names, decimals=1),
     ]
@@ -188,15 +200,15 @@ def _show_parts(console: Console, parts: Sequence[dict[str, Any]], names: Sequen
         _show_too_narrow(console, "window x weights = products", _width(layouts[-1]))
 
 
-def _beside(parts: Sequence[dict[str, Any]], names: Sequence[str], *, close: bool = False) -> Table:
-    """window x weights = products in a line; `close` has name above and sum below."""
-    table = Table.grid(padding=(0, 1 if close else 2))
+def _beside(parts: Sequence["Part"], names: Sequence[str], *, compact: bool = False) -> Table:
+    """window x weights = products in a line; if `compact`, the name is above and the sum below."""
+    table = Table.grid(padding=(0, 1 if compact else 2))
     for part, name in zip(parts, names, strict=True):
-        middle = "\n" * ((len(part["window"]) - 1) // 2)
-        window, weights, products = (_grid(part[kind]) for kind in KINDS)
+        middle = "\n" * ((len(part.window) - 1) // 2)
+        window, weights, products = (_grid(getattr(part, kind)) for kind in KINDS)
         cells: list[RenderableType] = [window, f"{middle}x", weights, f"{middle}=", products]
-        total = f"sum {number(part['sum'])}"
-        if close:
+        total = f"sum {number(part.sum)}"
+        if compact:
             table.add_row(Text(name))
             table.add_row(*cells)
             table.add_row("", "", "", "", Text(total, justify="right"))
@@ -206,42 +218,35 @@ def _beside(parts: Sequence[dict[str, Any]], names: Sequence[str], *, close: boo
     return table
 
 
-def _below(parts: Sequence[dict[str, Any]], names: Sequence[str], decimals: int = 2) -> Table:
-    """Window, weights and products below each other, with the sum below these."""
+def _below(parts: Sequence["Part"], names: Sequence[str], decimals: int = 2) -> Table:
+    """Window, weights, products and sum below each other."""
     table = Table.grid(padding=(0, 1))
     for part, name in zip(parts, names, strict=True):
         table.add_row("", Text(name))
         for sign, kind in zip(" x=", KINDS, strict=True):
-            table.add_row(sign, _grid(part[kind], decimals=decimals))
-        table.add_row("", f"sum {number(part['sum'])}")
+            table.add_row(sign, _grid(getattr(part, kind), decimals=decimals))
+        table.add_row("", f"sum {number(part.sum)}")
         table.add_row()
     return table
 
 
 def number(value: float, decimals: int = 2) -> str:
-    """Whole numbers as they are, others with two decimals."""
+    """An integer as it is, other numbers rounded to `decimals`."""
     text = str(int(value)) if value == int(value) else f"{value:.{decimals}f}"
     return text.lstrip("-") if float(text) == 0 else text
 
 
-def _padded(plane: Sequence[Sequence[float]], padding: Sequence[int]) -> list[list[float]]:
-    top, bottom, left, right = padding
-    wide = left + len(plane[0]) + right
-    lines = [[0.0] * left + list(line) + [0.0] * right for line in plane]
-    return [[0.0] * wide] * top + lines + [[0.0] * wide] * bottom
-
-
 def _grid(values: Sequence[Sequence[float]], style: Style | None = None, decimals: int = 2) -> Text:
-    """Numbers in columns, in lines that do not break; `style` gives a cell's by its place."""
+    """Numbers in aligned columns that do not wrap; `style` maps (row, column) to a cell's style."""
     texts = [[number(value, decimals) for value in line] for line in values]
     width = max(len(text) for line in texts for text in line)
-    made = Text(no_wrap=True, overflow="ignore")
+    grid = Text(no_wrap=True, overflow="ignore")
     for i, line in enumerate(texts):
-        made.append("\n" if i else "")
+        grid.append("\n" if i else "")
         for j, text in enumerate(line):
-            made.append(" " if j else "")
-            made.append(text.rjust(width), style(i, j) if style else "")
-    return made
+            grid.append(" " if j else "")
+            grid.append(text.rjust(width), style(i, j) if style else "")
+    return grid
 
 
 def _titled(title: str, content: RenderableType) -> Table:
@@ -251,183 +256,171 @@ def _titled(title: str, content: RenderableType) -> Table:
     return table
 
 
-def show_pooling(console: Console, published: dict[str, Any], found: dict[str, Any]) -> None:
-    """The tutorials' two examples: the sizes of a large one, the numbers of a small one."""
-    channels, height, width = published["input"]
-    maps, rows, columns = published["output"]
+def show_pooling(console: Console, published: "PoolingShapes", example: "PoolingExample") -> None:
+    """The two examples of the tutorials: the sizes of a large one, the numbers of a small one."""
+    channels, height, width = published.input
+    maps, rows, columns = published.output
     console.print(
         f"[bold]{height} x {width} x {channels} -> {rows} x {columns} x {maps}[/bold]: windows of "
-        f"{published['window']} x {published['window']}, stride {published['stride']}",
+        f"{published.window} x {published.window}, stride {published.stride}",
         highlight=False,
     )
     console.print(
-        f"{published['formula']}. Each of the {channels} channels is pooled by itself; "
-        f"{published['kept']:.0%} of the numbers are left, and there is nothing to learn: "
-        f"{published['parameters']} parameters.",
+        f"{published.formula}. Each of the {channels} channels is pooled separately; "
+        f"{published.kept:.0%} of the numbers remain. Pooling has {published.parameters} "
+        "parameters.",
         highlight=False,
     )
-    window, stride = found["window"], found["stride"]
-    marked = "; the first is marked, the maxima are bold" if console.color_system else ""
-    size, made = len(found["input"]), len(found["max"]["output"])
+    window, stride = example.window, example.stride
+    marked = "; the first window is marked, the maxima are bold" if console.color_system else ""
+    size, output = len(example.input), len(example.max.output)
     console.print(
-        f"\n[bold]{size} x {size} -> {made} x {made}[/bold]: windows of {window} x {window}, "
+        f"\n[bold]{size} x {size} -> {output} x {output}[/bold]: windows of {window} x {window}, "
         f"stride {stride}{marked}",
         highlight=False,
     )
-    console.print(found["formula"], highlight=False)
-    gradient = found["max"]["gradient"]
+    console.print(example.formula, highlight=False)
 
     def style(i: int, j: int) -> str:
         first = "reverse" if i < window and j < window else ""
-        return f"{first} {'bold' if gradient[i][j] else 'dim' if not first else ''}".strip()
+        is_maximum = example.max.gradient[i][j]
+        return f"{first} {'bold' if is_maximum else 'dim' if not first else ''}".strip()
 
     grids = [
-        ("input", _grid(found["input"], style)),
-        ("maximum", _grid(found["max"]["output"])),
-        ("mean", _grid(found["mean"]["output"])),
+        ("input", _grid(example.input, style)),
+        ("maximum", _grid(example.max.output)),
+        ("mean", _grid(example.mean.output)),
     ]
     _show_beside(console, grids)
     console.print(
-        "\nGradients: a maximum hands its whole gradient to the one number that was largest, and 0 "
-        f"to the others; a mean hands 1/{window * window} of it to each.",
+        "\nGradients: max pooling passes the gradient to the maximum and 0 to the other numbers; "
+        f"average pooling passes 1/{window * window} of it to each number.",
         highlight=False,
     )
 
 
-def show_softmax(console: Console, found: dict[str, Any]) -> None:
+def show_softmax(console: Console, comparison: "SoftmaxComparison") -> None:
     """Softmax and log-softmax of each logit, then every pairing with its loss."""
     table = Table()
     table.add_column("class", justify="right")
     for name in ("logit", "softmax", "log-softmax"):
         table.add_column(name, justify="right", overflow="fold")
-    rows = zip(found["logits"], found["softmax"], found["log_softmax"], strict=True)
-    for k, (logit, share, log) in enumerate(rows):
-        label = f"{k} (label)" if k == found["label"] else str(k)
-        style = "bold" if k == found["label"] else ""
-        table.add_row(label, f"{logit:g}", f"{share:.4f}", f"{log:.4f}", style=style)
+    rows = zip(comparison.logits, comparison.softmax, comparison.log_softmax, strict=True)
+    for k, (logit, probability, log) in enumerate(rows):
+        label = f"{k} (label)" if k == comparison.label else str(k)
+        style = "bold" if k == comparison.label else ""
+        table.add_row(label, f"{logit:g}", f"{probability:.4f}", f"{log:.4f}", style=style)
     console.print(table)
     console.print(
-        f"softmax: exp(logit) divided by the sum of all; cross-entropy: -log-softmax of the label "
-        f"= {found['cross_entropy']:.4f}",
+        "softmax: exp(logit) divided by the sum over all classes; cross-entropy: -log-softmax of "
+        f"the label = {comparison.cross_entropy:.4f}",
         highlight=False,
     )
-    console.print(_pairings(found["pairings"], together=console.width < ROOMY))
+    console.print(_pairings(comparison.pairings, merged=console.width < WIDE))
     console.print(
-        "The network gives logits, and cross_entropy does the rest; softmax is for people, after "
-        "training.",
+        "Let the network return logits and train with cross_entropy; use softmax afterwards, for "
+        "people.",
         highlight=False,
     )
 
 
-def _pairings(pairings: Sequence[dict[str, Any]], *, together: bool) -> Table:
-    """Each pairing, its loss and its consequence, which stands below the name if `together`."""
-    table = Table(title="What a loss is given, and what comes of it", show_lines=True)
+def _pairings(pairings: Sequence["Pairing"], *, merged: bool) -> Table:
+    """Each pairing with loss and consequence; if `merged`, the consequence is below the name."""
+    table = Table(title="Inputs of a loss, and their consequences", show_lines=True)
     table.add_column("pairing", overflow="fold")
     table.add_column("loss", justify="right", no_wrap=True)
-    if not together:
+    if not merged:
         table.add_column("consequence")
     for pairing in pairings:
-        name = Text(pairing["name"], "bold" if pairing["right"] else "")
-        loss, consequence = f"{pairing['loss']:.4f}", pairing["consequence"]
-        if together:
-            table.add_row(name.append(f"\n{consequence}", "not bold"), loss)
+        name = Text(pairing.name, "bold" if pairing.right else "")
+        loss = f"{pairing.loss:.4f}"
+        if merged:
+            table.add_row(name.append(f"\n{pairing.consequence}", "not bold"), loss)
         else:
-            table.add_row(name, loss, consequence)
+            table.add_row(name, loss, pairing.consequence)
     return table
 
 
-def show_padding(console: Console, found: dict[str, Any]) -> None:
-    """What each padding makes of the size, and how often each cell is seen."""
-    size, kernel = found["size"], found["kernel"]
-    table = Table(
-        title=f"An input of {size} x {size} under a kernel of {kernel} x {kernel}, stride 1"
-    )
-    heads = ("padding", "zeros before, after", "output", "corner seen", "middle seen")
+def show_padding(console: Console, comparison: "PaddingComparison") -> None:
+    """The output size of each kind of padding, and how many windows cover each cell."""
+    size, kernel = comparison.size, comparison.kernel
+    table = Table(title=f"Input {size} x {size}, kernel {kernel} x {kernel}, stride 1")
+    heads = ("padding", "zeros before, after", "output", "windows, corner", "windows, middle")
     for name in heads:
         table.add_column(name, justify="left" if name == "padding" else "right", overflow="fold")
-    for kind in found["kinds"]:
-        output = kind["output"]
-        before, after = kind["padding"]
-        table.add_row(
-            kind["name"],
-            f"{before}, {after}",
-            f"{output} x {output}",
-            _times(kind["corner"]),
-            _times(kind["middle"]),
-        )
+    for kind in comparison.kinds:
+        before, after = kind.padding
+        output = f"{kind.output} x {kind.output}"
+        table.add_row(kind.name, f"{before}, {after}", output, str(kind.corner), str(kind.middle))
     console.print(table)
-    if size <= MOST_CELLS:
-        console.print("In how many windows each cell of the input lies:", highlight=False)
-        _show_beside(console, [(kind["name"], _grid(kind["seen"])) for kind in found["kinds"]])
-    sides = found["shrinking"]
+    if size <= MAX_CELLS:
+        console.print("Number of windows that cover each cell of the input:", highlight=False)
+        _show_beside(console, [(kind.name, _grid(kind.seen)) for kind in comparison.kinds])
+    sizes = comparison.shrinking
     if kernel > 1:
-        layers = counted(len(sides) - 1, "layer")
+        layers = counted(len(sizes) - 1, "layer")
         console.print(
             f"\nWithout padding every layer makes a side F - 1 = {kernel - 1} shorter: "
-            f"{' -> '.join(map(str, sides))}, and after {layers} no window fits any more. "
-            f"'same' adds F - 1 = {kernel - 1} zeros to a side in all and keeps the size.",
+            f"{' -> '.join(map(str, sizes))}; after {layers} the kernel "
+            f"no longer fits. 'same' adds F - 1 = {kernel - 1} zeros to a side in all and keeps "
+            "the size.",
             highlight=False,
         )
 
 
-def _times(count: int) -> str:
-    return "once" if count == 1 else f"{count} times"
-
-
-def show_sharing(console: Console, name: str, rows: Sequence["Sharing"]) -> None:
-    """The parameters of each convolution by how its outputs might be connected."""
-    title = f"Parameters of the convolutions of {escape(name)}, biases included"
+def show_sharing(console: Console, name: str, rows: Sequence["ParameterCounts"]) -> None:
+    """The parameters of each convolution for three ways to connect its outputs."""
+    title = f"Parameters of the convolutions of {rich_escape(name)}, biases included"
     layouts = [_counts(title, rows, shapes) for shapes in (SHAPES, SHAPES[:2], ())]
     fitting = [table for table in layouts if _width(table) <= console.width]
     console.print((fitting or layouts[-1:])[0])
     first = rows[0]
     outputs, inputs = math.prod(first.output), math.prod(first.input)
     window = first.input[0] // first.groups * math.prod(first.kernel)
-    one = 1 if first.bias else 0
+    num_biases = 1 if first.bias else 0
     bias = " + 1 bias" if first.bias else ""
-    console.print(f"{first.layer}, written out:", highlight=False, markup=False)
+    console.print(f"{first.layer} in detail:", highlight=False, markup=False)
     for kind, weights, count, total in (
-        ("full, every output sees every input", inputs, outputs, first.full),
-        ("local, every output sees its window, with its own weights", window, outputs, first.local),
-        ("shared, all places of a map have one window", window, first.output[0], first.shared),
+        ("full, all inputs for every output", inputs, outputs, first.full),
+        ("local, one window of weights per output", window, outputs, first.local),
+        ("shared, one window of weights per feature map", window, first.output[0], first.shared),
     ):
-        assert (weights + one) * count == total
+        assert (weights + num_biases) * count == total
         console.print(f"  {kind}: ({weights:,}{bias}) x {count:,} = {total:,}", highlight=False)
     console.print(
-        f"Sharing makes it {first.local / first.shared:,.0f} times fewer than windows of their "
-        f"own, and {first.full / first.shared:,.0f} times fewer than full connection.",
+        f"Weight sharing needs {first.local / first.shared:,.0f} times fewer parameters than local "
+        f"connections and {first.full / first.shared:,.0f} times fewer than full connections.",
         highlight=False,
     )
 
 
-def _counts(title: str, rows: Sequence["Sharing"], shapes: Sequence[str]) -> Table:
-    """A line for each layer: some of its shapes, and its three numbers."""
+def _counts(title: str, rows: Sequence["ParameterCounts"], shapes: Sequence[str]) -> Table:
+    """One row per layer: the `shapes`, fewer in a narrow terminal, and the three counts."""
     table = Table(title=title)
-    numbers = ("full", "local", "shared")
+    counts = ("full", "local", "shared")
     for head in ("layer", *shapes):
         table.add_column(head, overflow="fold")
-    for head in numbers:
+    for head in counts:
         table.add_column(head, justify="right", overflow="fold")
     for row in rows:
-        sides = [_sides(getattr(row, shape)) for shape in shapes]
-        table.add_row(row.layer, *sides, *(f"{getattr(row, head):,}" for head in numbers))
+        texts = [_shape(getattr(row, shape)) for shape in shapes]
+        table.add_row(row.layer, *texts, *(f"{getattr(row, head):,}" for head in counts))
     return table
 
 
-def _deep_last(shape: Sequence[int]) -> str:
-    """C x H x W as people say it: the channels last."""
-    return _sides([*shape[1:], shape[0]])
+def _channels_last(shape: Sequence[int]) -> str:
+    """(C, H, W) as text with the channels last: "28 x 28 x 6"."""
+    return _shape([*shape[1:], shape[0]])
 
 
-def _sides(sides: Sequence[int]) -> str:
-    return " x ".join(map(str, sides))
+def _shape(shape: Sequence[int]) -> str:
+    return " x ".join(map(str, shape))
 
 
-def show_normalization(console: Console, found: dict[str, Any]) -> None:
-    """The numbers, and how they came about."""
-    console.print(" ".join(f"{x:.4f}" for x in found["normalized"]), highlight=False)
+def show_normalization(console: Console, result: "Standardized") -> None:
+    """The standardised numbers, mean and standard deviation."""
+    console.print(" ".join(f"{x:.4f}" for x in result.normalized), highlight=False)
     console.print(
-        f"Each less the mean {found['mean']:.4g}, divided by the standard deviation "
-        f"{found['std']:.4g} (of a sample: n - 1).",
+        f"Mean {result.mean:.4g}, standard deviation {result.std:.4g} (of a sample: n - 1).",
         highlight=False,
     )

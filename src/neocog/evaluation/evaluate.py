@@ -19,6 +19,7 @@ from neocog.errors import NeocogError, UsageError
 from neocog.metrics.accuracy import class_scores, confusion_matrix, wilson_interval
 from neocog.metrics.calibration import uncertainty
 from neocog.metrics.rejection import rejection_for_error
+from neocog.models.protocols import RejectsByOutput
 from neocog.recipes import Recipe
 from neocog.runs import Run, display_name, of_model_file, runs_folder
 from neocog.wording import counted
@@ -200,7 +201,7 @@ def _rejection(
     threshold `reason` says why: `no_threshold` is enough, or there are `too_few_images` to tell,
     since fewer answers are left than `needed`: so many that one of them may be wrong.
     """
-    by_output = getattr(classifier.model, "rejects_by_output", False)
+    by_output = isinstance(classifier.model, RejectsByOutput)
     outputs = scores if by_output else probabilities
     correct = probabilities.argmax(1) == test.labels
     found = []

@@ -1,1 +1,1 @@
-"""What happens inside a network: any `nn.Module` and tensors in, tensors out."""
+"""Explanations of what a network does with an image: any nn.Module and tensors in, tensors out."""

@@ -1,33 +1,42 @@
-"""The weights of a layer as images."""
+"""The filters of the first layer."""
+
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from neocog.inspection.hooks import evaluating, record_layers
+from neocog.inspection.hooks import evaluation_mode, record_layers
 
 
-def first_filters(model: nn.Module, inputs: Tensor) -> tuple[str, Tensor] | None:
-    """The name of the first layer with weights and its filters, F x C x h x w on the CPU.
+@dataclass(frozen=True)
+class Filters:
+    """The weights of the layer named `layer` as filters (F, C, h, w), on the CPU."""
 
-    For a first fully connected layer each unit's weights lie as the pixels do that they belong to.
-    None where the first layer with weights is neither. `inputs` are an image or more,
-    N x C x H x W.
+    layer: str
+    weights: Tensor
+
+
+def first_filters(model: nn.Module, inputs: Tensor) -> Filters | None:
+    """The filters of the first layer with weights.
+
+    The weights of a fully connected layer are reshaped to those of the image, one filter per unit.
+    None if the layer is neither convolutional nor fully connected. `inputs` is (N, C, H, W).
     """
-    first: list[tuple[str, Tensor]] = []
+    layers: list[tuple[str, Tensor]] = []
 
-    def note(name: str, module: nn.Module, given: Tensor, output: Tensor) -> None:
-        del given, output
+    def record(name: str, module: nn.Module, inputs: Tensor, output: Tensor) -> None:
+        del inputs, output
         weight = getattr(module, "weight", None)
-        if isinstance(weight, Tensor) and weight.dim() >= 2 and not first:
-            first.append((name, weight.detach().float().cpu()))
+        if isinstance(weight, Tensor) and weight.dim() >= 2:
+            layers.append((name, weight))
 
-    with torch.no_grad(), evaluating(model), record_layers(model, note):
+    with torch.no_grad(), evaluation_mode(model), record_layers(model, record):
         model(inputs[:1])
-    if not first:
+    if not layers:
         return None
-    name, weight = first[0]
+    name, weight = layers[0][0], layers[0][1].detach().float().cpu()
     if weight.dim() == 4:
-        return name, weight
+        return Filters(name, weight)
     if weight.dim() == 2 and weight.shape[1] == inputs[0].numel():
-        return name, weight.view(-1, *inputs.shape[1:])
+        return Filters(name, weight.view(-1, *inputs.shape[1:]))
     return None

@@ -1,8 +1,13 @@
-"""Grad-CAM: which places of the last maps speak for a class.
+"""Grad-CAM: which parts of an image support a class, seen from the last feature maps.
+
+Each feature map is weighted by its mean gradient; negative values of the weighted sum are dropped.
+
+Not captum's LayerGradCam, although a test compares both on convolutional networks: it averages the
+gradients over the wrong dimension for the tokens (N, T, M) of a vision transformer, and importing
+captum would add 0.44 s of CPU time to every training, since each ends with a report.
 
 Paper: Selvaraju et al., "Grad-CAM: Visual explanations from deep networks via gradient-based
-localization", ICCV 2017: each map weighs as much as its mean gradient, and what is negative in the
-weighted sum is cut off.
+localization", ICCV 2017.
 """
 
 import torch
@@ -10,60 +15,66 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from neocog.errors import UsageError
-from neocog.inspection.hooks import as_maps, evaluating, is_convolution, layer_called, record_layers
+from neocog.inspection.hooks import (
+    as_feature_maps,
+    evaluation_mode,
+    get_layer,
+    is_convolution,
+    record_layers,
+)
 
 
 def default_layer(model: nn.Module, inputs: Tensor) -> str | None:
-    """The last convolution that still has places; of a transformer what its last attention takes.
+    """The last convolution with feature maps; for a transformer, the input of its last attention.
 
-    None where the network has neither. `inputs` are an image or more, N x C x H x W.
+    None for a network without feature maps. `inputs` is (N, C, H, W), N >= 1.
     """
-    maps: list[tuple[str, nn.Module]] = []
-    before_attention: str | None = None
+    layers: list[tuple[str, nn.Module]] = []
+    attention_input: str | None = None
 
-    def note(name: str, module: nn.Module, given: Tensor, output: Tensor) -> None:
-        nonlocal before_attention
-        del given
+    def record(name: str, module: nn.Module, inputs: Tensor, output: Tensor) -> None:
+        nonlocal attention_input
+        del inputs
         if isinstance(module, nn.MultiheadAttention):
-            before_attention = maps[-1][0] if maps else None
-        elif as_maps(output) is not None:
-            maps.append((name, module))
+            attention_input = layers[-1][0] if layers else None
+        elif as_feature_maps(output) is not None:
+            layers.append((name, module))
 
-    with torch.no_grad(), evaluating(model), record_layers(model, note):
+    with torch.no_grad(), evaluation_mode(model), record_layers(model, record):
         model(inputs[:1])
-    if before_attention:
-        return before_attention
-    convolutions = [name for name, module in maps if is_convolution(module)]
-    seen = convolutions or [name for name, module in maps if list(module.parameters())]
-    return seen[-1].partition(" ")[0] if seen else None
+    if attention_input:
+        return attention_input
+    convolutions = [name for name, module in layers if is_convolution(module)]
+    candidates = convolutions or [name for name, module in layers if list(module.parameters())]
+    return candidates[-1].partition(" ")[0] if candidates else None
 
 
 def grad_cam(model: nn.Module, inputs: Tensor, targets: Tensor, layer: str) -> Tensor:
-    """How much each place of an image speaks for its target class, N x H x W, 0 or more, CPU.
+    """Grad-CAM of each image for its target class: >= 0, (N, H, W), on the CPU.
 
-    `inputs` are N x C x H x W, normalised; `targets` N class indices; `layer` is the name of a
-    layer with maps, whose few places are brought to H x W bilinearly. Raises UsageError for a
-    layer that is not there or has no maps.
+    `inputs` is (N, C, H, W), normalised; `targets` holds N class indices; `layer` is the name of a
+    layer with feature maps, which are resized to H x W bilinearly. Raises UsageError for an unknown
+    layer or one without feature maps.
     """
-    layer_called(model, layer)
-    kept: list[Tensor] = []
+    get_layer(model, layer)
+    activations: list[Tensor] = []
 
-    def note(name: str, module: nn.Module, given: Tensor, output: Tensor) -> Tensor | None:
-        del module, given
+    def record(name: str, module: nn.Module, inputs: Tensor, output: Tensor) -> Tensor | None:
+        del module, inputs
         if name != layer:
             return None
-        kept.append(output)
-        return output.clone()  # a later layer may work in place
+        activations.append(output)
+        return output.clone()  # the next layer may work in place
 
-    with torch.enable_grad(), evaluating(model), record_layers(model, note):
-        scores = model(inputs.detach().requires_grad_())
-        chosen = scores.gather(1, targets.to(scores.device)[:, None]).sum()
-        (slope,) = torch.autograd.grad(chosen, kept[0])
-    maps, slopes = as_maps(kept[0].detach()), as_maps(slope)
-    if maps is None or slopes is None:
+    with torch.enable_grad(), evaluation_mode(model), record_layers(model, record):
+        logits = model(inputs.detach().requires_grad_())
+        target_logits = logits.gather(1, targets.to(logits.device)[:, None])
+        (gradient,) = torch.autograd.grad(target_logits.sum(), activations[0])
+    maps, gradients = as_feature_maps(activations[0].detach()), as_feature_maps(gradient)
+    if maps is None or gradients is None:
         raise UsageError(
-            f"{layer} gives no maps: it has no places to show.", "Name a convolution: --layer"
+            f"The layer {layer} has no feature maps.", "Name a convolution, for example: --layer c1"
         )
-    weights = slopes.mean((2, 3), keepdim=True)
+    weights = gradients.mean((2, 3), keepdim=True)
     heat = (weights * maps).sum(1, keepdim=True).relu()
     return F.interpolate(heat, inputs.shape[2:], mode="bilinear")[:, 0].float().cpu()

@@ -1,4 +1,4 @@
-"""The images that excite a layer's maps most."""
+"""The images with the highest activations of each feature map."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -7,15 +7,18 @@ import torch
 from torch import Tensor, nn
 
 from neocog.errors import UsageError
-from neocog.inspection.hooks import as_maps, evaluating, layer_called, record_layers
+from neocog.inspection.hooks import as_feature_maps, evaluation_mode, get_layer, record_layers
 
 
 @dataclass(frozen=True)
-class Strongest:
-    """For each map, the strongest first: values, images and places, all maps x count, CPU.
+class TopActivations:
+    """The highest activations of each feature map, in descending order: (M, count), on the CPU.
 
-    `images` are numbers in the order in which the images came; `rows` and `columns` are the
-    place in the map that was strongest there.
+    Attributes:
+        values: The activations.
+        images: Index of the image, in the order in which the images were given.
+        rows: Row of the activation in the feature map.
+        columns: Column of the activation in the feature map.
     """
 
     values: Tensor
@@ -24,53 +27,63 @@ class Strongest:
     columns: Tensor
 
 
-def strongest(model: nn.Module, batches: Iterable[Tensor], layer: str, count: int = 9) -> Strongest:
-    """The `count` images (or all) in which each map of `layer` reaches its highest values.
+def top_activations(
+    model: nn.Module, batches: Iterable[Tensor], layer: str, count: int = 9
+) -> TopActivations:
+    """The `count` images, at most one activation each, that activate each map of `layer` most.
 
-    `batches` are normalised, N x C x H x W each. Of a layer of single numbers each number is a map
-    of one place. Raises UsageError for a layer that is not there.
+    `batches` are normalised images (N, C, H, W). Each output of a layer without spatial dimensions
+    counts as a map of 1 x 1. Raises UsageError for an unknown layer, or without images.
     """
-    layer_called(model, layer)
-    seen: list[Tensor] = []
+    get_layer(model, layer)
+    outputs: list[Tensor] = []
 
-    def note(name: str, module: nn.Module, given: Tensor, output: Tensor) -> None:
-        del module, given
+    def record(name: str, module: nn.Module, inputs: Tensor, output: Tensor) -> None:
+        del module, inputs
         if name == layer:
-            seen.append(output.detach().float().cpu())
+            outputs.append(output.detach().float().cpu())
 
-    best: Strongest | None = None
-    done = 0
-    with torch.no_grad(), evaluating(model):
+    top: TopActivations | None = None
+    num_images = 0
+    with torch.no_grad(), evaluation_mode(model):
         for batch in batches:
-            seen.clear()
-            with record_layers(model, note):
+            outputs.clear()
+            with record_layers(model, record):
                 model(batch)
-            best = _merged(best, _peaks(seen[0], done), count)
-            done += len(batch)
-    if best is None:
-        raise UsageError("There are no images to look for the strongest in.")
-    return best
+            peaks = _peaks(outputs[0], num_images)
+            top = peaks if top is None else _concatenate(top, peaks)
+            top = _highest(top, count)
+            num_images += len(batch)
+    if top is None:
+        raise UsageError("There are no images to search for the highest activations.")
+    return top
 
 
-def _peaks(activation: Tensor, done: int) -> Strongest:
-    """Each image's highest value of each map, maps x N, and where it lies."""
-    maps = as_maps(activation)
+def _peaks(activation: Tensor, first_image: int) -> TopActivations:
+    """The highest activation of each map in each image, (M, N), not sorted."""
+    maps = as_feature_maps(activation)
     if maps is None:
         maps = activation.flatten(1)[:, :, None, None]
     width = maps.shape[3]
-    values, places = maps.flatten(2).max(2)
-    images = torch.arange(done, done + len(maps)).expand(maps.shape[1], -1)
-    places = places.T
-    return Strongest(values.T, images, places // width, places % width)
+    values, positions = maps.flatten(2).max(2)
+    images = torch.arange(first_image, first_image + len(maps)).expand(maps.shape[1], -1)
+    return TopActivations(values.T, images, positions.T // width, positions.T % width)
 
 
-def _merged(old: Strongest | None, new: Strongest, count: int) -> Strongest:
-    """The best `count` of both."""
-    parts = [new] if old is None else [old, new]
-    joined = {
-        name: torch.cat([getattr(part, name) for part in parts], 1)
-        for name in ("values", "images", "rows", "columns")
-    }
-    values = joined["values"]
-    order = values.argsort(dim=1, descending=True, stable=True)[:, :count]
-    return Strongest(**{name: found.gather(1, order) for name, found in joined.items()})
+def _concatenate(first: TopActivations, second: TopActivations) -> TopActivations:
+    return TopActivations(
+        torch.cat([first.values, second.values], 1),
+        torch.cat([first.images, second.images], 1),
+        torch.cat([first.rows, second.rows], 1),
+        torch.cat([first.columns, second.columns], 1),
+    )
+
+
+def _highest(top: TopActivations, count: int) -> TopActivations:
+    order = top.values.argsort(dim=1, descending=True, stable=True)[:, :count]
+    return TopActivations(
+        top.values.gather(1, order),
+        top.images.gather(1, order),
+        top.rows.gather(1, order),
+        top.columns.gather(1, order),
+    )

@@ -1,0 +1,1 @@
+"""The inside of any nn.Module: layer outputs, shapes, FLOPs, receptive fields."""

@@ -1,4 +1,4 @@
-"""Batch norms folded into the convolutions before them: the same network in fewer steps."""
+"""Batch norms folded into the preceding convolutions, for faster inference."""
 
 import copy
 from collections import Counter
@@ -15,54 +15,54 @@ from neocog.inspection.tracing import TracingTensor
 
 @torch.inference_mode()
 def folded(model: nn.Module, inputs: Tensor) -> nn.Module:
-    """A copy of a network in evaluation mode, for inference alone, without its batch norms.
+    """A copy of a network for inference only, with its batch norms folded into convolutions.
 
-    Its logits differ by rounding. `inputs` are an image or more, N x C x H x W, which show what
-    follows what. The network itself is returned where nothing can be folded.
+    The logits differ by rounding. `inputs`, (N, C, H, W), are run once to find out which batch norm
+    follows which convolution. Returns the network itself if there is nothing to fold.
     """
     pairs = _pairs(model, inputs)
     if not pairs:
         return model
-    made = copy.deepcopy(model)
+    fused = copy.deepcopy(model)
     for norm_name, conv_name in pairs.items():
-        conv, norm = made.get_submodule(conv_name), made.get_submodule(norm_name)
+        conv, norm = fused.get_submodule(conv_name), fused.get_submodule(norm_name)
         assert isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d)
-        _put(made, conv_name, fuse_conv_bn_eval(conv, norm))
-        _put(made, norm_name, nn.Identity())
-    return made
+        _replace(fused, conv_name, fuse_conv_bn_eval(conv, norm))
+        _replace(fused, norm_name, nn.Identity())
+    return fused
 
 
-class _Counted(TracingTensor):
-    """A tensor that knows how many tensors were made of it."""
+class _CountingTensor(TracingTensor):
+    """A tensor that counts how often it is used as an input."""
 
     uses: int = 0
 
     @classmethod
-    def note(cls, out: Self, given: Sequence[Self]) -> None:
-        """Count one use of each."""
-        del out
-        for tensor in given:
+    def on_result(cls, output: Self, inputs: Sequence[Self]) -> None:
+        """Count one use of each input."""
+        del output
+        for tensor in inputs:
             tensor.uses += 1
 
 
 def _pairs(model: nn.Module, inputs: Tensor) -> dict[str, str]:
-    """The batch norms, by name, that alone take what a convolution gives, and those convolutions.
+    """Names of the batch norms that are the only consumer of a convolution, and its name.
 
-    Tensors without numbers (`meta`) would show it, too, but take two seconds to import.
+    The forward pass uses real tensors: the `meta` device takes two seconds to import.
     """
-    given: dict[int, tuple[str, Tensor]] = {}  # tensors are kept, so that their ids stay theirs
+    outputs: dict[int, tuple[str, Tensor]] = {}  # keeps the tensors, so that ids stay unique
     pairs: dict[str, tuple[str, Tensor]] = {}
     runs: Counter[str] = Counter()
 
-    def note(name: str, module: nn.Module, taken: Tensor, output: Tensor) -> None:
+    def record(name: str, module: nn.Module, inputs: Tensor, output: Tensor) -> None:
         runs[name.partition(" ")[0]] += 1
         if isinstance(module, nn.Conv2d):
-            given[id(output)] = (name, output)
-        elif isinstance(module, nn.BatchNorm2d) and id(taken) in given and not module.training:
-            pairs[name] = given[id(taken)]
+            outputs[id(output)] = (name, output)
+        elif isinstance(module, nn.BatchNorm2d) and id(inputs) in outputs and not module.training:
+            pairs[name] = outputs[id(inputs)]
 
-    with record_layers(model, note):
-        model(inputs.as_subclass(_Counted))
+    with record_layers(model, record):
+        model(inputs.as_subclass(_CountingTensor))
     return {
         norm: conv
         for norm, (conv, output) in pairs.items()
@@ -70,6 +70,6 @@ def _pairs(model: nn.Module, inputs: Tensor) -> dict[str, str]:
     }
 
 
-def _put(model: nn.Module, name: str, module: nn.Module) -> None:
+def _replace(model: nn.Module, name: str, module: nn.Module) -> None:
     parent, _, leaf = name.rpartition(".")
     setattr(model.get_submodule(parent), leaf, module)

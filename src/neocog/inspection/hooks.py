@@ -1,4 +1,4 @@
-"""What every layer of a network gives for an image."""
+"""Inputs and outputs of every layer of a network, recorded by forward hooks."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -10,61 +10,67 @@ from torch import Tensor, nn
 
 from neocog.errors import UsageError
 
-# Told a layer's name, the layer, what it takes and what it gives, each time that it is run.
-Note = Callable[[str, nn.Module, Tensor, Tensor], Any]
+# Called with a layer's name, the layer, its input and its output, each time the layer runs.
+LayerCallback = Callable[[str, nn.Module, Tensor, Tensor], Any]
 
-# Subclasses of Linear that are never called: attention takes their weights.
-_PARTS = nn.modules.linear.NonDynamicallyQuantizableLinear
+# A Linear that is never called: nn.MultiheadAttention reads its weights directly.
+_NEVER_CALLED = nn.modules.linear.NonDynamicallyQuantizableLinear
+
+MAX_NAMES = 30  # layers listed in an error message
 
 
 def is_layer(module: nn.Module) -> bool:
-    """Whether a module does something itself; the projection in an attention is part of it."""
+    """Whether a module is a leaf that computes something.
+
+    An attention block counts as one layer; its output projection belongs to it.
+    """
     if isinstance(module, nn.MultiheadAttention):
         return True
-    inside = list(module.children()) or isinstance(module, nn.Identity | _PARTS)
-    return not inside
+    return not list(module.children()) and not isinstance(module, nn.Identity | _NEVER_CALLED)
 
 
 def is_convolution(module: nn.Module) -> bool:
-    """Whether a layer has kernels: torch's convolution, or one of its own kind that says so."""
+    """Whether a layer has kernels: nn.Conv2d, or a layer like it, such as LeNet-5's C3."""
     if isinstance(module, nn.Conv2d):
         return True
     weight = getattr(module, "weight", None)
-    kernels = isinstance(weight, Tensor) and weight.dim() > 2 and weight.shape[1:] != (1, 1)
-    return kernels and hasattr(module, "kernel_size")
+    has_kernels = isinstance(weight, Tensor) and weight.dim() > 2 and weight.shape[1:] != (1, 1)
+    return has_kernels and hasattr(module, "kernel_size")
 
 
 @contextmanager
-def record_layers(model: nn.Module, note: Note) -> Iterator[None]:
-    """Within it `note` is told of every layer that is run, in order.
+def record_layers(model: nn.Module, callback: LayerCallback) -> Iterator[None]:
+    """Call `callback` for every layer that runs inside the context, in order.
 
-    A layer that is run a second time is called "name (2)". What `note` returns, if anything,
-    takes the place of what the layer gave.
+    The second run of the same layer is named "name (2)". A value returned by `callback`, other than
+    None, replaces the layer's output.
     """
-    met: dict[str, int] = {}
+    runs: dict[str, int] = {}
 
-    def tell(name: str, module: nn.Module, given: tuple[Any, ...], made: Any) -> Any:
-        met[name] = met.get(name, 0) + 1
-        shown = name if met[name] == 1 else f"{name} ({met[name]})"
-        output = made[0] if isinstance(made, tuple) else made
-        other = note(shown, module, given[0], output)
-        return (other, *made[1:]) if isinstance(made, tuple) and other is not None else other
+    def hook(name: str, module: nn.Module, inputs: tuple[Any, ...], output: Any) -> Any:
+        runs[name] = runs.get(name, 0) + 1
+        display_name = name if runs[name] == 1 else f"{name} ({runs[name]})"
+        tensor = output[0] if isinstance(output, tuple) else output
+        replacement = callback(display_name, module, inputs[0], tensor)
+        if isinstance(output, tuple) and replacement is not None:
+            return (replacement, *output[1:])
+        return replacement
 
-    hooks = [
-        module.register_forward_hook(lambda m, i, o, name=name: tell(name, m, i, o))
+    handles = [
+        module.register_forward_hook(lambda m, i, o, name=name: hook(name, m, i, o))
         for name, module in model.named_modules()
         if is_layer(module)
     ]
     try:
         yield
     finally:
-        for hook in hooks:
-            hook.remove()
+        for handle in handles:
+            handle.remove()
 
 
 @contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """Within it the network is in evaluation mode; then it is again in the mode that it was in."""
+def evaluation_mode(model: nn.Module) -> Iterator[None]:
+    """Put the network in evaluation mode inside the context, and restore its mode afterwards."""
     was_training = model.training
     model.eval()
     try:
@@ -75,26 +81,27 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 
 @torch.no_grad()
 def feature_maps(model: nn.Module, inputs: Tensor) -> dict[str, Tensor]:
-    """What each layer gives, float32 on the CPU, N x ..., by name in the order of the pass.
+    """The output of every layer by name, in the order of the forward pass.
 
-    `inputs` are N x C x H x W, normalised. Layers are the innermost modules.
+    `inputs` is (N, C, H, W), normalised. Outputs are float32 on the CPU, (N, ...).
     """
-    found: dict[str, Tensor] = {}
+    outputs: dict[str, Tensor] = {}
 
-    def note(name: str, module: nn.Module, given: Tensor, output: Tensor) -> None:
-        del module, given
-        found[name] = output.detach().float().cpu().clone()  # a later layer may work in place
+    def record(name: str, module: nn.Module, inputs: Tensor, output: Tensor) -> None:
+        del module, inputs
+        # A copy, because the next layer may work in place.
+        outputs[name] = output.detach().float().cpu().clone()
 
-    with evaluating(model), record_layers(model, note):
+    with evaluation_mode(model), record_layers(model, record):
         model(inputs)
-    return found
+    return outputs
 
 
-def as_maps(activation: Tensor) -> Tensor | None:
-    """An activation as N x maps x H x W; None where it has no places, such as a vector.
+def as_feature_maps(activation: Tensor) -> Tensor | None:
+    """An activation as (N, M, h, w) feature maps; None where it has no spatial dimensions.
 
-    Maps that lie last (N x H x W x maps, H = W) are brought to the front; the N x places x numbers
-    of a transformer become maps without its class token.
+    Channels-last activations (N, h, w, M) with h = w are permuted. The tokens (N, T, M) of a vision
+    transformer become maps, without the class token.
     """
     shape = activation.shape
     if activation.dim() == 4:
@@ -103,20 +110,20 @@ def as_maps(activation: Tensor) -> Tensor | None:
         return activation if activation.shape[2] * activation.shape[3] > 1 else None
     if activation.dim() != 3:
         return None
-    for extra in (0, 1):
-        side = math.isqrt(shape[1] - extra)
-        if side > 1 and side * side == shape[1] - extra:
-            places = activation[:, extra:].transpose(1, 2)
-            return places.reshape(shape[0], shape[2], side, side)
+    for class_tokens in (0, 1):
+        side = math.isqrt(shape[1] - class_tokens)
+        if side > 1 and side * side == shape[1] - class_tokens:
+            patches = activation[:, class_tokens:].transpose(1, 2)
+            return patches.reshape(shape[0], shape[2], side, side)
     return None
 
 
-def layer_called(model: nn.Module, name: str) -> nn.Module:
-    """The layer of that name. Raises UsageError, with those there are, for another."""
+def get_layer(model: nn.Module, name: str) -> nn.Module:
+    """The layer with this name. Raises UsageError, listing the layers, for an unknown name."""
     layers = {name: module for name, module in model.named_modules() if is_layer(module)}
     if name not in layers:
-        some = (
-            list(layers) if len(layers) <= 30 else [*list(layers)[:15], "...", *list(layers)[-15:]]
-        )
-        raise UsageError(f"The network has no layer {name!r}.", f"Its layers: {', '.join(some)}.")
+        names = list(layers)
+        if len(names) > MAX_NAMES:
+            names = [*names[: MAX_NAMES // 2], "...", *names[-MAX_NAMES // 2 :]]
+        raise UsageError(f"The network has no layer {name!r}.", f"Its layers: {', '.join(names)}.")
     return layers[name]

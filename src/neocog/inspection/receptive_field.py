@@ -1,4 +1,8 @@
-"""What part of the image a unit of a layer sees."""
+"""Receptive fields: the window of the image that a unit of a layer depends on.
+
+They are carried through the network by a tensor subclass, so that branches and functional calls
+need no table of rules.
+"""
 
 import math
 from collections.abc import Sequence
@@ -8,15 +12,16 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
-from neocog.inspection.hooks import evaluating, record_layers
+from neocog.inspection.hooks import evaluation_mode, record_layers
 from neocog.inspection.tracing import TracingTensor
 
 
 class ReceptiveFieldTensor(TracingTensor):
-    """A tensor that knows how far its units see in the image.
+    """A tensor that knows the receptive field of its units.
 
-    A unit sees `field` pixels a side, the next one sees them `jump` pixels on, and those of the
-    first one begin at row and column `begin`, which is negative in the padding.
+    `field` is the side of the receptive field in pixels, `jump` the distance in pixels between the
+    fields of neighbouring units, `begin` the (row, column) at which the field of the first unit
+    begins; it is negative in the padding.
     """
 
     field: int = 1
@@ -24,75 +29,80 @@ class ReceptiveFieldTensor(TracingTensor):
     begin: tuple[int, int] = (0, 0)
 
     @classmethod
-    def note(cls, out: Self, given: Sequence[Self]) -> None:
-        """Whatever a function makes of tensors sees what the widest of them sees."""
-        out.field = max(t.field for t in given)
-        out.jump = max(t.jump for t in given)
-        out.begin = (min(t.begin[0] for t in given), min(t.begin[1] for t in given))
-        widest = max(given, key=lambda t: t.dim())
-        if out.dim() == 2 and widest.dim() == 4:  # flattened: a unit is part of the whole map
-            out.field += (widest.shape[2] - 1) * out.jump
+    def on_result(cls, output: Self, inputs: Sequence[Self]) -> None:
+        """The output of a function has the widest field of its inputs."""
+        output.field = max(t.field for t in inputs)
+        output.jump = max(t.jump for t in inputs)
+        output.begin = (min(t.begin[0] for t in inputs), min(t.begin[1] for t in inputs))
+        largest = max(inputs, key=lambda t: t.dim())
+        if output.dim() == 2 and largest.dim() == 4:  # flattened: a unit covers the whole map
+            output.field += (largest.shape[2] - 1) * output.jump
 
 
 @dataclass(frozen=True)
-class Window:
-    """Where the units of a layer look: as in `ReceptiveFieldTensor`."""
+class ReceptiveField:
+    """The receptive field of a layer's units; the fields are those of `ReceptiveFieldTensor`."""
 
     field: int
     jump: int
     begin: tuple[int, int]
 
-    def at(self, row: int, column: int, height: int, width: int) -> tuple[int, int, int, int]:
-        """Top, left, bottom and right of what a unit sees of an image of height x width."""
+    def window(self, row: int, column: int, height: int, width: int) -> tuple[int, int, int, int]:
+        """(top, left, bottom, right) of one unit's field in an image of height x width pixels."""
         top, left = self.begin[0] + row * self.jump, self.begin[1] + column * self.jump
         bottom, right = min(height, top + self.field), min(width, left + self.field)
         return max(0, top), max(0, left), bottom, right
 
 
-def windows(model: nn.Module, size: Sequence[int]) -> dict[str, Window]:
-    """Where the units of each layer look, by the layer's name, for images C x H x W."""
-    found: dict[str, Window] = {}
+def receptive_fields(model: nn.Module, size: Sequence[int]) -> dict[str, ReceptiveField]:
+    """The receptive field of every layer by name, for images of size (C, H, W)."""
+    fields: dict[str, ReceptiveField] = {}
 
-    def note(name: str, module: nn.Module, given: Tensor, output: Tensor) -> None:
-        look(module, given, output)
+    def record(name: str, module: nn.Module, inputs: Tensor, output: Tensor) -> None:
+        update_receptive_field(module, inputs, output)
         assert isinstance(output, ReceptiveFieldTensor)
-        found[name] = Window(output.field, output.jump, output.begin)
+        fields[name] = ReceptiveField(output.field, output.jump, output.begin)
 
-    first = next(model.parameters())
-    image = torch.zeros(1, *size, dtype=first.dtype, device=first.device)
-    with torch.no_grad(), evaluating(model), record_layers(model, note):
+    parameter = next(model.parameters())
+    image = torch.zeros(1, *size, dtype=parameter.dtype, device=parameter.device)
+    with torch.no_grad(), evaluation_mode(model), record_layers(model, record):
         model(image.as_subclass(ReceptiveFieldTensor))
-    return found
+    return fields
 
 
-def look(module: nn.Module, given: Tensor, output: Tensor) -> tuple[int, int]:
-    """Note in `output` what a layer makes of what `given` sees; returns its kernel and stride."""
-    assert isinstance(given, ReceptiveFieldTensor) and isinstance(output, ReceptiveFieldTensor)
-    kernel, stride, dilation = _window(module, given, output)
+def update_receptive_field(module: nn.Module, inputs: Tensor, output: Tensor) -> tuple[int, int]:
+    """Set the receptive field of a layer's `output` from its `inputs`.
+
+    Returns the layer's kernel size and stride along the height, (1, 1) for pointwise layers.
+    """
+    assert isinstance(inputs, ReceptiveFieldTensor) and isinstance(output, ReceptiveFieldTensor)
+    kernel, stride, dilation = _kernel_stride_dilation(module, inputs, output)
     span = (kernel - 1) * dilation
-    output.field = max(output.field, given.field + span * given.jump)
-    if output.dim() == given.dim() == 4:
+    output.field = max(output.field, inputs.field + span * inputs.jump)
+    if output.dim() == inputs.dim() == 4:
         top, left = (
-            _padding(module, axis, given.shape[axis], (output.shape[axis] - 1) * stride + span + 1)
+            _padding(module, axis, inputs.shape[axis], (output.shape[axis] - 1) * stride + span + 1)
             for axis in (2, 3)
         )
-        output.begin = (given.begin[0] - top * given.jump, given.begin[1] - left * given.jump)
-    output.jump = max(output.jump, given.jump * stride)
+        output.begin = (inputs.begin[0] - top * inputs.jump, inputs.begin[1] - left * inputs.jump)
+    output.jump = max(output.jump, inputs.jump * stride)
     return kernel, stride
 
 
-def _window(module: nn.Module, given: Tensor, output: Tensor) -> tuple[int, int, int]:
-    """The kernel, stride and dilation of a layer along the height; 1, 1, 1 for pointwise ones."""
+def _kernel_stride_dilation(
+    module: nn.Module, inputs: Tensor, output: Tensor
+) -> tuple[int, int, int]:
+    """Along the height; (1, 1, 1) for pointwise layers."""
     if isinstance(module, nn.AdaptiveAvgPool2d | nn.AdaptiveMaxPool2d):
-        have, want = given.shape[2], output.shape[2]
-        return max(1, math.ceil(have / want)), max(1, have // want), 1
+        size, output_size = inputs.shape[2], output.shape[2]
+        return max(1, math.ceil(size / output_size)), max(1, size // output_size), 1
     sizes = (getattr(module, key, 1) for key in ("kernel_size", "stride", "dilation"))
     kernel, stride, dilation = (int(v[0] if isinstance(v, tuple) else v) for v in sizes)
     return kernel, stride, dilation
 
 
 def _padding(module: nn.Module, axis: int, size: int, covered: int) -> int:
-    """How many places a layer adds before the first; by the shapes where it does not say."""
-    said = getattr(module, "padding", 0)
-    before = said[axis - 2] if isinstance(said, tuple) else said
+    """Padding before the first row or column; from the shapes for layers that do not state it."""
+    padding = getattr(module, "padding", 0)
+    before = padding[axis - 2] if isinstance(padding, tuple) else padding
     return before if isinstance(before, int) and before else max(0, covered - size) // 2

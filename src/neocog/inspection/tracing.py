@@ -1,4 +1,4 @@
-"""Tensors that take note of what is made of them."""
+"""A tensor subclass that observes the functions applied to it."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
@@ -7,11 +7,11 @@ import torch
 
 
 class TracingTensor(torch.Tensor):
-    """A tensor whose class is told of every tensor that a function makes of such tensors."""
+    """Base class: `on_result` is called for every tensor computed from tensors of the subclass."""
 
     @classmethod
-    def note(cls, out: Self, given: Sequence[Self]) -> None:
-        """`out` was made of the tensors `given`, one or more; of each use of one there is one."""
+    def on_result(cls, output: Self, inputs: Sequence[Self]) -> None:
+        """Called after a function computed `output` from `inputs`, one entry for each use."""
         raise NotImplementedError
 
     @classmethod
@@ -22,11 +22,11 @@ class TracingTensor(torch.Tensor):
         args: tuple[Any, ...] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
-        """What the function gives, after `note` where that is a tensor: not a shape, say."""
+        """Run the function, then `on_result` if it returned a tensor (and not a shape, say)."""
         parent: Any = super()
-        out = parent.__torch_function__(func, types, args, dict(kwargs or {}))
-        given = [t for a in args for t in (a if isinstance(a, list | tuple) else [a])]
-        traced = [t for t in given if isinstance(t, cls)]
-        if isinstance(out, cls) and traced:
-            cls.note(out, traced)
-        return out
+        output = parent.__torch_function__(func, types, args, dict(kwargs or {}))
+        flat = [t for a in args for t in (a if isinstance(a, list | tuple) else [a])]
+        inputs = [t for t in flat if isinstance(t, cls)]
+        if isinstance(output, cls) and inputs:
+            cls.on_result(output, inputs)
+        return output

@@ -6,10 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neocog.metrics.accuracy import wilson_interval
-from neocog.wording import percent
 
 BINS = 10
-NEAREST = 1e-6  # to 0 and to 1, of what is said of a probability
 
 
 @dataclass(frozen=True)
@@ -73,11 +71,3 @@ def uncertainty(probabilities: NDArray[np.floating]) -> NDArray[np.float64]:
     rest = probabilities.astype(np.float64)
     rest[np.arange(len(rest)), probabilities.argmax(1)] = 0
     return rest.sum(1)
-
-
-def format_probability(probability: float) -> str:
-    """A probability that a network gives, as a percentage: never certain, never impossible.
-
-    A network's probabilities are rounded by float32, so that 0 and 1 are no more than near to it.
-    """
-    return percent(min(max(probability, NEAREST), 1 - NEAREST))

@@ -15,19 +15,19 @@ class Network:
     """An entry of `MODELS`: where the class is, and where it comes from.
 
     `location` is "module:name" below `neocog.models`; the module, and torch with it, is imported
-    when the network is built. `input` (channels x height x width) and `num_classes` are what the
-    network was made for. `torchvision` says that the network and its ImageNet weights are theirs.
+    when the network is built. `input`, (C, H, W), and `num_classes` are what the network was
+    designed for. `torchvision` says that the network and its ImageNet weights are theirs.
     """
 
     location: str
     year: int
     paper: str
-    input: str
+    input: tuple[int, int, int]
     num_classes: int = 10
     torchvision: bool = False
 
 
-_GREY, _SMALL, _IMAGENET = "1 x 28 x 28", "3 x 32 x 32", "3 x 224 x 224"
+_GREY, _SMALL, _IMAGENET = (1, 28, 28), (3, 32, 32), (3, 224, 224)
 
 
 def _torchvision(location: str, year: int, paper: str) -> Network:
@@ -45,7 +45,7 @@ MODELS: dict[str, Network] = {
         "mlp:ThreeNet", 1986, "Rumelhart, Hinton, Williams: back-propagating errors", _GREY
     ),
     "lenet1": Network("lenet1:LeNet1", 1990, "LeCun et al.: back-propagation network", _GREY),
-    "lenet5-1998": Network("lenet5_1998:LeNet5Of1998", 1998, _LENET, "1 x 32 x 32"),
+    "lenet5-1998": Network("lenet5_1998:LeNet5Of1998", 1998, _LENET, (1, 32, 32)),
     "lenet": Network("lenet:LeNet", 1998, f"{_LENET} (max-pool form)", _GREY),
     "lenet5": Network("lenet:LeNet5", 1998, f"{_LENET} (modern form)", _GREY),
     "convnet": Network("convnet:ConvNet", 2015, "Ioffe, Szegedy: batch normalization", _GREY),
@@ -66,7 +66,7 @@ MODELS: dict[str, Network] = {
         "alexnet:AlexNet2012",
         2012,
         "Krizhevsky, Sutskever, Hinton: ImageNet classification (one tower)",
-        "3 x 227 x 227",
+        (3, 227, 227),
         1000,
     ),
     "alexnet": _torchvision(

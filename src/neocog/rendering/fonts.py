@@ -1,4 +1,4 @@
-"""The font with Chinese letters that came with pip."""
+"""A font with Chinese characters, installed with pip."""
 
 import importlib.util
 from functools import cache
@@ -9,10 +9,9 @@ from PIL import ImageFont
 
 @cache
 def chinese_font() -> str | None:
-    """The file of Noto Sans SC (OFL) that came with `zhplot`, None where that is missing.
+    """The path of Noto Sans SC (OFL) in the `zhplot` package; None if it is not installed.
 
-    The file is read in place; `zhplot` itself, which changes matplotlib's settings, is not
-    imported.
+    `zhplot` itself is not imported, because importing it changes matplotlib's settings.
     """
     spec = importlib.util.find_spec("zhplot")
     if spec is None or spec.origin is None:
@@ -21,7 +20,7 @@ def chinese_font() -> str | None:
 
 
 @cache
-def drawn_font(pixels: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """That font for Pillow to draw with; its own, without Chinese letters, where it is missing."""
+def pillow_font(pixels: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """Noto Sans SC for Pillow, or Pillow's own font, without Chinese, if it is not installed."""
     file = chinese_font()
     return ImageFont.truetype(file, pixels) if file else ImageFont.load_default(pixels)

@@ -1,4 +1,4 @@
-"""Tensors and images as small images: maps, filters, heat over an image."""
+"""Arrays as images: feature maps, filters, heat maps over an image."""
 
 import base64
 import io
@@ -9,144 +9,139 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from neocog.rendering.tiling import TRANSPARENT, Tiling, square_columns
+
 Floats = NDArray[np.float64]
 
-# Colours from the least to the most, as R, G, B.
+# Colour maps as (R, G, B), from the lowest value to the highest. They are the colours of the pages'
+# style sheets: blue is negative and orange positive there, too, and matplotlib has no such map.
+# Importing matplotlib.colormaps would also add 0.08 s of CPU time to every page.
 GREY = ((16, 18, 22), (245, 246, 248))
 SIGNED = ((33, 92, 160), (146, 184, 219), (246, 246, 246), (235, 176, 129), (178, 79, 20))
 HEAT = ((46, 20, 92), (142, 41, 107), (214, 74, 66), (247, 148, 60), (253, 224, 128))
-LEAST_SIDE = 112  # pixels that an image is grown to before heat is laid over it
-GAP = 1  # pixels between maps
+MIN_SIDE = 112  # pixels that an image is enlarged to before a heat map is laid over it
+GAP, MAX_GAP = 1, 4  # pixels between maps, which grow with the enlargement
 
 
-def coloured(values: Floats, colours: Sequence[tuple[int, int, int]]) -> NDArray[np.uint8]:
-    """Numbers from 0 to 1, of any shape, as RGB in one more dimension, in 256 steps."""
-    steps, stops = np.linspace(0, 1, 256), np.linspace(0, 1, len(colours))
-    bands = [np.interp(steps, stops, band) for band in zip(*colours, strict=True)]
+def apply_colormap(values: Floats, colors: Sequence[tuple[int, int, int]]) -> NDArray[np.uint8]:
+    """Values 0..1 of any shape (...) as RGB colours (..., 3), in 256 steps."""
+    steps, stops = np.linspace(0, 1, 256), np.linspace(0, 1, len(colors))
+    bands = [np.interp(steps, stops, band) for band in zip(*colors, strict=True)]
     table = np.stack(bands, -1).round().astype(np.uint8)
     return table[(np.asarray(values) * 255).round().astype(np.uint8)]
 
 
-def shown(image: NDArray[np.uint8]) -> Image.Image:
-    """An image, H x W x C with 1 or 3 channels, uint8, as an image."""
+def to_image(image: NDArray[np.uint8]) -> Image.Image:
+    """A uint8 array (H, W, C) with 1 or 3 channels as a Pillow image."""
     return Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image)
 
 
-def grown(image: Image.Image, least: int = LEAST_SIDE) -> Image.Image:
-    """A small image enlarged, pixel by pixel, until its short side is `least` pixels or more."""
-    times = -(-least // min(image.size))
-    return image.resize((image.width * times, image.height * times), Image.Resampling.NEAREST)
+def enlarge(image: Image.Image, min_side: int = MIN_SIDE) -> Image.Image:
+    """Repeat the pixels of a small image until its shorter side is at least `min_side`."""
+    factor = -(-min_side // min(image.size))
+    return image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)
 
 
 def overlay(image: NDArray[np.uint8], heat: Floats | Tensor) -> Image.Image:
-    """An image in grey with heat, H x W and 0 or more, laid over it; small ones are enlarged.
+    """An image (H, W, C) in grey under a heat map (h, w) with values >= 0.
 
-    The most heat is the last colour of HEAT; where there is none the image is seen as it is.
+    The largest value has the last colour of HEAT; at 0 the image shows through. Small images are
+    enlarged.
     """
-    ground = grown(shown(image).convert("L"))
-    values = _fitted(np.asarray(heat, np.float64), ground.size)
+    grey = enlarge(to_image(image).convert("L"))
+    values = _resize(np.asarray(heat, np.float64), grey.size)
     values = np.clip(values / max(values.max(), 1e-12), 0, 1)
-    grey = np.repeat(np.asarray(ground, np.float64)[:, :, None], 3, 2)
-    share = 0.75 * np.sqrt(values)[:, :, None]
-    mixed = grey * (1 - share) + coloured(values, HEAT) * share
+    base = np.repeat(np.asarray(grey, np.float64)[:, :, None], 3, 2)
+    opacity = 0.75 * np.sqrt(values)[:, :, None]
+    mixed = base * (1 - opacity) + apply_colormap(values, HEAT) * opacity
     return Image.fromarray(mixed.round().astype(np.uint8))
 
 
 def signed_overlay(image: NDArray[np.uint8], values: Floats | Tensor) -> Image.Image:
-    """An image, faint and grey, with what speaks for (orange) and against (blue), H x W.
+    """A faint grey image (H, W, C) under signed attributions (h, w): orange > 0, blue < 0.
 
-    The scale ends at the 99.5th percentile of the sizes, so that single pixels do not hide the
-    rest.
+    The scale ends at the 99.5th percentile of the magnitudes, so that single pixels do not hide
+    the rest.
     """
-    ground = grown(shown(image).convert("L"))
-    laid = _fitted(np.asarray(values, np.float64), ground.size)
-    laid = np.clip(laid / _scale(laid), -1, 1)
-    faint = 246 - (255 - np.repeat(np.asarray(ground, np.float64)[:, :, None], 3, 2)) * 0.25
-    share = np.abs(laid)[:, :, None] ** 0.7
-    mixed = faint * (1 - share) + coloured((laid + 1) / 2, SIGNED) * share
+    grey = enlarge(to_image(image).convert("L"))
+    scaled = _resize(np.asarray(values, np.float64), grey.size)
+    scaled = np.clip(scaled / _scale(scaled), -1, 1)
+    base = 246 - (255 - np.repeat(np.asarray(grey, np.float64)[:, :, None], 3, 2)) * 0.25
+    opacity = np.abs(scaled)[:, :, None] ** 0.7
+    mixed = base * (1 - opacity) + apply_colormap((scaled + 1) / 2, SIGNED) * opacity
     return Image.fromarray(np.clip(mixed, 0, 255).round().astype(np.uint8))
 
 
-def map_grid(maps: Tensor, columns: int | None = None, least: int = 0) -> Image.Image:
-    """Maps, M x H x W, side by side; what lies between them is transparent.
+def map_grid(maps: Tensor, columns: int | None = None, min_side: int = 0) -> Image.Image:
+    """Feature maps (M, h, w) side by side on one scale, with transparent gaps.
 
-    All are on one scale: dark to light, or blue to orange around 0 where some are negative.
-    `least` is the side that each is enlarged to at least; `columns` is about the root of M.
+    Dark to light, or blue to orange around 0 if any value is negative. Each map is enlarged to at
+    least `min_side` pixels. By default the grid is about square.
     """
     values = maps.detach().cpu().double().numpy()
     if (values < 0).any():
-        tiles = coloured((np.clip(values / _scale(values), -1, 1) + 1) / 2, SIGNED)
+        tiles = apply_colormap((np.clip(values / _scale(values), -1, 1) + 1) / 2, SIGNED)
     else:
-        tiles = coloured(np.clip(values / _scale(values), 0, 1), GREY)
-    return tiled(tiles, columns, least)
+        tiles = apply_colormap(np.clip(values / _scale(values), 0, 1), GREY)
+    return tile(tiles, columns, min_side)
 
 
-def filter_grid(filters: Tensor, columns: int | None = None, least: int = 0) -> Image.Image:
-    """Filters, F x C x h x w, side by side: in colour for 3 channels, else their first channel's.
+def filter_grid(filters: Tensor, columns: int | None = None, min_side: int = 0) -> Image.Image:
+    """Filters (F, C, h, w) side by side: in colour for C = 3, else their first channel.
 
-    With 3 channels grey is 0; with one, blue is negative and orange positive.
+    In colour, grey is 0; otherwise blue is negative and orange positive.
     """
     values = filters.detach().cpu().double().numpy()
     if values.shape[1] == 3:
         sizes = np.abs(values).max((1, 2, 3), keepdims=True).clip(1e-12)
-        colour = (255 * (values / sizes + 1) / 2).round().astype(np.uint8)
-        return tiled(colour.transpose(0, 2, 3, 1), columns, least)
-    return map_grid(_reaching_below(filters[:, 0]), columns, least)
+        tiles = (255 * (values / sizes + 1) / 2).round().astype(np.uint8)
+        return tile(tiles.transpose(0, 2, 3, 1), columns, min_side)
+    maps = filters[:, 0]
+    # Filters are shown on the signed scale even where no weight is negative.
+    return map_grid(maps if (maps < 0).any() else maps - 1e-12, columns, min_side)
 
 
-def _reaching_below(maps: Tensor) -> Tensor:
-    """The maps, with a -0 that makes their scale a signed one where none is negative."""
-    return maps if (maps < 0).any() else maps - 1e-12
-
-
-def tiled(
-    tiles: NDArray[np.uint8], columns: int | None = None, least: int = 0, gap: int = GAP
+def tile(
+    tiles: NDArray[np.uint8], columns: int | None = None, min_side: int = 0, gap: int = GAP
 ) -> Image.Image:
-    """Images of one size, N x H x W x 3, in rows, with transparent gaps."""
+    """RGB tiles (N, h, w, 3) in rows, enlarged to at least `min_side`, with transparent gaps."""
     count, height, width = tiles.shape[:3]
-    columns = columns or max(1, int(np.ceil(np.sqrt(count * height / width))))
-    columns = min(columns, count)
-    times = max(1, -(-least // min(height, width)))
-    high, wide = height * times, width * times
-    gap *= times if times < 4 else 4
-    rows = -(-count // columns)
-    sheet = np.zeros((rows * (high + gap) - gap, columns * (wide + gap) - gap, 4), np.uint8)
-    for n, tile in enumerate(tiles):
-        top, left = n // columns * (high + gap), n % columns * (wide + gap)
-        large = tile.repeat(times, 0).repeat(times, 1)
-        sheet[top : top + high, left : left + wide, :3] = large
-        sheet[top : top + high, left : left + wide, 3] = 255
-    return Image.fromarray(sheet)
+    factor = max(1, -(-min_side // min(height, width)))
+    cell = width * factor, height * factor
+    gap *= min(factor, MAX_GAP)
+    columns = min(columns or square_columns(count, (width, height)), count)
+    images = (Image.fromarray(t).resize(cell, Image.Resampling.NEAREST) for t in tiles)
+    return Tiling(count, columns, cell, (gap, gap)).paste(images, TRANSPARENT)
 
 
-def uri(image: Image.Image, photo: bool = False) -> str:
-    """An image as a data: address; a photo as JPEG, else as PNG with few colours where it can."""
-    packed = io.BytesIO()
+def data_uri(image: Image.Image, *, photo: bool = False) -> str:
+    """An image as a data: URI: JPEG for a photo, else PNG with a palette where possible."""
+    file = io.BytesIO()
     if photo:
         if image.mode == "RGBA":
-            ground = Image.new("RGB", image.size, (128, 128, 128))
-            ground.paste(image, mask=image)
-            image = ground
-        image.convert("RGB").save(packed, "JPEG", quality=80)
+            background = Image.new("RGB", image.size, (128, 128, 128))
+            background.paste(image, mask=image)
+            image = background
+        image.convert("RGB").save(file, "JPEG", quality=80)
     else:
-        few = image.quantize(64) if image.mode == "RGB" else image
+        reduced = image.quantize(64) if image.mode == "RGB" else image
         if image.mode == "RGBA":
-            few = image.quantize(64, method=Image.Quantize.FASTOCTREE)
-        few.save(packed, "PNG", compress_level=6)  # 9 takes three times as long for 1%
-    return address(packed.getvalue(), "jpeg" if photo else "png")
+            reduced = image.quantize(64, method=Image.Quantize.FASTOCTREE)
+        reduced.save(file, "PNG", compress_level=6)  # 9 takes three times as long for 1%
+    return encode_data_uri(file.getvalue(), "jpeg" if photo else "png")
 
 
-def address(packed: bytes, kind: str) -> str:
-    """A packed image, png or jpeg, as a data: address."""
-    return f"data:image/{kind};base64,{base64.b64encode(packed).decode()}"
+def encode_data_uri(content: bytes, image_format: str) -> str:
+    """The bytes of a "png" or "jpeg" file as a data: URI."""
+    return f"data:image/{image_format};base64,{base64.b64encode(content).decode()}"
 
 
 def _scale(values: Floats) -> float:
-    """The size that almost all of the numbers stay below."""
+    """The 99.5th percentile of the magnitudes."""
     return float(max(np.percentile(np.abs(values), 99.5), 1e-12))
 
 
-def _fitted(values: Floats, size: tuple[int, int]) -> Floats:
-    """Numbers H x W at another size (width, height)."""
+def _resize(values: Floats, size: tuple[int, int]) -> Floats:
+    """Values (H, W) resized bilinearly to `size`, (width, height)."""
     image = Image.fromarray(values.astype(np.float32))
     return np.asarray(image.resize(size, Image.Resampling.BILINEAR), np.float64)

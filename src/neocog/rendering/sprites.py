@@ -1,7 +1,6 @@
-"""Many small images in one image, so that a page that shows hundreds stays small."""
+"""CSS sprites: many small images in one, so that a page with hundreds of images stays small."""
 
 import io
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,78 +8,77 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 from PIL import Image
 
-from neocog.rendering.grids import address, shown
+from neocog.rendering.grids import encode_data_uri, to_image
+from neocog.rendering.tiling import Tiling, square_columns
 
-MOST = 112  # pixels a side that are kept of an image
-LEAST = 56  # pixels a side that it is shown at, or about
-BLOCK = 16  # what JPEG takes together: no image's colours run into its neighbour's
+MAX_SIDE = 112  # pixels: larger images are shrunk
+DISPLAY_SIDE = 56  # pixels on the page, or about; small images are enlarged
+JPEG_BLOCK = 16  # cells are multiples of JPEG's blocks: no colour bleeds into a neighbour
 
 
 @dataclass(frozen=True)
 class Sprite:
-    """An image of many images of one size, and how a page shows one of them.
+    """One image that holds many of the same size, and the CSS that shows one of them.
 
-    `uri` is the image as a data address; the other sizes are in the page's pixels: those of one
-    image and of the whole image.
+    Attributes:
+        uri: The sheet as a data: URI.
+        columns: Images in a row of the sheet.
+        step: (x, y) distance between images in CSS pixels.
+        display_size: (width, height) of one image in CSS pixels.
+        sheet_size: (width, height) of the sheet in CSS pixels.
+        pixelated: Whether images are enlarged without smoothing.
     """
 
     uri: str
     columns: int
-    step: tuple[float, float]
-    shown: tuple[int, int]
-    size: tuple[float, float]
+    step: tuple[int, int]
+    display_size: tuple[int, int]
+    sheet_size: tuple[int, int]
     pixelated: bool
 
-    def rule(self, name: str) -> Markup:
-        """The style rule of the images: `<i class="NAME" style="PLACE">`."""
-        drawn = "image-rendering:pixelated;" if self.pixelated else ""
+    def css_rule(self, name: str) -> Markup:
+        """The CSS rule for all images: `<i class="NAME" style="POSITION">`."""
+        rendering = "image-rendering:pixelated;" if self.pixelated else ""
+        width, height = self.display_size
         return Markup(
-            f".{name}{{display:inline-block;width:{self.shown[0]}px;height:{self.shown[1]}px;"
-            f"{drawn}background:url({self.uri}) 0 0/{self.size[0]:g}px {self.size[1]:g}px}}"
+            f".{name}{{display:inline-block;width:{width}px;height:{height}px;{rendering}"
+            f"background:url({self.uri}) 0 0/{self.sheet_size[0]}px {self.sheet_size[1]}px}}"
         )
 
-    def place(self, number: int) -> str:
-        """The style that shows one image."""
-        row, column = divmod(number, self.columns)
-        return f"background-position:{-column * self.step[0]:g}px {-row * self.step[1]:g}px"
+    def css_position(self, index: int) -> str:
+        """The inline style that selects one image."""
+        row, column = divmod(index, self.columns)
+        return f"background-position:{-column * self.step[0]}px {-row * self.step[1]}px"
 
 
-def sprite(images: NDArray[np.uint8]) -> Sprite:
-    """One image of N x H x W x C images, each at most `MOST` pixels a side."""
+def make_sprite(images: NDArray[np.uint8]) -> Sprite:
+    """A sprite of images (N, H, W, C), each shrunk to at most `MAX_SIDE` pixels a side."""
     count, height, width, channels = images.shape
-    shrink = min(1.0, MOST / max(height, width))
-    tall, wide = max(1, round(height * shrink)), max(1, round(width * shrink))
-    grown = max(1, round(LEAST / max(tall, wide)))
-    grey = channels == 1
-    step_y, step_x = (n if grey else -(-n // BLOCK) * BLOCK for n in (tall, wide))
-    columns = max(1, min(count, math.ceil(math.sqrt(count * step_y / step_x))))
-    rows = -(-count // columns)
-    sheet = np.zeros((rows * step_y, columns * step_x, channels), dtype=np.uint8)
-    for number, image in enumerate(images):
-        top, left = number // columns * step_y, number % columns * step_x
-        sheet[top : top + tall, left : left + wide] = _small(image, tall, wide)
+    shrink = min(1.0, MAX_SIDE / max(height, width))
+    size = max(1, round(width * shrink)), max(1, round(height * shrink))
+    factor = max(1, round(DISPLAY_SIDE / max(size)))
+    is_grey = channels == 1
+    cell_width, cell_height = (n if is_grey else -(-n // JPEG_BLOCK) * JPEG_BLOCK for n in size)
+    columns = square_columns(count, (cell_width, cell_height))
+    tiling = Tiling(count, columns, (cell_width, cell_height))
+    tiles = (to_image(image) for image in images)
+    shrunk = (t if t.size == size else t.resize(size, Image.Resampling.BOX) for t in tiles)
+    sheet = tiling.paste(shrunk, (0,) * channels)
     return Sprite(
-        uri=_packed(shown(sheet), lossless=grey),
+        uri=_encode(sheet, lossless=is_grey),
         columns=columns,
-        step=(step_x * grown, step_y * grown),
-        shown=(wide * grown, tall * grown),
-        size=(columns * step_x * grown, rows * step_y * grown),
-        pixelated=grown > 1,
+        step=(cell_width * factor, cell_height * factor),
+        display_size=(size[0] * factor, size[1] * factor),
+        sheet_size=(sheet.width * factor, sheet.height * factor),
+        pixelated=factor > 1,
     )
 
 
-def _small(image: NDArray[np.uint8], tall: int, wide: int) -> NDArray[np.uint8]:
-    if image.shape[:2] == (tall, wide):
-        return image
-    small = np.asarray(shown(image).resize((wide, tall), Image.Resampling.BOX))
-    return small.reshape(tall, wide, -1)
-
-
-def _packed(image: Image.Image, lossless: bool) -> str:
-    """An image as a data address: PNG, or JPEG."""
+def _encode(image: Image.Image, *, lossless: bool) -> str:
+    """An image as a data: URI: PNG if lossless, else JPEG."""
     file = io.BytesIO()
     if lossless:
         image.save(file, "PNG", compress_level=6)
     else:
         image.save(file, "JPEG", quality=82)
-    return address(file.getvalue(), "png" if lossless else "jpeg")
+    return encode_data_uri(file.getvalue(), "png" if lossless else "jpeg")

@@ -1,1 +1,1 @@
-"""From a run to what people look at."""
+"""Pages and images about a run: report.html, plots, explanations, contact sheets."""

@@ -1,4 +1,4 @@
-"""Contact sheets: many images of one class on one page, so that a person sees what is wrong."""
+"""Contact sheets: one image per class with many of its images, to see what is wrong."""
 
 import io
 from collections.abc import Sequence
@@ -10,43 +10,48 @@ from PIL import Image, ImageDraw, ImageFont
 from neocog.data.sources.folder import SHEETS_MARK
 from neocog.escaping import visible
 from neocog.examine import DatasetInspection
-from neocog.rendering.fonts import drawn_font
+from neocog.rendering.fonts import pillow_font
+from neocog.rendering.tiling import Tiling
 from neocog.storage.atomic import make_folder, sweep, write_atomic
 from neocog.wording import counted
 
-MOST_CLASSES = 100
-COLUMNS, ROWS, SIDE, GAP, CAPTION, HEAD = 10, 10, 96, 4, 14, 30  # from SIDE on in pixels
+MAX_CLASSES, COLUMNS, ROWS, MIN_COLUMNS = 100, 10, 10, 4
+SIDE, GAP, CAPTION, HEADING, FRAME = 96, 4, 14, 30, 3  # pixels
 INK, RED = "#222222", "#b3261e"
+LEGEND = "red frame: excluded from training"
 
 
-def draw(found: DatasetInspection, folder: Path) -> list[Path]:
-    """Write CLASS.png for each class into `folder` and return the files.
+def draw(inspection: DatasetInspection, folder: Path) -> list[Path]:
+    """Write CLASS.png for each class to `folder` and return the paths.
 
-    A sheet shows up to a hundred images with the ends of their names: those that are left out of
-    training first, with a red frame, then others taken evenly from all of the class. Sheets drawn
-    before are deleted.
+    A sheet has up to a hundred images with the ends of their file names: first images that are
+    excluded from training, with a red frame, then an even selection of the others. Sheets of an
+    earlier call are deleted.
     """
-    usable, kept = found.decoded.usable, set(found.diagnosis.kept.tolist())
-    labels = np.array([found.listing.samples[n].label for n in usable], dtype=object)
+    usable, included = inspection.decoded.usable, set(inspection.diagnosis.kept.tolist())
+    labels = np.array([inspection.listing.samples[n].label for n in usable], dtype=object)
     make_folder(folder)
     sweep(folder)
     mark = folder / SHEETS_MARK
     for old in mark.read_text("utf-8").splitlines() if mark.exists() else ():
         (folder / old).unlink(missing_ok=True)
     written: list[Path] = []
-    for name in found.listing.classes[:MOST_CLASSES]:
-        places = np.nonzero(labels == name)[0]
-        if not len(places):
+    for name in inspection.listing.classes[:MAX_CLASSES]:
+        positions = np.nonzero(labels == name)[0]
+        if not len(positions):
             continue
-        out = places[[int(usable[place]) not in kept for place in places]][: COLUMNS * ROWS // 2]
-        rest = np.setdiff1d(places, out)
-        even = np.linspace(0, len(rest) - 1, min(len(rest), COLUMNS * ROWS - len(out))).astype(int)
-        few = np.concatenate([out, rest[even]])
-        shown = [(int(place), int(usable[place]) not in kept) for place in few]
-        count = f": {counted(len(places), 'image')}"
-        if len(shown) < len(places):
-            count += f", {len(shown):,} shown"
-        sheet = _sheet(found, shown, visible(" ".join(name.split())), count)
+        is_excluded = np.array([int(usable[n]) not in included for n in positions])
+        excluded = positions[is_excluded][: COLUMNS * ROWS // 2]
+        others = np.setdiff1d(positions, excluded)
+        room = min(len(others), COLUMNS * ROWS - len(excluded))
+        selection = others[np.linspace(0, len(others) - 1, room).astype(int)]
+        cells = [
+            (int(n), int(usable[n]) not in included) for n in np.concatenate([excluded, selection])
+        ]
+        count = f": {counted(len(positions), 'image')}"
+        if len(cells) < len(positions):
+            count += f", {len(cells):,} shown"
+        sheet = _draw_sheet(inspection, cells, visible(" ".join(name.split())), count)
         path = folder / f"{_file_name(name)}.png"
         if path in written:
             path = folder / f"{_file_name(name)} {len(written)}.png"
@@ -58,39 +63,46 @@ def draw(found: DatasetInspection, folder: Path) -> list[Path]:
     return written
 
 
-def _sheet(
-    found: DatasetInspection, shown: Sequence[tuple[int, bool]], name: str, count: str
+def _draw_sheet(
+    inspection: DatasetInspection, cells: Sequence[tuple[int, bool]], name: str, count: str
 ) -> Image.Image:
-    """The images at some places of what is decoded, those with True framed, under a heading.
+    """The images at these positions of the decoded dataset, framed where True, under a heading.
 
-    The heading is the name, shortened where it has to be, and the count.
+    The heading is the class name, shortened if necessary, and the count.
     """
-    step = SIDE + GAP
-    width = max(4, min(len(shown), COLUMNS)) * step + GAP  # 4: the heading needs room
-    rows = -(-len(shown) // COLUMNS)
-    sheet = Image.new("RGB", (width, HEAD + rows * (step + CAPTION) + GAP), "white")
-    pen, font, small_font = ImageDraw.Draw(sheet), drawn_font(14), drawn_font(9)
-    legend = "framed: left out of training" if any(framed for _, framed in shown) else ""
-    room = width - 3 * GAP - round(small_font.getlength(legend)) - (14 if legend else 0)
+    tiling = Tiling(
+        len(cells),
+        COLUMNS,
+        cell=(SIDE, SIDE + CAPTION),
+        gap=(GAP, GAP),
+        margin=(GAP, HEADING + GAP, GAP, GAP),
+        min_columns=MIN_COLUMNS,
+    )
+    has_excluded = any(framed for _, framed in cells)
+    sheet = tiling.sheet()
+    pen, font, small_font = ImageDraw.Draw(sheet), pillow_font(14), pillow_font(9)
+    legend_width = round(small_font.getlength(LEGEND)) + 14 if has_excluded else 0
+    room = sheet.width - 3 * GAP - legend_width
     while font.getlength(name + count) > room and len(name) > 1:
         name = name[:-2] + "…"
-    pen.text((GAP, HEAD / 2), name + count, INK, font, anchor="lm")
-    if legend:
-        pen.text((width - GAP, HEAD / 2), legend, RED, small_font, anchor="rm")
-    for n, (place, framed) in enumerate(shown):
-        left, top = n % COLUMNS * step + GAP, HEAD + n // COLUMNS * (step + CAPTION) + GAP
+    pen.text((GAP, HEADING / 2), name + count, INK, font, anchor="lm")
+    if has_excluded:
+        pen.text((sheet.width - GAP, HEADING / 2), LEGEND, RED, small_font, anchor="rm")
+    for cell, (position, framed) in enumerate(cells):
+        left, top = tiling.corner(cell)
         if framed:
-            sheet.paste(RED, (left - 3, top - 3, left + SIDE + 3, top + SIDE + 3))
-        pixels = Image.fromarray(found.decoded.images[place])
-        sheet.paste(pixels.resize((SIDE, SIDE), Image.Resampling.BILINEAR), (left, top))
-        path = found.listing.samples[found.decoded.usable[place]].path
-        stem = _end(visible(PurePosixPath(path).name), small_font)
-        pen.text((left, top + SIDE + 1), stem, INK, small_font)
+            frame = (left - FRAME, top - FRAME, left + SIDE + FRAME, top + SIDE + FRAME)
+            sheet.paste(RED, frame)
+        image = Image.fromarray(inspection.decoded.images[position])
+        sheet.paste(image.resize((SIDE, SIDE), Image.Resampling.BILINEAR), (left, top))
+        path = inspection.listing.samples[inspection.decoded.usable[position]].path
+        caption = _shorten_left(visible(PurePosixPath(path).name), small_font)
+        pen.text((left, top + SIDE + 1), caption, INK, small_font)
     return sheet
 
 
-def _end(name: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> str:
-    """As much of the end of a file's name as there is room for under an image."""
+def _shorten_left(name: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> str:
+    """As much of the end of a file name as fits under an image."""
     while font.getlength(name) > SIDE:
         name = "…" + name[2:]
     return name

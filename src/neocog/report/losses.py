@@ -4,20 +4,20 @@ from collections.abc import Sequence
 from typing import Any
 
 from neocog.recipes import Recipe
-from neocog.report.words.report import Say
+from neocog.report.phrases.report import Translate
 
 
-def loss_title(recipe: Recipe, lines: Sequence[dict[str, Any]], say: Say) -> str:
+def loss_title(recipe: Recipe, lines: Sequence[dict[str, Any]], t: Translate) -> str:
     """The title of a run's loss axis: `loss (cross-entropy)`.
 
     Runs that an earlier version made measured validation by cross-entropy, whatever the recipe's
     loss was; their lines have no `validation/cross_entropy`, and the title says both.
     """
-    name = say(f"loss_{recipe.loss}")
+    name = t(f"loss_{recipe.loss}")
     if recipe.label_smoothing:
-        name = say("loss_smoothed", loss=name, share=f"{recipe.label_smoothing:g}")
+        name = t("loss_smoothed", loss=name, share=f"{recipe.label_smoothing:g}")
     other = recipe.loss in ("map", "squared_error") or recipe.label_smoothing
     looked = [line for line in lines if line["epoch"] and "validation/loss" in line]
     if other and looked and not all("validation/cross_entropy" in line for line in looked):
-        return say("loss_two", train=name, validation=say("loss_cross_entropy"))
-    return say("loss_of", loss=name)
+        return t("loss_two", train=name, validation=t("loss_cross_entropy"))
+    return t("loss_of", loss=name)

@@ -17,14 +17,16 @@ from PIL import Image, ImageDraw
 from neocog.data import ImageSet
 from neocog.escaping import visible
 from neocog.evaluation.evaluate import Evaluation
-from neocog.metrics.calibration import format_probability, uncertainty
+from neocog.metrics.calibration import uncertainty
 from neocog.recipes import Recipe
-from neocog.rendering.fonts import chinese_font, drawn_font
-from neocog.rendering.grids import shown
+from neocog.rendering.fonts import chinese_font, pillow_font
+from neocog.rendering.grids import to_image
+from neocog.rendering.i18n import translator
+from neocog.rendering.numbers import format_probability
+from neocog.rendering.tiling import Tiling
 from neocog.report.losses import loss_title
+from neocog.report.phrases.report import REPORT
 from neocog.report.training_batch import as_carried_out, first_training_batch
-from neocog.report.words import translator
-from neocog.report.words.report import REPORT
 from neocog.runs import Run
 from neocog.storage.atomic import make_folder, write_atomic
 from neocog.wording import counted, percent
@@ -198,7 +200,8 @@ def grid(
     texts = []
     for number in chosen:
         label, guess = int(test.labels[number]), int(probabilities[number].argmax())
-        text = f"{_short(test.classes[guess])}  {format_probability(float(probabilities[number, guess]))}"
+        top = format_probability(float(probabilities[number, guess]))
+        text = f"{_short(test.classes[guess])}  {top}"
         if guess != label:
             text += f"\ntrue: {_short(test.classes[label])}"
             if test.paths:
@@ -215,29 +218,34 @@ def _mosaic(
     Drawn by Pillow: matplotlib takes half a second for each of them.
     """
     count, height, width, _ = images.shape
-    rows, columns = -(-count // columns), min(max(count, 4), columns)  # 4: the title needs room
     small = width < 64
     wide = width * -(-CELL // width) if small else CELL
     high = round(height * wide / width)
     how = Image.Resampling.NEAREST if small else Image.Resampling.LANCZOS
     head = LINE * (1 + max(text.count("\n") for text, _ in texts)) + 14
-    size = (MARGIN + columns * (wide + MARGIN), 56 + rows * (high + head))
-    sheet = Image.new("RGB", size, "white")
+    tiling = Tiling(
+        count,
+        columns,
+        cell=(wide, high),
+        gap=(MARGIN, head),
+        margin=(MARGIN, 50 + head, MARGIN, 6),
+        min_columns=min(4, columns),  # room for the title
+    )
+    sheet = tiling.sheet()
     pen = ImageDraw.Draw(sheet)
-    pen.text((size[0] / 2, 18), title, INK, drawn_font(22), anchor="ma")
+    pen.text((sheet.width / 2, 18), title, INK, pillow_font(22), anchor="ma")
     for n, (image, (text, colour)) in enumerate(zip(images, texts, strict=True)):
-        left = MARGIN + n % columns * (wide + MARGIN)
-        top = 50 + n // columns * (high + head) + head
-        sheet.paste(shown(image).resize((wide, high), how), (left, top))
+        left, top = tiling.corner(n)
+        sheet.paste(to_image(image).resize((wide, high), how), (left, top))
         for line, part in enumerate(reversed(text.split("\n"))):
             above = top - 6 - line * LINE
             size_of = next((s for s in LETTERS if _fits(part, s, wide)), LETTERS[-1])
-            pen.text((left + wide / 2, above), part, colour, drawn_font(size_of), anchor="md")
+            pen.text((left + wide / 2, above), part, colour, pillow_font(size_of), anchor="md")
     return sheet
 
 
 def _fits(text: str, pixels: int, wide: int) -> bool:
-    return drawn_font(pixels).getlength(text) <= wide + MARGIN / 2
+    return pillow_font(pixels).getlength(text) <= wide + MARGIN / 2
 
 
 def _short(name: str, most: int = 18, the_end: bool = False) -> str:

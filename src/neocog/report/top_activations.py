@@ -1,4 +1,4 @@
-"""The test images that excite a layer's maps most, cropped to what the maps see."""
+"""`neocog explain --maximize`: test images with the highest activations of feature maps."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,46 +11,45 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from neocog.classifier import Classifier, batch_of, batch_size_for, load, model_path
+from neocog.classifier import Classifier, load, model_path
 from neocog.data import ImageSet
 from neocog.errors import UsageError
 from neocog.evaluation.evaluate import splits_of
-from neocog.explain.top_activations import Strongest, strongest
-from neocog.inspection.hooks import layer_called
-from neocog.inspection.receptive_field import Window, windows
+from neocog.explain.top_activations import TopActivations, top_activations
+from neocog.inspection.hooks import get_layer
+from neocog.inspection.receptive_field import ReceptiveField, receptive_fields
+from neocog.models.inference import batch_of, batch_size_for
 from neocog.rendering import grids
 from neocog.rendering.html import render
-from neocog.report.explanation_page import make_folder
-from neocog.report.words import language
-from neocog.report.words.explain import EXPLAIN
+from neocog.rendering.i18n import language
+from neocog.rendering.tiling import TRANSPARENT, Tiling
+from neocog.report.output_folder import make_output_folder
+from neocog.report.phrases.explain import EXPLAIN
 from neocog.runs import display_name, runs_folder
 from neocog.storage.atomic import write_atomic
 
-COUNT, MOST_MAPS = 9, 64
-SIDE = 64  # pixels that a crop is brought to
+COUNT, MAX_MAPS = 9, 64  # images of a feature map; feature maps
+CROP_SIDE, CROP_GAP, ROW_GAP = 64, 4, 6  # pixels
+GREY = (128, 128, 128)
 
 
 @dataclass(frozen=True)
-class Maximized:
-    """What `neocog explain --maximize` found and wrote."""
+class TopActivationsResult:
+    """The result of `neocog explain --maximize`, and the files that it wrote."""
 
     run: str
     layer: str
-    strongest: Strongest
+    activations: TopActivations
     page: Path
     image: Path
 
     def to_json(self) -> dict[str, Any]:
-        """What `--json` prints: for each map the values and numbers of its test images."""
+        """What `--json` prints: for each feature map its activations and the image indices."""
+        values, images = self.activations.values.tolist(), self.activations.images.tolist()
         return {
             "run": self.run,
             "layer": self.layer,
-            "maps": [
-                {"values": values, "images": numbers}
-                for values, numbers in zip(
-                    self.strongest.values.tolist(), self.strongest.images.tolist(), strict=True
-                )
-            ],
+            "maps": [{"values": v, "images": i} for v, i in zip(values, images, strict=True)],
             "page": str(self.page),
             "files": [str(self.image)],
         }
@@ -64,42 +63,47 @@ def maximize(
     lang: str | None = None,
     device: str = "auto",
     runs_dir: Path | None = None,
-) -> Maximized:
-    """Find the nine test images that each map of `layer` answers most strongly, and draw them.
+) -> TopActivationsResult:
+    """Draw the nine test images with the highest activation of each feature map of `layer`.
 
-    Writes strongest-LAYER.png and .html into `out`, by default the run's folder `explain`. Raises
-    UsageError for a layer that is not there, NeocogError where the run's data are missing or have
-    changed.
+    Writes strongest-LAYER.png and strongest-LAYER.html to `out`, by default the folder `explain` of
+    the run. Raises UsageError for an unknown layer, NeocogError if the data of the run are missing
+    or have changed.
     """
-    spoken = language(lang)
+    lang = language(lang)
     model = model_path(run, runs_folder(runs_dir))
     classifier = load(model, device=device)
-    layer_called(classifier.model, layer)
+    get_layer(classifier.model, layer)
     test = splits_of(classifier, model).test
     size = (classifier.preprocessing.channels, *test.images.shape[1:3])
-    seen = windows(classifier.model, size)
-    if layer not in seen:
-        raise UsageError(f"The layer {layer} is not run on its own.", "Name another: --layer")
-    found = strongest(classifier.model, _batches(classifier, test), layer, COUNT)
-    rows = _rows(test, found, seen[layer])
-    folder = make_folder(out, model)
+    fields = receptive_fields(classifier.model, size)
+    if layer not in fields:
+        raise UsageError(
+            f"The layer {layer} is not called in the forward pass.",
+            "Choose another one: --layer NAME",
+        )
+    top = top_activations(classifier.model, _batches(classifier, test), layer, COUNT)
+    rows = _draw_rows(test, top, fields[layer])
+    folder = make_output_folder(out, model)
     image, page = folder / f"strongest-{layer}.png", folder / f"strongest-{layer}.html"
-    _sheet(rows).save(image)
-    text = render(
-        "strongest.html",
+    margin = (ROW_GAP,) * 4
+    Tiling(len(rows), 1, rows[0].size, (0, ROW_GAP), margin).paste(rows).save(image)
+    html = render(
+        "neocog.report",
+        "top_activations.html",
         EXPLAIN,
-        spoken,
-        rows=[grids.uri(row, photo=test.images.shape[3] == 3) for row in rows],
-        values=found.values[:, 0].tolist(),
+        lang,
+        rows=[grids.data_uri(row, photo=test.images.shape[3] == 3) for row in rows],
+        values=top.values[:, 0].tolist(),
         layer=layer,
         run=display_name(model),
-        count=found.values.shape[1],
-        maps=len(found.values),
+        count=top.values.shape[1],
+        maps=len(top.values),
         n=len(test),
-        field=min(seen[layer].field, *test.images.shape[1:3]),
+        field=min(fields[layer].field, *test.images.shape[1:3]),
     )
-    write_atomic(page, text)
-    return Maximized(display_name(model), layer, found, page, image)
+    write_atomic(page, html)
+    return TopActivationsResult(display_name(model), layer, top, page, image)
 
 
 def _batches(classifier: Classifier, test: ImageSet) -> Iterator[Tensor]:
@@ -109,35 +113,26 @@ def _batches(classifier: Classifier, test: ImageSet) -> Iterator[Tensor]:
         yield classifier.preprocessing.normalize(batch_of(test.images, begin, size, device))
 
 
-def _rows(test: ImageSet, found: Strongest, window: Window) -> list[Image.Image]:
-    """A strip of crops for each map, the strongest on the left."""
+def _draw_rows(test: ImageSet, top: TopActivations, field: ReceptiveField) -> list[Image.Image]:
+    """A row of crops for each feature map, the highest activation on the left."""
     height, width = test.images.shape[1:3]
-    rows = []
-    for number in range(min(MOST_MAPS, len(found.values))):
-        tiles = []
-        places = torch.stack([found.images, found.rows, found.columns], 2)[number].tolist()
-        for image, row, column in places:
-            top, left, bottom, right = window.at(row, column, height, width)
-            tiles.append(_tile(test.images[image][top:bottom, left:right]))
-        rows.append(grids.tiled(np.stack(tiles), len(tiles), gap=4))
-    return rows
+    positions = torch.stack([top.images, top.rows, top.columns], 2)[:MAX_MAPS].tolist()
+    images = []
+    for row in positions:
+        windows = [(index, field.window(r, c, height, width)) for index, r, c in row]
+        crops = [_draw_crop(test.images[n][t:b, lt:rt]) for n, (t, lt, b, rt) in windows]
+        tiling = Tiling(len(crops), len(crops), (CROP_SIDE, CROP_SIDE), (CROP_GAP, 0))
+        images.append(tiling.paste(crops, TRANSPARENT))
+    return images
 
 
-def _tile(crop: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """A crop enlarged or shrunk into SIDE x SIDE, in the middle of grey."""
-    image = grids.shown(crop).convert("RGB")
-    scale = SIDE / max(image.size)
+def _draw_crop(crop: NDArray[np.uint8]) -> Image.Image:
+    """A crop (h, w, C) resized to fit CROP_SIDE x CROP_SIDE, centred on grey."""
+    image = grids.to_image(crop).convert("RGB")
+    scale = CROP_SIDE / max(image.size)
     size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
-    how = Image.Resampling.NEAREST if scale > 1 else Image.Resampling.BOX
-    canvas = Image.new("RGB", (SIDE, SIDE), (128, 128, 128))
-    canvas.paste(image.resize(size, how), ((SIDE - size[0]) // 2, (SIDE - size[1]) // 2))
-    return np.asarray(canvas)
-
-
-def _sheet(rows: list[Image.Image]) -> Image.Image:
-    """All strips below each other."""
-    step = rows[0].height + 6
-    sheet = Image.new("RGB", (rows[0].width + 12, step * len(rows) + 6), "white")
-    for number, row in enumerate(rows):
-        sheet.paste(row, (6, 6 + number * step), row)
-    return sheet
+    resampling = Image.Resampling.NEAREST if scale > 1 else Image.Resampling.BOX
+    canvas = Image.new("RGB", (CROP_SIDE, CROP_SIDE), GREY)
+    corner = ((CROP_SIDE - size[0]) // 2, (CROP_SIDE - size[1]) // 2)
+    canvas.paste(image.resize(size, resampling), corner)
+    return canvas

@@ -1,4 +1,4 @@
-"""A batch as the network sees it in training."""
+"""The first training batch, with its augmentation."""
 
 from dataclasses import replace
 from typing import Any
@@ -9,7 +9,7 @@ from torch import Tensor
 from neocog.data import ImageSet, augment, loader
 from neocog.recipes import Recipe
 
-SEEN = 32  # images of a batch that are shown
+BATCH_SIZE = 32  # images that are shown
 
 
 def as_carried_out(recipe: Recipe, line: dict[str, Any]) -> Recipe:
@@ -18,18 +18,18 @@ def as_carried_out(recipe: Recipe, line: dict[str, Any]) -> Recipe:
 
 
 def first_training_batch(recipe: Recipe, train: ImageSet) -> tuple[Tensor, list[str]]:
-    """The first images of training, uint8 N x H x W x C, randomly changed, and their classes."""
-    count = min(SEEN, len(train))
+    """The first training images after augmentation, uint8, (N, H, W, C), and their class names."""
+    count = min(BATCH_SIZE, len(train))
     order = loader.order(len(train), recipe.seed, 0)[:count]
     batch = torch.from_numpy(train.images[order.numpy()])
     labels = [train.classes[train.labels[n]] for n in order]
     if recipe.feature_views and not recipe.fine_tune:
         generator = loader.seeded(recipe.seed, 0, 2)
         views = [augment.view(batch, n, generator) for n in range(recipe.feature_views)]
-        shown = torch.stack([views[n % len(views)][n].float() for n in range(count)])
+        augmented = torch.stack([views[n % len(views)][n].float() for n in range(count)])
     else:
         flips = augment.which_are_mirrored(len(train), recipe.augment_flip, recipe.seed, 0)
         mirrored = None if flips is None else flips[order]
         targets = torch.from_numpy(train.labels[order.numpy()])
-        shown = augment.augmented(recipe, batch, 0, mirrored, targets).float()
-    return shown.clamp(0, 255).round().byte(), labels
+        augmented = augment.augmented(recipe, batch, 0, mirrored, targets).float()
+    return augmented.clamp(0, 255).round().byte(), labels

@@ -3,11 +3,10 @@
 import os
 from collections.abc import Iterable
 
-from rich import markup
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
-from neocog.escaping import visible, visible_block
+from neocog.escaping import visible_block
 
 
 class _SafeConsole(Console):
@@ -32,8 +31,3 @@ def make_console(stderr: bool) -> Console:
     if not console.is_terminal and "COLUMNS" not in os.environ:
         console.width = 160
     return console
-
-
-def escape(text: str) -> str:
-    """Text from outside, in one line, for a string with rich's markup."""
-    return markup.escape(visible(text))

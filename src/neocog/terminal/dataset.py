@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
-from neocog.terminal import escape
+from neocog.escaping import rich_escape
 from neocog.wording import counted, plural
 
 if TYPE_CHECKING:  # it imports torch
@@ -41,7 +41,7 @@ def show_findings(console: Console, findings: Sequence[dict[str, Any]]) -> None:
     for finding in findings:
         severity = finding["severity"]
         console.print(
-            f"[{colours[severity]}]{severity}[/] {escape(finding['message'])}",
+            f"[{colours[severity]}]{severity}[/] {rich_escape(finding['message'])}",
             highlight=False,
             soft_wrap=True,
         )
@@ -49,7 +49,7 @@ def show_findings(console: Console, findings: Sequence[dict[str, Any]]) -> None:
         more = finding["count"] - len(shown)
         for path, twin in zip_longest(shown, finding["same_as"][: len(shown)], fillvalue=""):
             text = f"    {path} = {twin}" if twin else f"    {path}"
-            console.print(escape(text), highlight=False, soft_wrap=True)
+            console.print(rich_escape(text), highlight=False, soft_wrap=True)
         if shown and more > 0:
             console.print(f"    and {more:,} more", highlight=False)
 
@@ -60,13 +60,13 @@ def show_data(console: Console, found: "DatasetInspection", sheets: Sequence[Pat
     nouns = "image" if values["n"] == 1 else plural("image")
     are = "is" if values["used"] == 1 else "are"
     title = f"{found.data}: {values['used']:,} of {values['n']:,} {nouns} {are} fit for use"
-    console.print(escape(title), style="bold", highlight=False, soft_wrap=True)
+    console.print(rich_escape(title), style="bold", highlight=False, soft_wrap=True)
     table = Table()
     table.add_column("class")
     for split in values["splits"]:
         table.add_column(split, justify="right")
     for name in values["classes"][:MOST_ROWS]:
-        table.add_row(escape(name), *(f"{n[name]:,}" for n in values["splits"].values()))
+        table.add_row(rich_escape(name), *(f"{n[name]:,}" for n in values["splits"].values()))
     if len(values["classes"]) > MOST_ROWS:
         table.add_row(
             f"and {len(values['classes']) - MOST_ROWS:,} more", *[""] * len(values["splits"])
@@ -80,10 +80,10 @@ def show_data(console: Console, found: "DatasetInspection", sheets: Sequence[Pat
     )
     kinds = ", ".join(f"{n:,} {kind}" for kind, n in values["formats"].items())
     modes = ", ".join(f"{n:,} {mode}" for mode, n in values["modes"].items())
-    console.print(escape(f"{sizes} pixels; {kinds}; {modes}"), highlight=False)
+    console.print(rich_escape(f"{sizes} pixels; {kinds}; {modes}"), highlight=False)
     show_findings(console, values["findings"])
     if sheets:
-        where = escape(str(sheets[0].parent))
+        where = rich_escape(str(sheets[0].parent))
         console.print(f"Contact sheets: {where}", highlight=False, soft_wrap=True)
     if not found.sound:
         out = [

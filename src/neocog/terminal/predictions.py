@@ -11,10 +11,9 @@ from rich.console import Console
 from rich.table import Table
 
 from neocog.errors import NeocogError
-from neocog.escaping import csv_cell
-from neocog.metrics.calibration import format_probability
+from neocog.escaping import csv_cell, rich_escape
+from neocog.rendering.numbers import format_probability
 from neocog.storage.atomic import write_atomic
-from neocog.terminal import escape
 from neocog.wording import counted, plural
 
 if TYPE_CHECKING:  # it imports torch
@@ -38,10 +37,10 @@ def show_predictions(console: Console, predictions: Sequence["Prediction"]) -> N
             )
             label = f"not sure ({p.label})" if p.rejected else str(p.label)
             table.add_row(
-                escape(p.path),
-                escape(label),
+                rich_escape(p.path),
+                rich_escape(label),
                 format_probability(p.probability or 0),
-                escape(others),
+                rich_escape(others),
             )
         console.print(table)
 
@@ -60,8 +59,8 @@ def show_explained(
     if layer is None:
         console.print("The network has no maps: there is no Grad-CAM of it.", highlight=False)
     else:
-        console.print(escape(f"Grad-CAM of the layer {layer}."), highlight=False)
-    console.print(f"Page: {escape(str(page))}", highlight=False)
+        console.print(rich_escape(f"Grad-CAM of the layer {layer}."), highlight=False)
+    console.print(f"Page: {rich_escape(str(page))}", highlight=False)
     console.print(f"and {counted(files, 'PNG file')} beside it.", highlight=False)
 
 
@@ -69,14 +68,16 @@ def show_maximized(console: Console, layer: str, page: Path, image: Path) -> Non
     """Where the images that excite a layer are to be seen."""
     text = f"The test images that each map of {layer} answers most strongly."
     for line in (text, f"Page: {page}", f"Sample: {image}"):
-        console.print(escape(line), highlight=False)
+        console.print(rich_escape(line), highlight=False)
 
 
 def show_failures(console: Console, predictions: Sequence["Prediction"]) -> None:
     """A line for each image that could not be used."""
     for p in predictions:
         if p.error is not None:
-            console.print(f"{escape(p.path)}: {escape(p.error)}", highlight=False, soft_wrap=True)
+            console.print(
+                f"{rich_escape(p.path)}: {rich_escape(p.error)}", highlight=False, soft_wrap=True
+            )
 
 
 def predictions_csv(predictions: Sequence["Prediction"], top: int) -> str:
@@ -102,7 +103,7 @@ def show_written(console: Console, path: Path, predictions: Sequence["Prediction
     nouns = "image" if len(predictions) == 1 else plural("image")
     answered = f"{counts.total():,} of {len(predictions):,} {nouns} answered"
     text = f"{path}: {answered} ({kinds or 'none could be used'})"
-    console.print(escape(text), highlight=False, soft_wrap=True)
+    console.print(rich_escape(text), highlight=False, soft_wrap=True)
 
 
 def write_csv(path: Path, predictions: Sequence["Prediction"], top: int) -> None:

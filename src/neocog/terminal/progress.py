@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from neocog.escaping import rich_escape
 from neocog.recipes import DEFAULT_FOR_DATA, Recipe
-from neocog.terminal import escape
 from neocog.terminal.dataset import show_findings
 from neocog.wording import counted, percent
 
@@ -66,8 +66,8 @@ class ReadingProgress:
                 "NEOCOG_CACHE=FOLDER"
             )
             self.console.print(
-                escape(
-                    f"DecodedDataset {counted(self.done, 'image')}, {self.done / seconds:,.0f} a second;"
+                rich_escape(
+                    f"Decoded {counted(self.done, 'image')}, {self.done / seconds:,.0f} a second;"
                     f" {kept}"
                 ),
                 highlight=False,
@@ -113,7 +113,7 @@ class TrainingProgress:
             return  # published, and nothing about it is new
         sizes = ", ".join(f"{name} {len(part):,}" for name, part in splits.parts.items())
         text = f"{splits.name}: {sizes} ({splits.note})"
-        self.console.print(escape(text), highlight=False, soft_wrap=True)
+        self.console.print(rich_escape(text), highlight=False, soft_wrap=True)
         show_findings(self.console, [f for f in splits.findings if _matters_in_training(f)])
 
     def __call__(self, step: int, steps: int, line: dict[str, Any] | None) -> None:
@@ -230,7 +230,7 @@ def looking(console: Console) -> Iterator[Callable[[str, int, int], None]]:
     """On a terminal, which of some images is being looked at; gives what is to be told of it."""
     with console.status("") as status:
         yield lambda name, number, count: status.update(
-            escape(
+            rich_escape(
                 f"Looking at {Path(name).name}"
                 + (f" ({number + 1:,} of {count:,})" if count > 1 else "")
             )
@@ -251,8 +251,8 @@ class ReproductionProgress:
         if not honest and recipe.honest_validation_size:
             how = ", as published"
         self.console.print(
-            f"[bold]{escape(recipe.name)}[/bold], seed {recipe.seed}{how}; "
-            f"epochs: {recipe.epochs}, data: {escape(recipe.data)}",
+            f"[bold]{rich_escape(recipe.name)}[/bold], seed {recipe.seed}{how}; "
+            f"epochs: {recipe.epochs}, data: {rich_escape(recipe.data)}",
             highlight=False,
         )
         self.current = TrainingProgress(self.console, recipe)

@@ -12,11 +12,11 @@ from rich.console import Console
 from rich.table import Table
 
 from neocog.errors import UsageError
+from neocog.escaping import rich_escape
 from neocog.metrics.accuracy import worst_confusions
-from neocog.metrics.calibration import format_probability
 from neocog.recipes import DEFAULT_FOR_DATA, Recipe
+from neocog.rendering.numbers import format_probability
 from neocog.runs import Run
-from neocog.terminal import escape
 from neocog.wording import counted, percent
 
 MISTAKES = 5  # that a terminal lists
@@ -41,13 +41,13 @@ def show_evaluation(console: Console, result: dict[str, Any]) -> None:
     low, high = result["interval"]
     split = "" if result["split"] == "all" else f"{result['split']} "
     title = f"{result['model']} on {result['data']}: {counted(result['n'], f'{split}image')}"
-    console.print(escape(title), style="bold", highlight=False, soft_wrap=True)
+    console.print(rich_escape(title), style="bold", highlight=False, soft_wrap=True)
     table = Table()
     for name in ("class", "precision", "recall", "F1", "images"):
         table.add_column(name, justify="left" if name == "class" else "right")
     for row in result["per_class"]:
         table.add_row(
-            escape(row["class"]),
+            rich_escape(row["class"]),
             *(percent(row[key], 2) for key in ("precision", "recall", "f1")),
             f"{row['n']:,}",
         )
@@ -63,10 +63,11 @@ def show_evaluation(console: Console, result: dict[str, Any]) -> None:
     worst = worst_confusions(np.array(result["confusion"], dtype=np.int64))
     if worst:
         cells = [f"{names[i]} taken for {names[j]} ({count}x)" for i, j, count in worst]
-        console.print("Worst confusions: " + escape(", ".join(cells)), highlight=False)
+        console.print("Worst confusions: " + rich_escape(", ".join(cells)), highlight=False)
     for row in result["mistakes"][:MISTAKES]:
-        text = f"  {row['path']}: {row['predicted']} {format_probability(row['probability'])}, is {row['label']}"
-        console.print(escape(text), highlight=False, soft_wrap=True)
+        top = format_probability(row["probability"])
+        text = f"  {row['path']}: {row['predicted']} {top}, is {row['label']}"
+        console.print(rich_escape(text), highlight=False, soft_wrap=True)
     if result["mistakes"]:
         where = "; more in the run's plots and predictions.csv" if "epochs" in result else ""
         console.print(f"The most confident mistakes{where}.", highlight=False)
@@ -79,7 +80,7 @@ def show_evaluation(console: Console, result: dict[str, Any]) -> None:
             highlight=False,
         )
     for note in result["notes"]:
-        console.print(f"[bold]Note:[/bold] {escape(note)}", highlight=False)
+        console.print(f"[bold]Note:[/bold] {rich_escape(note)}", highlight=False)
 
 
 def _show_rejection(console: Console, rejection: Sequence[dict[str, Any]]) -> None:
@@ -114,9 +115,9 @@ def show_trained(console: Console, run: Run, result: dict[str, Any]) -> None:
         kept = "Training the whole network gained nothing: its last layer's fit was kept. "
         kept += f"{result['selected_by']} decided; it took "
     kept += f"{seconds['training']:.1f} s ({seconds['total']:.1f} s in all)."
-    console.print(escape(kept), highlight=False)
+    console.print(rich_escape(kept), highlight=False)
     where = f"Run folder: {run.path} (all of it on one page: {run.report_file})"
-    console.print(escape(where), highlight=False, soft_wrap=True)
+    console.print(rich_escape(where), highlight=False, soft_wrap=True)
     path = shlex.quote(str(run.path))
     # In a virtual environment that is not active, `neocog` alone is no command.
     neocog = "neocog" if shutil.which("neocog") else shlex.quote(sys.argv[0])
@@ -140,7 +141,7 @@ def show_trained(console: Console, run: Run, result: dict[str, Any]) -> None:
     console.print("\nNext:")
     for command, meaning in commands:
         console.print(
-            escape(f"  {command:<{max(len(c) for c, _ in commands)}}  # {meaning}"),
+            rich_escape(f"  {command:<{max(len(c) for c, _ in commands)}}  # {meaning}"),
             highlight=False,
             soft_wrap=True,
         )
@@ -149,4 +150,6 @@ def show_trained(console: Console, run: Run, result: dict[str, Any]) -> None:
 def show_report(console: Console, written: Path) -> None:
     """Where the report is, and how large."""
     size = written.stat().st_size / 1e6
-    console.print(escape(f"Report: {written} ({size:.1f} MB)"), highlight=False, soft_wrap=True)
+    console.print(
+        rich_escape(f"Report: {written} ({size:.1f} MB)"), highlight=False, soft_wrap=True
+    )

@@ -1,14 +1,19 @@
 """Networks, recipes and printed figures, in tables."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
 
+from neocog.escaping import rich_escape
 from neocog.recipes import RECIPES
-from neocog.terminal import escape
+from neocog.rendering.numbers import format_count, format_duration
 from neocog.wording import counted, percent
+
+if TYPE_CHECKING:  # these import torch
+    from neocog.inspection.summary import LayerSummary
+    from neocog.models.summary import NetworkSummary
 
 
 def show_recipes(console: Console) -> None:
@@ -29,15 +34,15 @@ def show_recipes(console: Console) -> None:
     console.print(table)
 
 
-def show_models(console: Console, rows: Sequence[dict[str, Any]]) -> None:
+def show_models(console: Console, rows: Sequence["NetworkSummary"]) -> None:
     """The networks with input, parameters, FLOPs, year and paper."""
     table = Table(title="Networks: neocog train --model NAME; their layers: neocog models NAME")
     for name in ("name", "input", "parameters", "FLOPs", "year", "paper"):
         left = name in ("name", "input", "paper")
         table.add_column(name, justify="left" if left else "right", no_wrap=name != "paper")
     for row in rows:
-        parameters, flops = f"{row['parameters']:,}", short_number(row["flops"])
-        table.add_row(row["name"], row["input"], parameters, flops, str(row["year"]), row["paper"])
+        parameters, flops = f"{row.parameters:,}", format_count(row.flops)
+        table.add_row(row.name, row.input_text, parameters, flops, str(row.year), row.paper)
     console.print(table)
     console.print(
         "With 10 classes, or 1,000 for the networks made for ImageNet (3 x 224 x 224 and larger). "
@@ -46,10 +51,10 @@ def show_models(console: Console, rows: Sequence[dict[str, Any]]) -> None:
     )
 
 
-def show_layers(console: Console, found: dict[str, Any]) -> None:
+def show_layers(console: Console, network: "NetworkSummary") -> None:
     """The layers of a network, and what full connection would have cost its convolutions."""
-    title = f"{found['name']} ({found['year']}), input {found['input']}"
-    table = Table(title=escape(title))
+    title = f"{network.name} ({network.year}), input {network.input_text}"
+    table = Table(title=rich_escape(title))
     heads = (
         "layer",
         "kind",
@@ -62,49 +67,41 @@ def show_layers(console: Console, found: dict[str, Any]) -> None:
     )
     for name in heads:
         table.add_column(name, justify="left" if name in heads[:4] else "right")
-    for layer in found["layers"]:
-        full = layer["fully_connected_parameters"]
+    for layer in network.layers:
+        full = layer.fully_connected_parameters
         table.add_row(
-            layer["name"],
-            layer["kind"],
-            layer["kernel"],
-            " x ".join(map(str, layer["output"])),
-            f"{layer['parameters']:,}" if layer["parameters"] else "",
-            short_number(layer["flops"]) if layer["flops"] else "",
-            str(layer["receptive_field"]),
-            short_number(full) if full else "",
+            layer.name,
+            layer.kind,
+            layer.kernel,
+            " x ".join(map(str, layer.output)),
+            f"{layer.parameters:,}" if layer.parameters else "",
+            format_count(layer.flops) if layer.flops else "",
+            str(layer.receptive_field),
+            format_count(full) if full else "",
         )
     console.print(table)
-    total = f"{counted(found['parameters'], 'parameter')}, {short_number(found['flops'])} FLOPs"
+    total = f"{counted(network.parameters, 'parameter')}, {format_count(network.flops)} FLOPs"
     console.print(f"[bold]{total} an image.[/bold]", highlight=False)
-    _explain_sharing(console, found["layers"])
+    _explain_sharing(console, network.layers)
 
 
-def _explain_sharing(console: Console, layers: Sequence[dict[str, Any]]) -> None:
+def _explain_sharing(console: Console, layers: Sequence["LayerSummary"]) -> None:
     """The tutorials' arithmetic of shared weights, on the first convolution."""
     console.print(
         "'sees' is the side of the window of the input that a unit sees; 'if fully connected' the "
         "parameters that the layer would have if each output saw each input.",
         highlight=False,
     )
-    convolutions = [c for c in layers if c["fully_connected_parameters"] and c["parameters"]]
+    convolutions = [c for c in layers if c.fully_connected_parameters and c.parameters]
     if not convolutions:
         return
     first = convolutions[0]
-    full, local = first["fully_connected_parameters"], first["locally_connected_parameters"]
+    full, local = first.fully_connected_parameters or 0, first.locally_connected_parameters
     console.print(
-        f"{first['name']}: every output to every input {counted(full, 'parameter')}; only its "
-        f"window {local:,}; the window's weights shared by all places {first['parameters']:,}.",
+        f"{first.name}: every output to every input {counted(full, 'parameter')}; only its window "
+        f"{local:,}; the window's weights shared by all places {first.parameters:,}.",
         highlight=False,
     )
-
-
-def short_number(value: int) -> str:
-    """A count in three or four digits: 832K, 57.5M, 3.63G, 1.3T."""
-    for size, unit in ((10**12, "T"), (10**9, "G"), (10**6, "M"), (10**3, "K")):
-        if value >= 0.9995 * size:  # 999,950 is 1M, not 1e+03K
-            return f"{value / size:.3g}{unit}"
-    return str(value)
 
 
 def show_reproduction(console: Console, rows: Sequence[dict[str, Any]]) -> None:
@@ -129,18 +126,18 @@ def show_reproduction(console: Console, rows: Sequence[dict[str, Any]]) -> None:
         verdict = {"PASS": "[green]PASS[/green]", "FAIL": "[red]FAIL[/red]", None: "-"}
         table.add_row(
             row["recipe"],
-            escape(row["source"]),
+            rich_escape(row["source"]),
             f"{100 * row['printed']:.5g}%" if row["printed"] else "none",
             figure(row) + (", as published" if row["as_published"] else ""),
             f"{percent(low, 2)} to {percent(high, 2)}",
             figure(row["honest"]) if row["honest"] else "",
-            duration(row["time_seconds"]),
+            format_duration(row["time_seconds"], decimals=0),
             verdict[row["verdict"]],
         )
     console.print(table)
     for row in rows:
         if row["error"]:
-            console.print(escape(f"{row['recipe']} was not run: {row['error']}"))
+            console.print(rich_escape(f"{row['recipe']} was not run: {row['error']}"))
     notes = "FAIL: the whole interval lies below the printed figure."
     if any(row["honest"] for row in rows):
         notes += (
@@ -154,8 +151,3 @@ def figure(measured: dict[str, Any]) -> str:
     """Mean and standard deviation over n seeds: 98.85% ± 0.05 (3)."""
     spread = f" ± {100 * measured['std']:.2f}" if measured["std"] is not None else ""
     return f"{percent(measured['mean'], 2)}{spread} ({measured['n']})"
-
-
-def duration(seconds: float) -> str:
-    """Seconds below two minutes, else minutes."""
-    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"

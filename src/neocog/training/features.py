@@ -13,11 +13,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from neocog.classifier import Classifier, batch_of, batch_size_for
+from neocog.classifier import Classifier
 from neocog.data import ImageSet, augment, loader
 from neocog.data.cache import features_folder, keep_arrays, read_arrays
 from neocog.data.images import Images, LazyImages
 from neocog.inspection.fuse_batch_norm import folded
+from neocog.models.inference import batch_of, batch_size_for
 from neocog.models.pretrained import last_layer
 from neocog.recipes import Recipe
 from neocog.training.precision import has_bfloat16

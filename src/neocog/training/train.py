@@ -20,11 +20,13 @@ from torch import Tensor, nn
 import neocog
 from neocog import data, models, runs
 from neocog.allocator import keep_freed_memory
-from neocog.classifier import Classifier, logits, pick_device
+from neocog.classifier import Classifier, pick_device
 from neocog.data import Splits, augment, loader
 from neocog.data.images import LazyImages
 from neocog.errors import NeocogError, UsageError
 from neocog.models import pretrained
+from neocog.models.inference import InferenceModule, predict_logits
+from neocog.models.protocols import FitsToImages
 from neocog.recipes import Recipe
 from neocog.runs import Run
 from neocog.storage.atomic import sweep
@@ -370,12 +372,13 @@ def _evaluate_epoch(
 ) -> dict[str, float]:
     """What the weights reach on validation, and on train where the recipe selects by it."""
     found: dict[str, float] = {}
+    module = InferenceModule(model, splits.preprocessing)
     if len(splits.validation):
         batch, targets = loader.to_device(splits.validation, labels.device)
-        scores = logits(model, splits.preprocessing, batch)
+        scores = predict_logits(module, batch)
         found |= measured(recipe, "validation", scores, targets)
     if recipe.select.startswith("train"):
-        scores = logits(model, splits.preprocessing, images)
+        scores = predict_logits(module, images)
         found["train/accuracy_after"] = (scores.argmax(1) == labels).sum().item() / len(labels)
     return found
 
@@ -469,11 +472,11 @@ def _build(
     model = model.to(device)
     if recipe.channels_last:
         model = model.to(memory_format=torch.channels_last)
-    fit_to = getattr(model, "fit_to", None)  # a layer that is made from images, not trained
-    few = splits.train.images[: 5000 if fit_to else 2]
+    fits_to_images = isinstance(model, FitsToImages)
+    few = splits.train.images[: 5000 if fits_to_images else 2]
     inputs = splits.preprocessing.normalize(torch.tensor(few, device=device))
-    if fit_to:
-        fit_to(inputs)
+    if isinstance(model, FitsToImages):
+        model.fit_to(inputs)
     if not recipe.feature_views or recipe.fine_tune:  # a fitted last layer is linear
         check_gives_logits(model, inputs[:2])
     return model, architecture

@@ -12,11 +12,11 @@ def test_every_cell_shows_some_and_mistakes_come_first():
     found = confusions.confusion(test, shares)
     cells = [cell for row in found.rows for cell in row if cell]
     assert sum(cell.count for cell in cells) == 3000
-    assert all(cell.shown for cell in cells)
-    shown = sum(len(cell.shown) for cell in cells)
+    assert all(cell.images for cell in cells)
+    shown = sum(len(cell.images) for cell in cells)
     assert shown <= confusions.BUDGET_GREY
     for cell in cells:
-        order = [it.probability for it in cell.shown]
-        assert order == sorted(order, reverse=not cell.right)
-        if not cell.right:
-            assert len(cell.shown) >= min(cell.count, 50)
+        order = [it.probability for it in cell.images]
+        assert order == sorted(order, reverse=not cell.is_correct)
+        if not cell.is_correct:
+            assert len(cell.images) >= min(cell.count, 50)

@@ -1,14 +1,13 @@
-import math
 from xml.etree import ElementTree
 
 import pytest
 import torch
 
 from neocog import models
-from neocog.models.summary import Layer, layers
+from neocog.inspection.summary import LayerSummary, summarize_layers
+from neocog.rendering.i18n import translator
 from neocog.report.page import diagram
-from neocog.report.words import translator
-from neocog.report.words.report import REPORT
+from neocog.report.phrases.report import REPORT
 
 SIZES = {
     "lenet5": (1, 28, 28), "lenet5-1998": (1, 32, 32), "threenet": (1, 28, 28),
@@ -22,14 +21,14 @@ def network(name):
     size = SIZES[name]
     with torch.device("meta"):
         model = models.build(name, 10, size[0], size[1:]).to("meta")
-    return layers(model, size)
+    return summarize_layers(model, size)
 
 
 @pytest.mark.parametrize("name", SIZES)
 def test_every_network_is_a_few_blocks_that_hold_all_of_it(name):
     found = network(name)
     blocks = diagram.blocks(found)
-    assert 3 <= len(blocks) <= diagram.MOST
+    assert 3 <= len(blocks) <= diagram.MAX_BLOCKS
     assert [layer for block in blocks for layer in block.layers] == found
     assert sum(block.parameters for block in blocks) == sum(layer.parameters for layer in found)
     assert blocks[-1].output[0] == 10
@@ -44,7 +43,7 @@ def test_lenet5_is_named_as_in_the_paper():
     blocks = diagram.blocks(network("lenet5"))
     assert [block.name for block in blocks] == ["c1", "s2", "c3", "s4", "c5", "f6", "output"]
     assert [block.kind for block in blocks] == ["conv", "pool", "conv", "pool"] + ["full"] * 3
-    assert [block.output for block in blocks[2:5]] == [[16, 10, 10], [16, 5, 5], [120]]
+    assert [block.output for block in blocks[2:5]] == [(16, 10, 10), (16, 5, 5), (120,)]
     text = str(diagram.draw((1, 28, 28), blocks, translator(REPORT, "en")))
     assert "convolution 5×5 · ReLU" in text
     assert "average pooling 2×2, stride 2" in text
@@ -69,7 +68,7 @@ def test_neighbours_of_the_same_shape_become_one_in_a_long_network():
 def test_what_is_drawn_stays_inside_its_card():
     blocks = diagram.blocks(network("efficientnet-lite0"))
     cards = diagram.draw((3, 224, 224), blocks, translator(REPORT, "en"))
-    whole = diagram.SIDE + diagram.DEEP
+    whole = diagram.SIDE + diagram.DEPTH
     for box in ElementTree.fromstring(str(cards)).iter("rect"):
         x, y, wide, tall = (float(box.get(key)) for key in ("x", "y", "width", "height"))
         assert min(x, y) > -0.1
@@ -77,18 +76,11 @@ def test_what_is_drawn_stays_inside_its_card():
 
 
 def test_a_layers_name_is_escaped():
-    layer = Layer("<script>", "Conv2d", "3 x 3", [4, 5, 5], 10, 10, 3, None, None)
+    layer = LayerSummary("<script>", "Conv2d", 3, 1, (4, 5, 5), 10, 10, 3)
     text = diagram.draw((1, 7, 7), diagram.blocks([layer]), translator(REPORT, "en"))
     assert "<script>" not in text
 
 
-def test_turns_are_where_new_weights_or_shapes_come():
-    names = diagram.turns(network("lenet5"))
+def test_stages_end_where_new_weights_or_shapes_come():
+    names = diagram.stage_ends(network("lenet5"))
     assert names == ["c1_relu", "s2", "c3_relu", "s4", "c5_relu", "f6_relu", "output"]
-
-
-def test_large_numbers_are_short():
-    assert [diagram.short(n) for n in (24, 341_000, 1_820_000, 15_470_000_000)] == [
-        "24", "341 k", "1.82 M", "15.5 G",
-    ]  # fmt: skip
-    assert math.isclose(float(diagram.short(999)), 999)

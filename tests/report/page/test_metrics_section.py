@@ -1,14 +1,14 @@
 from dataclasses import replace
 
 from neocog.evaluation.evaluate import evaluate
+from neocog.rendering.i18n import translator
 from neocog.report.page.metrics_section import calibration, share
-from neocog.report.words import translator
-from neocog.report.words.report import REPORT
+from neocog.report.phrases.report import REPORT
 
 
 def test_what_refusing_would_give_is_said_without_odd_zeros(digits_run):
     judged = evaluate(digits_run.path, device="cpu")
-    say = translator(REPORT, "en")
+    t = translator(REPORT, "en")
     rows = [(1.0, None), (0.0, 0.3), (0.0002, 0.4), (0.25, 0.9)]
     reasons = ["no_threshold", None, None, None]
     rejection = [
@@ -17,11 +17,11 @@ def test_what_refusing_would_give_is_said_without_odd_zeros(digits_run):
     ]
     rejection.append({**rejection[0], "reason": "too_few_images"})
     found = replace(judged, result={**judged.result, "rejection": rejection})
-    told = calibration(found, say)["rejections"]
-    assert told[:2] == [say("no_rejection", error="1%"), say("rejects_none", error="1%")]
-    assert "refuse < 0.1%" in told[2]
-    assert "refuse 25.0%" in told[3]
-    assert told[4].startswith("Too few images") and "at least 100 answers" in told[4]
+    told = calibration(found, t)["rejections"]
+    assert told[:2] == [t("no_rejection", error="1%"), t("rejects_none", error="1%")]
+    assert "Rejecting the < 0.1%" in told[2]
+    assert "Rejecting the 25.0%" in told[3]
+    assert told[4].startswith("Too few images") and "at least 100 predictions" in told[4]
 
 
 def test_a_share_below_all_is_never_printed_as_all():
@@ -30,9 +30,9 @@ def test_a_share_below_all_is_never_printed_as_all():
 
 
 def test_counts_have_their_nouns_in_the_number_that_they_are():
-    say = translator(REPORT, "en")
-    assert say("errors", count="1") == "1 mistake"
-    assert say("errors", count="1,002") == "1,002 mistakes"
+    t = translator(REPORT, "en")
+    assert t("errors", count="1") == "1 mistake"
+    assert t("errors", count="1,002") == "1,002 mistakes"
     assert translator(REPORT, "zh")("errors", count="1") == "错 1 张"
 
 

@@ -28,14 +28,14 @@ def test_deep_networks_show_a_few_layers_along_their_depth(quick_run, name):
     test = ImageSet(images, np.arange(3), judged.test.classes)
     shares = np.eye(10, dtype=np.float32)[:3]
     found = replace(judged, classifier=classifier, test=test, probabilities=shares)
-    chosen = model_section.clear_ones(found)
+    chosen = model_section.select_correct(found)
     assert chosen.tolist() == [0, 1, 2]
-    ways, layers = model_section.passages(found, chosen, blocks(network(classifier)))
+    ways, layers = model_section.layer_traces(found, chosen, blocks(network(classifier)))
     assert len(ways) == 3
     for way in ways:
-        names = [made.layer for made in way.made]
-        assert 3 <= len(names) <= model_section.MOST_LAYERS
+        names = [output.layer for output in way.outputs]
+        assert 3 <= len(names) <= model_section.MAX_LAYERS
         assert len(names) == len(set(names))
         assert layers >= len(names)
-        assert way.made[-1].shape == (10,)
-        assert all(made.image or made.bars for made in way.made)
+        assert way.outputs[-1].shape == (10,)
+        assert all(output.image or output.bars for output in way.outputs)

@@ -10,10 +10,10 @@ from neocog import recipes
 from neocog.data import ImageSet
 from neocog.evaluation.evaluate import evaluate, judge
 from neocog.models import build
+from neocog.rendering.i18n import LANGUAGES, translator
 from neocog.report import page
 from neocog.report.page import confusions
-from neocog.report.words import LANGUAGES, translator
-from neocog.report.words.report import CHANGES, REPORT
+from neocog.report.phrases.report import CHANGES, REPORT
 from neocog.training import train
 
 from ...data.test_custom import save
@@ -81,7 +81,7 @@ def test_every_cell_opens_its_images(judged, written, open_page):
     opened.click(f"[popovertarget='cell-{truth}-{guess}']")
     assert panel.is_visible()
     tiles = panel.locator(".cell-image")
-    assert tiles.count() == min(wrong.max(), confusions.MOST_A_CELL)
+    assert tiles.count() == min(wrong.max(), confusions.MAX_PER_CELL)
     assert tiles.first.bounding_box()["width"] >= 40
     opened.keyboard.press("Escape")
     assert not panel.is_visible()
@@ -225,7 +225,7 @@ def test_photos_have_their_penalties_and_their_findings(tmp_path, open_page):
     assert opened.locator(".looks .file").first.inner_text().endswith(".png")
     assert opened.locator(".looks .file").count() == opened.locator(".looks .look").count()
     assert file.stat().st_size < 8 * MEGA
-    assert "张重复图片" in page.write(found, "zh").read_text("utf-8")
+    assert "张重复图像" in page.write(found, "zh").read_text("utf-8")
 
 
 def test_a_network_without_maps_says_so(mnist5k, judged, open_page):

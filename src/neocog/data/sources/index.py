@@ -134,7 +134,7 @@ def _class_folders(samples: list[PurePosixPath], root: Path) -> tuple[int, bool]
         if tops and all(top.lower() in SPLIT_OF for top in tops) and with_folders == tops:
             raise NeocogError(
                 f"{root} has folders {' and '.join(sorted(tops))}, and none to train on.",
-                f"Expected {root / 'train' / 'CLASS' / 'sample.jpg'}",
+                f"Expected {root / 'train' / 'CLASS' / 'image.jpg'}",
             )
         inside = {parts[depth + 1] for parts in deep if len(parts) > depth + 2}
         loose = any(len(parts) == depth + 2 for parts in deep)
@@ -144,11 +144,11 @@ def _class_folders(samples: list[PurePosixPath], root: Path) -> tuple[int, bool]
 
 
 def _refuse(root: Path, samples: int, has_folders: bool) -> None:
-    expected = f"Expected one folder a class: {root / 'CLASS' / 'sample.jpg'}"
+    expected = f"Expected one folder a class: {root / 'CLASS' / 'image.jpg'}"
     if not samples:
         raise NeocogError(f"{root} holds no images ({', '.join(SUFFIXES)}).", expected)
     where = "not in class folders" if has_folders else "in no class folder"
     raise NeocogError(
-        f"{root} holds {counted(samples, 'sample')} {where}: nothing says what they show.",
+        f"{root} holds {counted(samples, 'image')} {where}: nothing says what they show.",
         f"{expected}; or a table: a CSV file with the columns path,label",
     )

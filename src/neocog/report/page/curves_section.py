@@ -1,4 +1,4 @@
-"""What a report says of the training's course: its curves, and where the seconds went."""
+"""Training curves, the search for the head's L2 penalty, and the time of each step."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,57 +7,60 @@ from markupsafe import Markup
 
 from neocog.recipes import Recipe
 from neocog.rendering import charts
-from neocog.rendering.charts import Axis, Series, percent, plain
+from neocog.rendering.charts import Axis, Series
+from neocog.rendering.numbers import format_duration, plain, short_percent
 from neocog.report.losses import loss_title
-from neocog.report.words.report import Say
+from neocog.report.phrases.report import Translate
 
 Line = dict[str, Any]
 
 
-def curves(recipe: Recipe, lines: Sequence[Line], selected: int, say: Say) -> list[Markup]:
+def curves(recipe: Recipe, lines: Sequence[Line], selected: int, t: Translate) -> list[Markup]:
     """Loss, accuracy and learning rate by epoch; nothing for a run of no epochs."""
     if not lines[-1]["epoch"]:
         return []
-    epochs = Axis(say("epoch"), lambda value: f"{value:.0f}", whole=True)
-    mark = (selected, say("kept"))
-    loss = Axis(loss_title(recipe, lines, say), plain, low=0)
+    epochs = Axis(t("epoch"), lambda value: f"{value:.0f}", whole=True)
+    mark = (selected, t("kept"))
+    loss = Axis(loss_title(recipe, lines, t), plain, low=0)
     rate = [
         Series("", "c", [(ln["epoch"], ln["lr"]) for ln in lines if ln["epoch"]]),
     ]
     drawn = [
-        charts.lines(_series(lines, "loss", say), epochs, loss, mark),
-        charts.lines(_series(lines, "accuracy", say), epochs, Axis(say("accuracy"), percent), mark),
-        charts.lines(rate, epochs, Axis(say("learning_rate"), plain, low=0), mark),
+        charts.lines(_series(lines, "loss", t), epochs, loss, mark),
+        charts.lines(
+            _series(lines, "accuracy", t), epochs, Axis(t("accuracy"), short_percent), mark
+        ),
+        charts.lines(rate, epochs, Axis(t("learning_rate"), plain, low=0), mark),
     ]
     return [chart for chart in drawn if chart]
 
 
-def curves_note(recipe: Recipe, lines: Sequence[Line], say: Say) -> str:
+def curves_note(recipe: Recipe, lines: Sequence[Line], t: Translate) -> str:
     """What must be known to read the curves."""
     changes = ("augment_shift_pixels", "augment_rotate_degrees", "augment_grow_pixels")
     changed = any(getattr(recipe, name) for name in changes) or recipe.augment_flip != "none"
-    parts = [say("curves_note")]
+    parts = [t("curves_note")]
     if changed:
-        parts.append(say("softened"))
+        parts.append(t("softened"))
     if not any("validation/loss" in line for line in lines):
-        parts.append(say("no_validation"))
+        parts.append(t("no_validation"))
     elif recipe.test_mirrored:
-        parts.append(say("mirrored_validation"))
-    return say("gap").join(parts)
+        parts.append(t("mirrored_validation"))
+    return t("gap").join(parts)
 
 
-def penalties(line: Line, say: Say) -> Markup:
+def penalties(line: Line, t: Translate) -> Markup:
     """How well a fitted last layer does on held-out images, by the penalty on its weights."""
     if not line.get("head/losses"):
         return Markup("")
-    x = Axis(say("penalty"), plain, logarithmic=True)
-    y = Axis(say("held_out_loss"), plain)
-    mark = (line["head/penalty"], say("kept"))
+    x = Axis(t("penalty"), plain, logarithmic=True)
+    y = Axis(t("held_out_loss"), plain)
+    mark = (line["head/penalty"], t("kept"))
     drawn = [Series("", "b", _by_penalty(line, "head/losses"))]
     if line.get("head/criteria"):
         drawn = [
-            Series(say("one_more_wrong"), "b", _by_penalty(line, "head/criteria")),
-            Series(say("as_measured"), "c", _by_penalty(line, "head/losses")),
+            Series(t("one_more_wrong"), "b", _by_penalty(line, "head/criteria")),
+            Series(t("as_measured"), "c", _by_penalty(line, "head/losses")),
         ]
     return charts.lines(drawn, x, y, mark)
 
@@ -66,17 +69,17 @@ def _by_penalty(line: Line, key: str) -> list[tuple[float, float]]:
     return sorted(zip(line["head/penalties"], line[key], strict=True))
 
 
-def penalties_note(line: Line, say: Say) -> str:
+def penalties_note(line: Line, t: Translate) -> str:
     """How the penalty of a fitted last layer was chosen, and what the fit was made to."""
     if not line.get("head/losses") or not line.get("head/criteria"):  # an earlier version's
-        return say("penalty_note_least")
-    parts = [say("penalty_note")]
+        return t("penalty_note_least")
+    parts = [t("penalty_note")]
     if line.get("head/refit"):
-        parts.append(say("refit", n=f"{line['head/refit']:,}"))
-    return say("gap").join(parts)
+        parts.append(t("refit", n=f"{line['head/refit']:,}"))
+    return t("gap").join(parts)
 
 
-def head_notes(line: Line, classes: Sequence[str], say: Say) -> list[str]:
+def head_notes(line: Line, classes: Sequence[str], t: Translate) -> list[str]:
     """What else must be known of a fitted last layer, however its penalty was chosen."""
     notes = []
     weights = line.get("head/class_weights")
@@ -85,14 +88,16 @@ def head_notes(line: Line, classes: Sequence[str], say: Say) -> list[str]:
         low, high = some[0], some[-1]
         names = {"low": low[1], "high": high[1]}
         numbers = {"least": f"{low[0]:.2g}", "most": f"{high[0]:.2g}"}
-        notes.append(say("class_weights", **names, **numbers))
+        notes.append(t("class_weights", **names, **numbers))
     if line.get("head/tuning_skipped"):
-        notes.append(say("tuning_skipped"))
+        notes.append(t("tuning_skipped"))
     return notes
 
 
-def timings(result: dict[str, Any], lines: Sequence[Line], trained_on: int, say: Say) -> Line:
-    """Where the seconds went: the parts with their shares, and how fast they were."""
+def timings(
+    result: dict[str, Any], lines: Sequence[Line], trained_on: int, t: Translate, lang: str
+) -> Line:
+    """The time of each step, its share of the total, and the speed."""
     spent = result["time_seconds"]
     first = lines[0]
     parts = [("data", spent["data"])]
@@ -106,20 +111,20 @@ def timings(result: dict[str, Any], lines: Sequence[Line], trained_on: int, say:
         parts.append(("training", epochs_seconds))
     parts.append(("evaluation", spent["evaluation"]))
     total = sum(seconds for _, seconds in parts) or 1.0
-    notes = {"evaluation": _speed(result["n"], spent["evaluation"], say)}
+    notes = {"evaluation": _speed(result["n"], spent["evaluation"], t)}
     if first.get("head/kept"):
-        notes["features"] = say("features_kept", n=f"{first['head/kept']:,}")
+        notes["features"] = t("features_kept", n=f"{first['head/kept']:,}")
     if epochs:
-        each = say("per_epoch", time=duration(epochs_seconds / epochs, say))
-        speed = _speed(trained_on * epochs, epochs_seconds, say)
+        each = t("per_epoch", time=format_duration(epochs_seconds / epochs, lang))
+        speed = _speed(trained_on * epochs, epochs_seconds, t)
         notes["training"] = f"{each}, {speed}"
     return {
-        "total": duration(total, say),
+        "total": format_duration(total, lang),
         "parts": [
             {
                 "key": key,
-                "name": say(f"time_{key}"),
-                "time": duration(seconds, say),
+                "name": t(f"time_{key}"),
+                "time": format_duration(seconds, lang),
                 "share": seconds / total,
                 "note": notes.get(key, ""),
             }
@@ -128,24 +133,15 @@ def timings(result: dict[str, Any], lines: Sequence[Line], trained_on: int, say:
     }
 
 
-def duration(seconds: float, say: Say) -> str:
-    """A time in the unit that it is thought of in."""
-    if seconds < 100:
-        return say("seconds", n=f"{seconds:.1f}")
-    if seconds < 6000:
-        return say("minutes", n=f"{seconds / 60:.1f}")
-    return say("hours", n=f"{seconds / 3600:.1f}")
+def _speed(count: int, seconds: float, t: Translate) -> str:
+    return t("per_second", n=f"{count / max(seconds, 1e-9):,.0f}")
 
 
-def _speed(count: int, seconds: float, say: Say) -> str:
-    return say("per_second", n=f"{count / max(seconds, 1e-9):,.0f}")
-
-
-def _series(lines: Sequence[Line], what: str, say: Say) -> list[Series]:
+def _series(lines: Sequence[Line], what: str, t: Translate) -> list[Series]:
     kinds = (
-        (f"train/{what}", say("train"), "a"),
-        (f"train/{what}_after", say("train_after"), "c"),
-        (f"validation/{what}", say("validation"), "b"),
+        (f"train/{what}", t("train"), "a"),
+        (f"train/{what}_after", t("train_after"), "c"),
+        (f"validation/{what}", t("validation"), "b"),
     )
     return [
         Series(name, colour, [(ln["epoch"], ln[key]) for ln in lines if key in ln])

@@ -1,4 +1,4 @@
-"""A network drawn as a row of blocks: what each is, the shape that leaves it, its parameters."""
+"""A diagram of a network: a row of blocks with their kind, output shape and parameters."""
 
 import math
 import re
@@ -8,14 +8,15 @@ from dataclasses import dataclass, replace
 
 from markupsafe import Markup, escape
 
-from neocog.models.summary import Layer
-from neocog.report.words.report import Say
+from neocog.inspection.summary import ImageShape, LayerSummary
+from neocog.rendering.numbers import format_count
+from neocog.report.phrases.report import Translate
 
-MOST = 14  # blocks, above which neighbours whose outputs have the same shape become one
-SIDE, DEEP = 58.0, 26.0  # of the drawing of the largest maps, and of the most of them
+MAX_BLOCKS = 14  # in a longer network, neighbours with the same output shape are merged
+SIDE, DEPTH = 58.0, 26.0  # of the drawing of the largest feature maps, and of most of them
 
-# Layers that change no shape and are named with the layer before them.
-_FOLLOWS = (
+# Layers that do not change the shape and are listed with the layer before them.
+_FOLLOWERS = (
     "ReLU", "ReLU6", "GELU", "Tanh", "ScaledTanh", "Sigmoid", "SiLU", "Hardswish", "Hardsigmoid",
     "BatchNorm2d", "LayerNorm", "LayerNorm2d", "LocalResponseNorm", "Dropout", "Flatten",
     "StochasticDepth", "Permute", "LogSoftmax", "Softmax",
@@ -27,137 +28,132 @@ _KINDS = (
     (re.compile("Linear|Rbf"), "full"),
     (re.compile("Attention"), "attention"),
 )
-# Layers with words of their own, where those of their kind would not do.
-_SAID = ("AvgPool2d", "AdaptiveMaxPool2d", "Subsampling", "RbfOutput", "Flatten")
+# Layers with a phrase of their own, because that of their kind would be wrong.
+_NAMED_LAYERS = ("AvgPool2d", "AdaptiveMaxPool2d", "Subsampling", "RbfOutput", "Flatten")
 
 
 @dataclass(frozen=True)
-class Block:
-    """Some layers, one after the other, that are drawn as one.
+class DiagramBlock:
+    """Consecutive layers that are drawn as one card.
 
-    `kind` is conv, pool, global, full, attention, group (the network's own, of layers of several
-    kinds) or other; `repeats` how many blocks of the same kind and shape it is.
-    `follows` are the kinds of the layers that end it and change no shape.
+    Attributes:
+        names: Names of the merged blocks.
+        kind: conv, pool, global, full, attention, other, or group: a block that the network itself
+            defines, with layers of several kinds.
+        layers: All its layers.
+        followers: Kinds of the layers at its end that do not change the shape.
+        repeats: Number of merged blocks of the same kind and shape.
     """
 
     names: tuple[str, ...]
     kind: str
-    layers: tuple[Layer, ...]
-    follows: tuple[str, ...] = ()
+    layers: tuple[LayerSummary, ...]
+    followers: tuple[str, ...] = ()
     repeats: int = 1
 
     @property
     def name(self) -> str:
-        """Its layer's name; of several that are counted, the first's with the last's number."""
+        """The name; for merged blocks the first one's with the number of the last one."""
         first, last = self.names[0], self.names[-1]
         if first == last:
             return first
-        one, other = re.search(r"\d+$", first), re.search(r"\d+$", last)
-        if one and other and first[: one.start()] == last[: other.start()]:
-            return f"{first}–{other.group()}"
+        number, last_number = re.search(r"\d+$", first), re.search(r"\d+$", last)
+        if number and last_number and first[: number.start()] == last[: last_number.start()]:
+            return f"{first}–{last_number.group()}"
         return f"{first} – {last}"
 
     @property
-    def output(self) -> list[int]:
-        """The shape that leaves it; maps that are flattened for the next block are still maps."""
-        made = [layer.output for layer in self.layers if layer.kind != "Flatten"]
-        return (made or [self.layers[-1].output])[-1]
+    def output(self) -> tuple[int, ...]:
+        """Shape of the output; feature maps that the block flattens at its end count as maps."""
+        shapes = [layer.output for layer in self.layers if layer.kind != "Flatten"]
+        return (shapes or [self.layers[-1].output])[-1]
 
     @property
     def parameters(self) -> int:
-        """Those that are trained."""
+        """Trainable parameters."""
         return sum(layer.parameters for layer in self.layers)
 
     @property
     def flops(self) -> int:
-        """Those of all its layers, for one image."""
+        """FLOPs for one image."""
         return sum(layer.flops for layer in self.layers)
 
     @property
-    def kernel(self) -> str:
-        """The kernel of the layer that gives it its kind; empty for layers without one."""
-        return self.layers[0].kernel
+    def kernel(self) -> tuple[int | None, int]:
+        """Kernel size, None without a kernel, and stride of the first layer."""
+        return self.layers[0].kernel_size, self.layers[0].stride
 
 
-def blocks(layers: Sequence[Layer]) -> list[Block]:
-    """What is drawn of a network's layers, in their order.
+def blocks(layers: Sequence[LayerSummary]) -> list[DiagramBlock]:
+    """The blocks of a network, in order.
 
-    Layers of one of the network's own groups (blocks.3.*, layer1.0.*) are one block, and so are a
-    layer and what follows it without a change of shape. Of a long network, neighbours of the same
-    kind and shape become one.
+    The layers of a group that the network defines (blocks.3.*, layer1.0.*) are one block, and so
+    are a layer and its followers, which do not change the shape. In a network with more than
+    MAX_BLOCKS, neighbours of the same kind and shape are merged.
     """
-    found: list[Block] = []
+    result: list[DiagramBlock] = []
     for layer in layers:
         group = _group(layer.name)
-        if group and found and found[-1].names == (group,):
-            found[-1] = replace(found[-1], layers=(*found[-1].layers, layer))
+        if group and result and result[-1].names == (group,):
+            result[-1] = replace(result[-1], layers=(*result[-1].layers, layer))
         elif group:
-            found.append(Block((group,), "group", (layer,)))
-        elif layer.kind in _FOLLOWS and found and _changes_nothing(layer, found[-1]):
-            follows = found[-1].follows
-            if layer.kind != "Flatten" and layer.kind not in follows:
-                follows = (*follows, layer.kind)
-            found[-1] = replace(found[-1], layers=(*found[-1].layers, layer), follows=follows)
+            result.append(DiagramBlock((group,), "group", (layer,)))
+        elif layer.kind in _FOLLOWERS and result and _keeps_size(layer, result[-1]):
+            followers = result[-1].followers
+            if layer.kind != "Flatten" and layer.kind not in followers:
+                followers = (*followers, layer.kind)
+            result[-1] = replace(
+                result[-1], layers=(*result[-1].layers, layer), followers=followers
+            )
         else:
-            found.append(Block((layer.name,), _kind(layer.kind), (layer,)))
-    return _shortened(found) if len(found) > MOST else found
+            result.append(DiagramBlock((layer.name,), _kind(layer.kind), (layer,)))
+    return _merge_neighbours(result) if len(result) > MAX_BLOCKS else result
 
 
-def turns(layers: Sequence[Layer]) -> list[str]:
-    """The names of the layers after which the shape changes or new weights come."""
-    made = [layer for layer in layers if layer.kind != "Flatten"]
+def stage_ends(layers: Sequence[LayerSummary]) -> list[str]:
+    """Names of the layers before a new shape or new weights, and of the last layer."""
+    maps = [layer for layer in layers if layer.kind != "Flatten"]
     return [
         layer.name
-        for layer, after in zip(made, [*made[1:], None], strict=True)
-        if after is None or after.kind not in _FOLLOWS
+        for layer, after in zip(maps, [*maps[1:], None], strict=True)
+        if after is None or after.kind not in _FOLLOWERS
     ]
 
 
-def draw(size: tuple[int, int, int], found: Sequence[Block], say: Say) -> Markup:
-    """The input, channels x height x width, and the blocks as HTML, one card each.
-
-    `say` gives the words for the kinds: `kind_conv`, `parameters` and so on.
-    """
-    shapes = [list(size), *(b.output for b in found)]
+def draw(size: ImageShape, blocks: Sequence[DiagramBlock], t: Translate) -> Markup:
+    """The input, (C, H, W), and the blocks as an HTML list with one card each."""
+    shapes = [size, *(block.output for block in blocks)]
     sides = [max(s[1:]) for s in shapes if len(s) == 3]
-    widest = max((s[0] for s in shapes if len(s) == 3), default=1)
-    cards = [_card("input", say("kind_input"), list(size), "", _glyph(list(size), sides, widest))]
-    for block in found:
-        words = _words(block, say)
-        below = say("parameters", n=f"{block.parameters:,}") if block.parameters else ""
-        seen = block.layers[-1].receptive_field
-        title = say("block_title", flops=short(block.flops), seen=seen)
-        glyph = _glyph(block.output, sides, widest)
-        cards.append(_card(block.name, words, block.output, below, glyph, block.kind, title))
+    most_maps = max((s[0] for s in shapes if len(s) == 3), default=1)
+    cards = [_card("input", t("kind_input"), size, "", _glyph(size, sides, most_maps))]
+    for block in blocks:
+        parameters = t("parameters", n=f"{block.parameters:,}") if block.parameters else ""
+        field = block.layers[-1].receptive_field
+        title = t("block_title", flops=format_count(block.flops), seen=field)
+        glyph = _glyph(block.output, sides, most_maps)
+        text = _description(block, t)
+        cards.append(_card(block.name, text, block.output, parameters, glyph, block.kind, title))
     return Markup(f'<ol class="network">{"".join(cards)}</ol>')
 
 
-def short(count: float) -> str:
-    """A large number with its unit: 24, 341 k, 1.82 M, 15.5 G."""
-    for power, unit in ((9, " G"), (6, " M"), (3, " k")):
-        if count >= 10**power:
-            return f"{count / 10**power:.3g}{unit}"
-    return f"{count:.0f}"
-
-
 def shape_text(shape: Sequence[int]) -> str:
-    """A shape as it is read: 6 × 28 × 28."""
+    """A shape as text: 6 × 28 × 28."""
     return " × ".join(map(str, shape))
 
 
 def _group(name: str) -> str:
-    """The shortest part of a layer's name that is one of many: blocks.3, layer1.0, else block1.
+    """The shortest prefix of a layer's name that is numbered: blocks.3, layer1.0, else block1.
 
-    Empty for a layer that stands alone, in a plain sequence too.
+    Empty for a layer without such a prefix, as in a plain nn.Sequential.
     """
     parts = name.split(" ")[0].split(".")
-    inside = [".".join(parts[:k]) for k in range(1, len(parts))]
-    numbered = [path for path in inside if path.rpartition(".")[2].isdecimal()]
-    counted = [path for path in inside if re.search(r"\d$", path)]
-    return (numbered or counted or [""])[0]
+    prefixes = [".".join(parts[:k]) for k in range(1, len(parts))]
+    numbered = [prefix for prefix in prefixes if prefix.rpartition(".")[2].isdecimal()]
+    with_digit = [prefix for prefix in prefixes if re.search(r"\d$", prefix)]
+    return (numbered or with_digit or [""])[0]
 
 
-def _changes_nothing(layer: Layer, before: Block) -> bool:
+def _keeps_size(layer: LayerSummary, before: DiagramBlock) -> bool:
     return math.prod(layer.output) == math.prod(before.output) and before.kind != "group"
 
 
@@ -165,50 +161,50 @@ def _kind(name: str) -> str:
     return next((kind for pattern, kind in _KINDS if pattern.search(name)), "other")
 
 
-def _shortened(found: list[Block]) -> list[Block]:
-    """Neighbours of the same kind, kernel and shape as one block."""
-    kept: list[Block] = []
-    for block in found:
-        last = kept[-1] if kept else None
-        alike = last and (last.kind, last.output) == (block.kind, block.output)
-        if last and alike and (block.kind == "group" or last.kernel == block.kernel):
-            kept[-1] = replace(
+def _merge_neighbours(blocks: Sequence[DiagramBlock]) -> list[DiagramBlock]:
+    """Merge neighbours of the same kind, kernel and output shape."""
+    merged: list[DiagramBlock] = []
+    for block in blocks:
+        last = merged[-1] if merged else None
+        is_alike = last and (last.kind, last.output) == (block.kind, block.output)
+        if last and is_alike and (block.kind == "group" or last.kernel == block.kernel):
+            merged[-1] = replace(
                 last,
                 names=(*last.names, *block.names),
                 layers=(*last.layers, *block.layers),
                 repeats=last.repeats + 1,
             )
         else:
-            kept.append(block)
-    return kept
+            merged.append(block)
+    return merged
 
 
-def _words(block: Block, say: Say) -> str:
-    """What a block is: `convolution 5 × 5, ReLU`, `3 blocks, each 2 convolutions`."""
+def _description(block: DiagramBlock, t: Translate) -> str:
+    """A block in words: `convolution 5×5 · ReLU`, `3 blocks: convolutions: 6`."""
     if block.kind == "group":
-        return _inside(block, say)
+        return _group_description(block, t)
     first = block.layers[0].kind
     kernel = ""
-    if block.kernel and block.kind != "global":
-        window, _, stride = block.kernel.replace(" x ", "×").partition(" / ")
-        kernel = f" {window}" + (say("stride", n=stride) if stride else "")
-    known = f"kind_{first}" if first in _SAID else f"kind_{block.kind}"
-    kind = say(known) if known != "kind_other" else first
-    times = f"{block.repeats} × " if block.repeats > 1 else ""
-    after = "".join(f" · {_follower(name)}" for name in block.follows)
-    return f"{times}{kind}{kernel}{after}"
+    size, stride = block.kernel
+    if size is not None and block.kind != "global":
+        kernel = f" {size}×{size}" + (t("stride", n=stride) if stride > 1 else "")
+    key = f"kind_{first}" if first in _NAMED_LAYERS else f"kind_{block.kind}"
+    kind = t(key) if key != "kind_other" else first
+    repeats = f"{block.repeats} × " if block.repeats > 1 else ""
+    followers = "".join(f" · {_follower(name)}" for name in block.followers)
+    return f"{repeats}{kind}{kernel}{followers}"
 
 
-def _inside(block: Block, say: Say) -> str:
-    """The layers of a group by their kinds, weighted ones only."""
+def _group_description(block: DiagramBlock, t: Translate) -> str:
+    """The number of layers of each kind in a group, for layers with weights and pooling."""
     counts = Counter(_kind(layer.kind) for layer in block.layers)
     parts = [
-        say(f"count_{kind}", n=counts[kind])
+        t(f"count_{kind}", n=counts[kind])
         for kind in ("conv", "attention", "full", "pool")
         if counts[kind]
     ]
-    several = say("count_blocks", n=block.repeats) + say("colon") if block.repeats > 1 else ""
-    return several + say("list_comma").join(parts)
+    repeats = t("count_blocks", n=block.repeats) + t("colon") if block.repeats > 1 else ""
+    return repeats + t("list_comma").join(parts)
 
 
 def _follower(name: str) -> str:
@@ -216,24 +212,28 @@ def _follower(name: str) -> str:
 
 
 def _card(
-    name: str, words: str, shape: Sequence[int], below: str, glyph: str, kind: str = "input",
+    name: str, text: str, shape: Sequence[int], below: str, glyph: str, kind: str = "input",
     title: str = "",
 ) -> str:  # fmt: skip
     return (
         f'<li class="block {kind}" title="{escape(title)}">{glyph}<b>{escape(name)}</b>'
-        f'<span>{escape(words)}</span><span class="shape">{escape(shape_text(shape))}</span>'
+        f'<span>{escape(text)}</span><span class="shape">{escape(shape_text(shape))}</span>'
         f'<span class="quiet">{escape(below)}</span></li>'
     )
 
 
-def _glyph(shape: Sequence[int], sides: Sequence[int], widest: int) -> str:
-    """Maps as a stack of sheets, a vector as a bar: areas grow with the root of the numbers."""
+def _glyph(shape: Sequence[int], sides: Sequence[int], most_maps: int) -> str:
+    """Feature maps as a stack of sheets, a vector as a bar, as SVG.
+
+    The side of a sheet grows with the root of the map's side, the depth of the stack with the
+    logarithm of the number of maps, so that all shapes of a network stay visible.
+    """
     if len(shape) == 3 and max(shape[1:]) > 1:
         side = max(5.0, SIDE * math.sqrt(max(shape[1:]) / max(sides)))
         sheets = max(1, min(6, round(math.log2(1 + shape[0]))))
-        deep = DEEP * math.log2(1 + shape[0]) / math.log2(1 + widest) if sheets > 1 else 0.0
-        step = deep / max(1, sheets)
-        top, left = (SIDE + DEEP - side - deep) / 2 + deep, (SIDE + DEEP - side - deep) / 2
+        depth = DEPTH * math.log2(1 + shape[0]) / math.log2(1 + most_maps) if sheets > 1 else 0.0
+        step = depth / max(1, sheets)
+        top, left = (SIDE + DEPTH - side - depth) / 2 + depth, (SIDE + DEPTH - side - depth) / 2
         boxes = [
             f'<rect x="{left + k * step:.1f}" y="{top - k * step:.1f}" '
             f'width="{side:.1f}" height="{side:.1f}"/>'
@@ -241,11 +241,11 @@ def _glyph(shape: Sequence[int], sides: Sequence[int], widest: int) -> str:
         ]
     else:
         units = math.prod(shape)
-        tall = max(8.0, min(SIDE + DEEP, (SIDE + DEEP) * math.log2(1 + units) / 12))
-        middle = (SIDE + DEEP) / 2
+        height = max(8.0, min(SIDE + DEPTH, (SIDE + DEPTH) * math.log2(1 + units) / 12))
+        middle = (SIDE + DEPTH) / 2
         boxes = [
-            f'<rect x="{middle - 5:.1f}" y="{middle - tall / 2:.1f}" '
-            f'width="10" height="{tall:.1f}"/>'
+            f'<rect x="{middle - 5:.1f}" y="{middle - height / 2:.1f}" '
+            f'width="10" height="{height:.1f}"/>'
         ]
-    box = f"-1 -1 {SIDE + DEEP + 2:g} {SIDE + DEEP + 2:g}"
+    box = f"-1 -1 {SIDE + DEPTH + 2:g} {SIDE + DEPTH + 2:g}"
     return f'<svg viewBox="{box}" aria-hidden="true">{"".join(boxes)}</svg>'

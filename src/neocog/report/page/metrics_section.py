@@ -1,4 +1,4 @@
-"""What a report says of a test split: the verdict, each class, whether probabilities hold."""
+"""Metrics on the test split: accuracy, results per class, calibration, rejection."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 
 from neocog.evaluation.evaluate import Evaluation
-from neocog.metrics.calibration import BINS, expected_calibration_error, format_probability
+from neocog.metrics.calibration import BINS, expected_calibration_error
 from neocog.metrics.calibration import reliability as reliability_bins
 from neocog.rendering import charts
+from neocog.rendering.numbers import format_probability, short_percent
 from neocog.report.page.confusions import FEW_CLASSES
-from neocog.report.words.report import Say
-from neocog.report.words.sentences import told
+from neocog.report.phrases.report import Translate
+from neocog.report.phrases.sentences import told
 from neocog.runs import Run
 from neocog.wording import percent
 
@@ -23,7 +24,7 @@ FINE = 1000  # images, above which a share has two decimals
 
 @dataclass(frozen=True)
 class ClassRow:
-    """A class's scores as they are printed, and what its images are most often taken for."""
+    """The metrics of a class as text, and its most frequent wrong prediction."""
 
     name: str
     n: str
@@ -39,35 +40,35 @@ def share(value: float, n: int) -> str:
     return percent(value, 2 if n > FINE else 1)
 
 
-def verdict(evaluation: Evaluation, run: Run, say: Say, lang: str) -> dict[str, Any]:
-    """The accuracy with its interval, what the model was chosen by, and what to know."""
+def verdict(evaluation: Evaluation, run: Run, t: Translate, lang: str) -> dict[str, Any]:
+    """The accuracy with its interval, how the model was selected, and notes."""
     result, n = evaluation.result, evaluation.result["n"]
     low, high = result["interval"]
     wrong = n - int(np.trace(np.array(result["confusion"])))
     folds = result.get("folds")
     printed = run.read_recipe().printed_test_accuracy
     return {
-        "headline": say("headline", accuracy=share(result["accuracy"], n), n=f"{n:,}"),
-        "interval": say("interval", low=share(low, n), high=share(high, n)),
-        "errors": say("errors", count=f"{wrong:,}") if wrong else "",
+        "headline": t("headline", accuracy=share(result["accuracy"], n), n=f"{n:,}"),
+        "interval": t("interval", low=share(low, n), high=share(high, n)),
+        "errors": t("errors", count=f"{wrong:,}") if wrong else "",
         "interval_bar": (low, result["accuracy"], high),
-        "what": say(
+        "what": t(
             "what",
             model=result["model"],
             data=Path(result["data"]).name,
             recipe=result["recipe"],
             date=run.read_environment()["started"][:10].replace("-", NO_BREAK),
         ),
-        "printed": say("printed", accuracy=charts.percent(printed)) if printed else "",
-        "chosen": _chosen_by(result, run, say, lang),
-        "folds": _folds(folds, say) if folds else "",
+        "printed": t("printed", accuracy=short_percent(printed)) if printed else "",
+        "chosen": _chosen_by(result, run, t, lang),
+        "folds": _folds(folds, t) if folds else "",
         "notes": [told(note, lang) for note in evaluation.notes],
         "model_file": str(run.model_file),
     }
 
 
 def classes(evaluation: Evaluation) -> tuple[list[ClassRow], bool]:
-    """A row for each class; of many classes the worst come first, and the second value is set."""
+    """One row per class, and whether they are sorted by F1 because there are many."""
     result = evaluation.result
     names = evaluation.test.classes
     counts = np.array(result["confusion"])
@@ -90,14 +91,14 @@ def classes(evaluation: Evaluation) -> tuple[list[ClassRow], bool]:
     return (sorted(rows, key=lambda r: r.share) if many else rows), many
 
 
-def calibration(evaluation: Evaluation, say: Say) -> dict[str, Any]:
-    """The reliability diagram, how far claims are off, and what refusing would give."""
+def calibration(evaluation: Evaluation, t: Translate) -> dict[str, Any]:
+    """The reliability diagram, the calibration error, and what rejection would achieve."""
     probabilities, labels = evaluation.probabilities, evaluation.test.labels
     correct = probabilities.argmax(1) == labels
-    claimed = np.nan_to_num(probabilities.max(1))  # a network that diverged claims nothing
+    claimed = np.nan_to_num(probabilities.max(1))  # NaN if training diverged
     bins = reliability_bins(claimed, correct)
     reads = [
-        say(
+        t(
             "bin",
             claimed=format_probability(b.probability),
             right=percent(b.accuracy),
@@ -107,37 +108,37 @@ def calibration(evaluation: Evaluation, say: Say) -> dict[str, Any]:
         )
         for b in bins
     ]
-    chart = charts.reliability(bins, (say("claimed"), say("right_share")), reads)
+    chart = charts.reliability(bins, (t("claimed"), t("right_share")), reads)
     error = percent(expected_calibration_error(bins))
     return {
         "chart": chart,
-        "note": say("reliability_note", error=error, bins=BINS),
-        "rejections": [_rejection(row, say) for row in evaluation.result["rejection"]],
+        "note": t("reliability_note", error=error, bins=BINS),
+        "rejections": [_rejection(row, t) for row in evaluation.result["rejection"]],
     }
 
 
-def _rejection(row: dict[str, Any], say: Say) -> str:
-    error = charts.percent(row["error"])
+def _rejection(row: dict[str, Any], t: Translate) -> str:
+    error = short_percent(row["error"])
     if row["reason"] == "too_few_images":
-        return say("too_few_to_reject", error=error, needed=f"{row['needed']:,}")
+        return t("too_few_to_reject", error=error, needed=f"{row['needed']:,}")
     if row["threshold"] is None:
-        return say("no_rejection", error=error)
+        return t("no_rejection", error=error)
     if not row["rejected"]:
-        return say("rejects_none", error=error)
-    return say("rejection", error=error, rejected=percent(row["rejected"]))
+        return t("rejects_none", error=error)
+    return t("rejection", error=error, rejected=percent(row["rejected"]))
 
 
-def _chosen_by(result: dict[str, Any], run: Run, say: Say, lang: str) -> str:
+def _chosen_by(result: dict[str, Any], run: Run, t: Translate, lang: str) -> str:
     by = result["selected_by"]
     sizes = run.read_environment()["data"]["sizes"]
     counts = {"n": f"{sizes['validation']:,}", "epochs": result["epochs"]}
     if by in CHOSEN:
-        return say(f"chosen_{by}", epoch=result["selected_epoch"], **counts)
-    return say("chosen_head", by=told(by, lang))
+        return t(f"chosen_{by}", epoch=result["selected_epoch"], **counts)
+    return t("chosen_head", by=told(by, lang))
 
 
-def _folds(folds: dict[str, Any], say: Say) -> str:
-    return say(
+def _folds(folds: dict[str, Any], t: Translate) -> str:
+    return t(
         "folds",
         n=folds["n"],
         images=f"{folds['images']:,}",

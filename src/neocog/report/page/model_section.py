@@ -1,4 +1,4 @@
-"""Into a classifier: where it looks, its first filters, what its layers make of images."""
+"""Inside the model: Grad-CAM of test images, filters of the first layer, outputs of all layers."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -14,56 +14,64 @@ from neocog.classifier import Classifier
 from neocog.evaluation.evaluate import Evaluation
 from neocog.explain.filters import first_filters
 from neocog.explain.gradcam import default_layer, grad_cam
-from neocog.inspection.hooks import as_maps, feature_maps
+from neocog.inspection.hooks import as_feature_maps, feature_maps
 from neocog.rendering import grids
-from neocog.report.page.diagram import Block, turns
+from neocog.report.page.diagram import DiagramBlock, stage_ends
 
-MOST_LAYERS, MOST_MAPS, MOST_UNITS = 12, 16, 256
-MOST_FILTERS = 64
-SIDE, COLUMNS = 56, 8  # pixels of a map at most, and maps in a row
+MAX_LAYERS, MAX_MAPS, MAX_UNITS, MAX_FILTERS, MAX_CLASSES = 12, 16, 256, 64, 5
+SIDE, COLUMNS = 56, 8  # pixels of a feature map at most; maps in a row
 FILTER_SIDE = 40  # pixels of a filter at least
-MOST_ANSWERS = 5  # classes whose probability is shown
-AT_ONCE = 12  # images that go through the network with their gradients
+GRADIENT_BATCH_SIZE = 12  # images: gradients take memory
+BAR_WIDTH, BAR_HEIGHT = 4, 20  # of a unit, in units of the SVG
 
 
 @dataclass(frozen=True)
 class HeatmapExample:
-    """An answer to a test image; `heat` is where the network looked, if that can be said."""
+    """The prediction for a test image; `heat` is its Grad-CAM overlay, if there is one.
+
+    `image` and `heat` are data: URIs; `path` is the file of the image, or empty.
+    """
 
     image: str
     heat: str | None
-    truth: str
-    guess: str
+    label: str
+    predicted: str
     probability: float
     path: str
 
     @property
-    def right(self) -> bool:
-        """Whether the answer is the label."""
-        return self.truth == self.guess
+    def is_correct(self) -> bool:
+        """Whether the prediction is the label."""
+        return self.label == self.predicted
 
 
 @dataclass(frozen=True)
-class Filters:
-    """The first layer's filters as one image; `shown` of `count` are on it."""
+class FiltersImage:
+    """The first `shown` of the `total` filters of a layer; `image` is a data: URI."""
 
     layer: str
     image: str
     shape: tuple[int, ...]
     shown: int
-    count: int
+    total: int
 
     @property
     def columns(self) -> int:
-        """How many filters are side by side."""
+        """Filters in a row."""
         return self.shown if self.shown <= COLUMNS else 2 * COLUMNS
 
 
 @dataclass(frozen=True)
 class LayerOutput:
-    """What a layer made of an image: its maps as one image, or a vector's values as bars.
+    """The output of a layer: feature maps as an image, or a vector as bars.
 
-    `bars` are -1..1. `shown` of `count` maps or values are there; maps are in rows of `columns`.
+    Attributes:
+        layer: Its name.
+        shape: Without the batch dimension.
+        image: The feature maps as a data: URI; None for a vector.
+        bars: The values of a vector, scaled to -1..1.
+        shown: Number of maps or values in `image` or `bars`.
+        total: Number of maps or values of the layer.
     """
 
     layer: str
@@ -71,181 +79,176 @@ class LayerOutput:
     image: str | None
     bars: tuple[float, ...]
     shown: int
-    count: int
+    total: int
 
     @property
     def columns(self) -> int:
-        """How many maps are side by side."""
+        """Feature maps in a row."""
         return min(self.shown, COLUMNS)
 
     @property
     def path(self) -> Markup:
-        """The bars as SVG, 4 wide and up to 20 high each: those above 0 and those below."""
-        parts = {"above": "", "below": ""}
+        """The bars as SVG paths, one for values above 0 and one for values below."""
+        paths = {"above": "", "below": ""}
         for n, value in enumerate(self.bars):
-            high = round(-20 * value, 1)
-            if high:
-                parts["above" if value > 0 else "below"] += f"M{4 * n + 2} 0v{high:g}"
-        return Markup("".join(f'<path class="{k}" d="{v}"/>' for k, v in parts.items() if v))
+            height = round(-BAR_HEIGHT * value, 1)
+            if height:
+                middle = BAR_WIDTH * n + BAR_WIDTH // 2
+                paths["above" if value > 0 else "below"] += f"M{middle} 0v{height:g}"
+        return Markup("".join(f'<path class="{k}" d="{v}"/>' for k, v in paths.items() if v))
 
 
 @dataclass(frozen=True)
 class LayerTrace:
-    """An image's way through the network, to the classes with their probabilities."""
+    """The layer outputs for one image, and its classes with the highest probabilities."""
 
     image: str
-    truth: str
+    label: str
     path: str
-    made: tuple[LayerOutput, ...]
-    answers: tuple[tuple[str, float], ...]
+    outputs: tuple[LayerOutput, ...]
+    top: tuple[tuple[str, float], ...]
 
 
-def looks(
-    evaluation: Evaluation, chosen: NDArray[np.int64], layer: str | None
+def heatmap_examples(
+    evaluation: Evaluation, indices: NDArray[np.int64], layer: str | None
 ) -> list[HeatmapExample]:
-    """The answers to the `chosen` test images, with Grad-CAM at `layer` for what was answered."""
+    """The predictions for these test images, with Grad-CAM of the predicted class at `layer`."""
     test, classifier = evaluation.test, evaluation.classifier
-    images = np.asarray(test.images[chosen])
-    answers = evaluation.probabilities[chosen]
-    predicted = answers.argmax(1)
-    heats = _heats(classifier, images, predicted, layer) if layer else [None] * len(chosen)
+    images = np.asarray(test.images[indices])
+    probabilities = evaluation.probabilities[indices]
+    predicted = probabilities.argmax(1)
+    heats = _heatmaps(classifier, images, predicted, layer) if layer else [None] * len(indices)
     return [
         HeatmapExample(
-            image=_packed(image),
-            heat=None if heat is None else _packed_heat(image, heat),
-            truth=test.classes[test.labels[n]],
-            guess=test.classes[guess],
-            probability=float(row[guess]),
+            image=_image_uri(image),
+            heat=None if heat is None else _overlay_uri(image, heat),
+            label=test.classes[test.labels[n]],
+            predicted=test.classes[k],
+            probability=float(row[k]),
             path=test.paths[n] if test.paths else "",
         )
-        for n, image, row, guess, heat in zip(
-            chosen, images, answers, predicted, heats, strict=True
+        for n, image, row, k, heat in zip(
+            indices, images, probabilities, predicted, heats, strict=True
         )
     ]
 
 
-def layer_to_look_at(classifier: Classifier, images: NDArray[np.uint8]) -> str | None:
-    """Where Grad-CAM looks into the network; None where it has no maps."""
+def gradcam_layer(classifier: Classifier, images: NDArray[np.uint8]) -> str | None:
+    """The layer for Grad-CAM; None for a network without feature maps."""
     return default_layer(classifier.model, classifier.inputs(images[:1]))
 
 
-def filters(classifier: Classifier, images: NDArray[np.uint8]) -> Filters | None:
-    """The first layer's filters; None where that layer has none that can be looked at."""
-    found = first_filters(classifier.model, classifier.inputs(images[:1]))
-    if found is None:
+def filters_image(classifier: Classifier, images: NDArray[np.uint8]) -> FiltersImage | None:
+    """The filters of the first layer; None if they cannot be drawn."""
+    filters = first_filters(classifier.model, classifier.inputs(images[:1]))
+    if filters is None:
         return None
-    layer, weights = found
-    some = weights[:MOST_FILTERS]
-    found_filters = Filters(layer, "", tuple(weights.shape[1:]), len(some), len(weights))
-    drawn = grids.filter_grid(some, found_filters.columns, FILTER_SIDE)
-    return replace(found_filters, image=grids.uri(drawn))
+    weights = filters.weights[:MAX_FILTERS]
+    shape, total = tuple(filters.weights.shape[1:]), len(filters.weights)
+    result = FiltersImage(filters.layer, "", shape, len(weights), total)
+    grid = grids.filter_grid(weights, result.columns, FILTER_SIDE)
+    return replace(result, image=grids.data_uri(grid))
 
 
-def passages(
-    evaluation: Evaluation, chosen: NDArray[np.int64], blocks: Sequence[Block]
+def layer_traces(
+    evaluation: Evaluation, indices: NDArray[np.int64], blocks: Sequence[DiagramBlock]
 ) -> tuple[list[LayerTrace], int]:
-    """The ways of the `chosen` test images through the network, and how many layers it has.
+    """The layer outputs for these test images, and the number of layers of the network.
 
-    A network of many layers is shown by the ends of its blocks, spread along its depth.
+    Of a network with more than MAX_LAYERS, the ends of blocks are shown, evenly spread.
     """
     test = evaluation.test
-    images = np.asarray(test.images[chosen])
-    found = feature_maps(evaluation.classifier.model, evaluation.classifier.inputs(images))
-    layers = _layers_shown(found, blocks)
-    made = []
-    for place, n in enumerate(chosen):
+    images = np.asarray(test.images[indices])
+    outputs = feature_maps(evaluation.classifier.model, evaluation.classifier.inputs(images))
+    layers = _select_layers(outputs, blocks)
+    traces = []
+    for position, n in enumerate(indices):
         row = evaluation.probabilities[n]
-        best = np.argsort(-row, kind="stable")[:MOST_ANSWERS]
-        made.append(
+        top = np.argsort(-row, kind="stable")[:MAX_CLASSES]
+        traces.append(
             LayerTrace(
-                image=_packed(images[place]),
-                truth=test.classes[test.labels[n]],
+                image=_image_uri(images[position]),
+                label=test.classes[test.labels[n]],
                 path=test.paths[n] if test.paths else "",
-                made=tuple(_made(name, found[name][place]) for name in layers),
-                answers=tuple((test.classes[k], float(row[k])) for k in best),
+                outputs=tuple(_layer_output(name, outputs[name][position]) for name in layers),
+                top=tuple((test.classes[k], float(row[k])) for k in top),
             )
         )
-    return made, len(found)
+    return traces, len(outputs)
 
 
-def clear_ones(evaluation: Evaluation, count: int = 3) -> NDArray[np.int64]:
-    """Test images of different classes that are rightly classified, one a class, the first."""
+def select_correct(evaluation: Evaluation, count: int = 3) -> NDArray[np.int64]:
+    """Indices of correctly classified test images, the first one of each of `count` classes."""
     test = evaluation.test
-    right = np.nonzero(evaluation.probabilities.argmax(1) == test.labels)[0]
-    _, first = np.unique(test.labels[right], return_index=True)
-    chosen = right[first[:count]]
-    more = np.setdiff1d(right, chosen)[: count - len(chosen)]
-    return np.concatenate([chosen, more]).astype(np.int64)
+    correct = np.nonzero(evaluation.probabilities.argmax(1) == test.labels)[0]
+    _, first = np.unique(test.labels[correct], return_index=True)
+    indices = correct[first[:count]]
+    more = np.setdiff1d(correct, indices)[: count - len(indices)]
+    return np.concatenate([indices, more]).astype(np.int64)
 
 
-def _heats(
+def _heatmaps(
     classifier: Classifier, images: NDArray[np.uint8], targets: NDArray[np.int64], layer: str
 ) -> list[Tensor | None]:
-    found: list[Tensor | None] = []
-    for begin in range(0, len(images), AT_ONCE):
-        some = slice(begin, begin + AT_ONCE)
-        inputs = classifier.inputs(images[some])
-        heats = grad_cam(classifier.model, inputs, torch.tensor(targets[some]), layer)
-        found += heats.nan_to_num()  # a network may have diverged
-    return found
+    heatmaps: list[Tensor | None] = []
+    for begin in range(0, len(images), GRADIENT_BATCH_SIZE):
+        batch = slice(begin, begin + GRADIENT_BATCH_SIZE)
+        inputs = classifier.inputs(images[batch])
+        heat = grad_cam(classifier.model, inputs, torch.tensor(targets[batch]), layer)
+        heatmaps += heat.nan_to_num()  # training may have diverged
+    return heatmaps
 
 
-def _layers_shown(found: dict[str, Tensor], blocks: Sequence[Block]) -> list[str]:
-    """The layers to show: all, or where they are too many those that end something.
-
-    First what ends a layer and what follows it, then what ends a block, then some of these.
-    """
+def _select_layers(outputs: dict[str, Tensor], blocks: Sequence[DiagramBlock]) -> list[str]:
+    """At most MAX_LAYERS layers: all, else the ends of stages, of blocks, of some blocks."""
     layers = [layer for block in blocks for layer in block.layers]
-    seen = [
+    drawable = [
         layer.name
         for layer in layers
-        if layer.kind != "Flatten" and layer.name in found and _can_be_shown(found[layer.name])
+        if layer.kind != "Flatten" and layer.name in outputs and _is_drawable(outputs[layer.name])
     ]
-    ends = [[layer.name for layer in block.layers if layer.name in seen] for block in blocks]
-    last = [end[-1] for end in ends if end]
-    for names in (seen, [name for name in seen if name in set(turns(layers))], last):
-        if len(names) <= MOST_LAYERS:
+    by_block = [[x.name for x in block.layers if x.name in drawable] for block in blocks]
+    block_ends = [names[-1] for names in by_block if names]
+    ends = set(stage_ends(layers))
+    for names in (drawable, [name for name in drawable if name in ends], block_ends):
+        if len(names) <= MAX_LAYERS:
             return names
-    even = np.linspace(0, len(last) - 1, MOST_LAYERS).round().astype(int)
-    return [last[k] for k in even]
+    even = np.linspace(0, len(block_ends) - 1, MAX_LAYERS).round().astype(int)
+    return [block_ends[k] for k in even]
 
 
-def _can_be_shown(value: Tensor) -> bool:
-    return as_maps(value) is not None or _is_vector(value)
+def _is_drawable(output: Tensor) -> bool:
+    """Whether an output (N, ...) has feature maps or is a vector per image."""
+    return as_feature_maps(output) is not None or output[0].numel() == output.shape[1]
 
 
-def _is_vector(value: Tensor) -> bool:
-    return value[0].numel() == value.shape[1]
-
-
-def _made(name: str, value: Tensor) -> LayerOutput:
-    """What a layer made of one image; `value` is without the batch."""
+def _layer_output(name: str, value: Tensor) -> LayerOutput:
+    """The output of a layer for one image; `value` has no batch dimension."""
     shape, value = tuple(value.shape), value.nan_to_num()
-    maps = as_maps(value[None])
+    maps = as_feature_maps(value[None])
     if maps is not None:
-        some = maps[0, :MOST_MAPS]
-        made = LayerOutput(name, shape, None, (), len(some), maps.shape[1])
-        drawn = grids.map_grid(_no_larger(some), made.columns, SIDE // 2)
-        return replace(made, image=grids.uri(drawn))
-    flat = value.flatten()
-    some = flat[:MOST_UNITS]
-    bars = some / flat.abs().max().clamp_min(1e-12)
+        first_maps = maps[0, :MAX_MAPS]
+        result = LayerOutput(name, shape, None, (), len(first_maps), maps.shape[1])
+        grid = grids.map_grid(_shrink(first_maps), result.columns, SIDE // 2)
+        return replace(result, image=grids.data_uri(grid))
+    units = value.flatten()
+    bars = units[:MAX_UNITS] / units.abs().max().clamp_min(1e-12)
     values = tuple(round(v, 3) for v in bars.tolist())
-    return LayerOutput(name, shape, None, values, len(some), len(flat))
+    return LayerOutput(name, shape, None, values, len(bars), len(units))
 
 
-def _no_larger(maps: Tensor) -> Tensor:
-    """Maps M x H x W of at most `SIDE` pixels a side: means of the pixels that fall together."""
-    times = -(-max(maps.shape[1:]) // SIDE)
-    return F.avg_pool2d(maps[None], times)[0] if times > 1 else maps
+def _shrink(maps: Tensor) -> Tensor:
+    """Feature maps (M, h, w) average-pooled to at most SIDE pixels."""
+    factor = -(-max(maps.shape[1:]) // SIDE)
+    return F.avg_pool2d(maps[None], factor)[0] if factor > 1 else maps
 
 
-def _packed(image: NDArray[np.uint8]) -> str:
-    """An image as a data address; a small one in colour is enlarged, since JPEG blurs colours."""
+def _image_uri(image: NDArray[np.uint8]) -> str:
+    """An image as a data: URI; small colour images are enlarged, because JPEG blurs colours."""
     if image.shape[2] == 1:
-        return grids.uri(grids.shown(image))
-    return grids.uri(grids.grown(grids.shown(image)), photo=True)
+        return grids.data_uri(grids.to_image(image))
+    return grids.data_uri(grids.enlarge(grids.to_image(image)), photo=True)
 
 
-def _packed_heat(image: NDArray[np.uint8], heat: Tensor) -> str:
-    return grids.uri(grids.overlay(image, heat), photo=image.shape[2] == 3)
+def _overlay_uri(image: NDArray[np.uint8], heat: Tensor) -> str:
+    return grids.data_uri(grids.overlay(image, heat), photo=image.shape[2] == 3)

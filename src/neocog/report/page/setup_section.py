@@ -1,21 +1,22 @@
-"""What a report says of what was trained: the network, the recipe, the data, the environment."""
+"""The setup of a run: network, recipe, data, environment."""
 
 import dataclasses
 import shlex
 from typing import Any
 
 from neocog.classifier import Classifier
-from neocog.models.summary import Layer, layers
+from neocog.inspection.summary import LayerSummary, summarize_layers
 from neocog.recipes import Recipe
+from neocog.rendering.numbers import format_count
 from neocog.report.page import diagram
-from neocog.report.page.diagram import Block, shape_text, short
+from neocog.report.page.diagram import DiagramBlock, shape_text
+from neocog.report.phrases.report import Translate
+from neocog.report.phrases.sentences import told
 from neocog.report.training_batch import as_carried_out
-from neocog.report.words.report import Say
-from neocog.report.words.sentences import told
 from neocog.runs import Run
 
-# Of the recipe these are said elsewhere on the page.
-SAID = (
+# Fields of the recipe that are shown elsewhere on the page.
+SHOWN_ELSEWHERE = (
     "name",
     "source",
     "data",
@@ -25,34 +26,37 @@ SAID = (
     "printed_train_accuracy",
 )
 
-
-# How the fields begin that mean nothing where a last layer is fitted, and nothing more.
-OF_THE_LOOP = (
+# Prefixes of the fields that have no effect if only the head is fitted.
+LOOP_FIELDS = (
     "epochs", "learning_rate", "augment_", "momentum", "nesterov", "weight_decay", "schedule",
     "warmup", "decay_", "norm_bias", "body_rate", "optimizer", "loss", "label_smoothing", "select",
     "look_every",
 )  # fmt: skip
 
 
-def network(classifier: Classifier) -> list[Layer]:
-    """The layers of the classifier's network, in the order in which an image meets them."""
-    facts = classifier.architecture
-    height, width = facts["image_size"]
-    return layers(classifier.model, (facts["in_channels"], height, width))
+def network(classifier: Classifier) -> list[LayerSummary]:
+    """The layers of the classifier's network, in order."""
+    architecture = classifier.architecture
+    height, width = architecture["image_size"]
+    return summarize_layers(classifier.model, (architecture["in_channels"], height, width))
 
 
 def trained(
-    run: Run, classifier: Classifier, found: list[Layer], blocks: list[Block], say: Say
+    run: Run,
+    classifier: Classifier,
+    layers: list[LayerSummary],
+    blocks: list[DiagramBlock],
+    t: Translate,
 ) -> dict[str, Any]:
-    """The network's blocks, its layers, the recipe and the command, as the page shows them."""
+    """Diagram, layers, recipe and command, for the template."""
     recipe = as_carried_out(run.read_recipe(), run.read_metrics()[0])
-    facts = classifier.architecture
-    size = (facts["in_channels"], *facts["image_size"])
-    parameters = sum(layer.parameters for layer in found)
-    flops = short(sum(layer.flops for layer in found))
+    architecture = classifier.architecture
+    size = (architecture["in_channels"], *architecture["image_size"])
+    parameters = sum(layer.parameters for layer in layers)
+    flops = format_count(sum(layer.flops for layer in layers))
     return {
-        "diagram": diagram.draw(size, blocks, say),
-        "note": say("diagram_note", parameters=f"{parameters:,}", flops=flops),
+        "diagram": diagram.draw(size, blocks, t),
+        "note": t("diagram_note", parameters=f"{parameters:,}", flops=flops),
         "frozen": bool(recipe.feature_views) and not recipe.fine_tune,
         "layers": [
             {
@@ -61,10 +65,10 @@ def trained(
                 "kernel": layer.kernel.replace(" x ", " × "),
                 "output": shape_text(layer.output),
                 "parameters": f"{layer.parameters:,}" if layer.parameters else "",
-                "flops": short(layer.flops) if layer.flops else "",
-                "sees": layer.receptive_field,
+                "flops": format_count(layer.flops) if layer.flops else "",
+                "receptive_field": layer.receptive_field,
             }
-            for layer in found
+            for layer in layers
         ],
         "recipe": recipe.name,
         "source": recipe.source,
@@ -73,25 +77,25 @@ def trained(
     }
 
 
-def data(run: Run, say: Say, lang: str) -> dict[str, Any]:
-    """What the data were: their splits with sizes and fingerprints, and how they were made."""
+def data(run: Run, t: Translate, lang: str) -> dict[str, Any]:
+    """The splits of the dataset with sizes and fingerprints, and how they were made."""
     facts = run.read_environment()["data"]
-    note = say(
+    note = t(
         "data_note",
         classes=f"{len(facts['classes']):,}",
         shape=shape_text(facts["image_shape"]),
         note=told(facts["note"], lang),
     )
     rows = [
-        (say(name), f"{facts['sizes'][name]:,}", facts["fingerprints"][name])
+        (t(name), f"{facts['sizes'][name]:,}", facts["fingerprints"][name])
         for name in ("train", "validation", "test")
         if facts["sizes"][name]
     ]
     return {"name": facts["name"], "note": note, "rows": rows}
 
 
-def environment(run: Run, say: Say) -> list[tuple[str, str]]:
-    """Where and with what the run was made, a name and a value each."""
+def environment(run: Run, t: Translate) -> list[tuple[str, str]]:
+    """Versions, machine and seed of the run as (name, value) pairs."""
     facts = run.read_environment()
     known = [name for name in ("neocog", "torch", "python") if facts.get(name)]
     machine = (facts.get(key) for key in ("device", "device_name", "machine"))
@@ -104,18 +108,18 @@ def environment(run: Run, say: Say) -> list[tuple[str, str]]:
         ("env_seed", facts.get("seed", "")),
         ("env_started", facts.get("started", "").replace("T", " ")),
     ]
-    return [(say(key), str(value)) for key, value in rows if value != ""]
+    return [(t(key), str(value)) for key, value in rows if value != ""]
 
 
 def _differences(recipe: Recipe) -> list[tuple[str, str]]:
-    """The recipe's values that are not those of every recipe, and that had an effect."""
+    """The recipe's values that differ from the defaults and had an effect."""
     rows = []
-    fitted = bool(recipe.feature_views) and not recipe.fine_tune
+    only_head = bool(recipe.feature_views) and not recipe.fine_tune
     for field in dataclasses.fields(recipe):
         value = getattr(recipe, field.name)
-        if fitted and field.name.startswith(OF_THE_LOOP):
+        if only_head and field.name.startswith(LOOP_FIELDS):
             continue
-        if field.name not in SAID and value != field.default:
+        if field.name not in SHOWN_ELSEWHERE and value != field.default:
             rows.append((field.name, _text(value)))
     return rows
 
@@ -127,9 +131,9 @@ def _text(value: Any) -> str:
 
 
 def _command(run: Run, recipe: Recipe) -> str:
-    """The command line that gave the run; one that gives it, where it came from Python."""
+    """The recorded command; an equivalent one for a run that was started from Python."""
     recorded = run.read_command()
     if recorded:
         return recorded
-    words = ["neocog", "train", recipe.data, "--recipe", recipe.name, "--seed", str(recipe.seed)]
-    return shlex.join(words)
+    command = ["neocog", "train", recipe.data, "--recipe", recipe.name, "--seed", str(recipe.seed)]
+    return shlex.join(command)

@@ -1,5 +1,5 @@
 "use strict";
-// The values of a chart nearest to the pointer.
+// Show the values of a chart that are nearest to the pointer.
 for (const svg of document.querySelectorAll("svg[data-read]")) {
   const spots = JSON.parse(svg.dataset.read);
   const output = svg.parentElement.querySelector("output");
@@ -30,7 +30,7 @@ for (const svg of document.querySelectorAll("svg[data-read]")) {
   svg.addEventListener("pointerdown", show);
   svg.addEventListener("pointerleave", clear);
 }
-// Paper cannot be opened: images' ways are printed open.
+// Details cannot be opened on paper, so they are printed open.
 const passages = [...document.querySelectorAll("details.passage")];
 let closed = [];
 addEventListener("beforeprint", () => {

@@ -1,9 +1,9 @@
 from neocog.data import checks
-from neocog.report.words.sentences import told
+from neocog.report.phrases.sentences import told
 
 
 def test_recorded_sentences_are_told_in_chinese():
-    assert told("6 images in other colour modes (P), read as RGB", "zh").startswith("6 张图片")
+    assert told("6 images in other colour modes (P), read as RGB", "zh").startswith("6 张图像")
     assert told("what nobody foresaw", "zh") == "what nobody foresaw"
     assert told("1 empty folder", "en") == "1 empty folder"
 

@@ -1,8 +1,8 @@
-"""Sentences that a run has recorded in English, in the other languages."""
+"""Chinese for the sentences that a run records in English."""
 
 import re
 
-# What is recorded as (English, with groups for what varies, Chinese).
+# (regular expression for the English sentence, Chinese with its groups)
 _CHINESE = tuple(
     (re.compile(english), chinese)
     for english, chinese in (
@@ -10,7 +10,7 @@ _CHINESE = tuple(
         (
             r"the official ([\d,]+) test images, ([\d,]+) of the rest as validation; "
             r"stratified, (?:seed \d+|the same for every seed)",
-            r"测试集为官方的 \1 张图片，其余中取 \2 张作验证；分层抽样，与随机种子无关",
+            r"测试集为官方的 \1 张图像，其余中取 \2 张作验证；分层抽样，与随机种子无关",
         ),
         (
             r"([\d,]+) images? set apart as test, ([\d,]+) of the rest as validation; "
@@ -20,12 +20,12 @@ _CHINESE = tuple(
         (
             r"([\d,]+) images? set apart as test, ([\d,]+) of the rest as validation; "
             r"by content, (?:seed \d+|the same for every seed)",
-            r"留出 \1 张作测试，其余中取 \2 张作验证；按图片内容划分，与随机种子无关",
+            r"留出 \1 张作测试，其余中取 \2 张作验证；按图像内容划分，与随机种子无关",
         ),
         (
             r"what is called (\w+) held out as test, ([\d,]+) of the rest as validation; "
             r"by content, (?:seed \d+|the same for every seed)",
-            r"名为 \1 的部分留作测试，其余中取 \2 张作验证；按图片内容划分，与随机种子无关",
+            r"名为 \1 的部分留作测试，其余中取 \2 张作验证；按图像内容划分，与随机种子无关",
         ),
         (
             r"train, validation and test as they were given",
@@ -34,37 +34,37 @@ _CHINESE = tuple(
         # what a last layer's penalty was chosen by
         (
             r"the log-loss on ([\d,]+) validation images",
-            r" \1 张验证图片上的对数损失",
+            r" \1 张验证图像上的对数损失",
         ),
         (
             r"(\d+)-fold cross-validation on ([\d,]+) training images",
-            r" \2 张训练图片上的 \1 折交叉验证",
+            r" \2 张训练图像上的 \1 折交叉验证",
         ),
         (
             r"(?:nothing:|a guess, since) there are too few images to hold any out",
-            r"默认值（图片太少，无法留出）",
+            r"默认值（图像太少，无法留出）",
         ),
         # notes on an evaluation
         (
             r"([\d,]+) images? (?:are|is) too few for a number that means much",
-            r"只有 \1 张图片，这个数字说明不了多少问题",
+            r"只有 \1 张图像，这个数字说明不了多少问题",
         ),
         (
             r"(.+): so few images that what is said of these classes is chance",
-            r"\1：图片太少，关于这些类别的数字只是偶然",
+            r"\1：图像太少，关于这些类别的数字只是偶然",
         ),
         (
             r"([\d,]+) images? left out: no ink was found there",
-            r"剔除 \1 张图片：其中没有找到笔迹",
+            r"剔除 \1 张图像：其中没有找到笔迹",
         ),
         (
             r"([\d,]+) of these ([\d,]+) images? (?:was|were) trained on: the accuracy is too high",
-            r"\2 张图片中有 \1 张曾用于训练：准确率偏高",
+            r"\2 张图像中有 \1 张曾用于训练：准确率偏高",
         ),
         (
             r"left out: ([\d,]+) images? of ([\d,]+) class(?:es)? that the classifier does not "
             r"know: (.*)",
-            r"\2 个类别（共 \1 张图片）是分类器不认识的，未计入：\3",
+            r"\2 个类别（共 \1 张图像）是分类器不认识的，未计入：\3",
         ),
         (
             r'"(.+)" is judged as "(.+)": the names differ only in case or spaces',
@@ -78,7 +78,7 @@ _CHINESE = tuple(
         # the doctor's findings
         (
             r"([\d,]+) images? in shades of grey: .*",
-            r"\1 张灰度图片：其单个通道重复为红、绿、蓝三个通道",
+            r"\1 张灰度图像：其单个通道重复为红、绿、蓝三个通道",
         ),
         (r"([\d,]+) links? to something outside, .*", r"\1 个链接指向外部或已失效：未跟随"),
         (
@@ -87,74 +87,74 @@ _CHINESE = tuple(
         ),
         (r"([\d,]+) special files? \(.*", r"\1 个特殊文件（FIFO、套接字或设备）：未读取"),
         (r"([\d,]+) names? that points? out of the archive", r"\1 个文件名指向压缩包之外"),
-        (r"([\d,]+) files? that (?:is|are) no images? by .*", r"\1 个文件从名称看不是图片"),
+        (r"([\d,]+) files? that (?:is|are) no images? by .*", r"\1 个文件从名称看不是图像"),
         (r"([\d,]+) folders? that cannot be read", r"\1 个文件夹无法读取"),
-        (r"([\d,]+) images? in no class folder: .*", r"\1 张图片不在任何类别文件夹中"),
-        (r"([\d,]+) images? beside the folders of the splits", r"\1 张图片在划分文件夹之外"),
+        (r"([\d,]+) images? in no class folder: .*", r"\1 张图像不在任何类别文件夹中"),
+        (r"([\d,]+) images? beside the folders of the splits", r"\1 张图像在划分文件夹之外"),
         (r"([\d,]+) empty folders?", r"\1 个空文件夹"),
         (r"([\d,]+) rows? without a label", r"\1 行没有标签"),
         (r"([\d,]+) files? that the table names and that .*", r"表中列出的 \1 个文件不存在"),
         (r"([\d,]+) empty files?", r"\1 个空文件"),
-        (r"([\d,]+) (HEIC|AVIF) images?, not read: (.*)", r"\1 张 \2 图片无法读取：\3"),
-        (r"([\d,]+) images? of one colour, .*", r"\1 张图片只有一种颜色，空白或透明：请查看"),
-        (r"([\d,]+) files? named as (?:an image|images) that .*", r"\1 个文件名为图片，实际不是"),
+        (r"([\d,]+) (HEIC|AVIF) images?, not read: (.*)", r"\1 张 \2 图像无法读取：\3"),
+        (r"([\d,]+) images? of one colour, .*", r"\1 张图像只有一种颜色，空白或透明：请查看"),
+        (r"([\d,]+) files? named as (?:an image|images) that .*", r"\1 个文件名为图像，实际不是"),
         (r"([\d,]+) files? that cannot be read: (.*)", r"\1 个文件无法读取：\2"),
-        (r"([\d,]+) images? of another format than .*", r"\1 张图片的实际格式与文件名不符：已读取"),
-        (r"([\d,]+) images? turned upright as .*", r"\1 张图片已按 EXIF 信息转正"),
+        (r"([\d,]+) images? of another format than .*", r"\1 张图像的实际格式与文件名不符：已读取"),
+        (r"([\d,]+) images? turned upright as .*", r"\1 张图像已按 EXIF 信息转正"),
         (
             r"([\d,]+) images? whose EXIF says to turn what seems .*",
-            r"\1 张图片的 EXIF 要求旋转，但看来已经转过：请查看",
+            r"\1 张图像的 EXIF 要求旋转，但看来已经转过：请查看",
         ),
         (
             r"([\d,]+) JPEGs? without EXIF, most others have it: .*",
-            r"\1 张 JPEG 没有 EXIF 而多数图片有：无法判断是否端正",
+            r"\1 张 JPEG 没有 EXIF 而多数图像有：无法判断是否端正",
         ),
         (
             r"([\d,]+) images? more than ([\d.]+) times as long as wide: .*",
-            r"\1 张图片的长宽比超过 \2：照片只取中间部分（--set fit=square 可保留全图）",
+            r"\1 张图像的长宽比超过 \2：照片只取中间部分（--set fit=square 可保留全图）",
         ),
         (
             r"([\d,]+) images? in (?:another colour mode|other colour modes) \((.*)\), read as RGB",
-            r"\1 张图片为其他颜色模式（\2），按 RGB 读取",
+            r"\1 张图像为其他颜色模式（\2），按 RGB 读取",
         ),
         (
             r"([\d,]+) images? of a group that a split to be judged by has, .*",
-            r"\1 张图片与评判用的图片同属一组：已剔除",
+            r"\1 张图像与评判用的图像同属一组：已剔除",
         ),
-        (r"([\d,]+) groups? of images given: .*", r"给出了 \1 组图片：同组图片划分在同一部分"),
+        (r"([\d,]+) groups? of images given: .*", r"给出了 \1 组图像：同组图像划分在同一部分"),
         (
             r"([\d,]+) (?:copy|copies) of an image under another label: .*",
-            r"\1 张相同的图片标签不同：无从判断哪个正确，已全部剔除",
+            r"\1 张相同的图像标签不同：无从判断哪个正确，已全部剔除",
         ),
         (
             r"([\d,]+) images? that (?:is|are) in a split to be judged by as well: .*",
-            r"\1 张图片也出现在评判用的部分：已从另一部分剔除",
+            r"\1 张图像也出现在评判用的部分：已从另一部分剔除",
         ),
         (
             r"([\d,]+) images? nearly the same as one in a split to be judged by: .*",
-            r"\1 张图片与评判用的图片几乎相同：已从另一部分剔除",
+            r"\1 张图像与评判用的图像几乎相同：已从另一部分剔除",
         ),
         (
             r"([\d,]+) images? nearly the same as one with another label: .*",
-            r"\1 张图片与另一标签的图片几乎相同：请查看",
+            r"\1 张图像与另一标签的图像几乎相同：请查看",
         ),
-        (r"([\d,]+) further (?:copy|copies) of an image: .*", r"\1 张重复图片：每张只用一次"),
+        (r"([\d,]+) further (?:copy|copies) of an image: .*", r"\1 张重复图像：每张只用一次"),
         (
             r"([\d,]+) images? that (?:is|are) nearly the same as another: .*",
-            r"\1 张图片与别的图片几乎相同：划分时归在同一部分",
+            r"\1 张图像与别的图像几乎相同：划分时归在同一部分",
         ),
-        (r"([\d,]+) images?, and .* be used", r"共 \1 张图片，没有一张可用"),
+        (r"([\d,]+) images?, and .* be used", r"共 \1 张图像，没有一张可用"),
         (
             r"([\d,]+) class(?:es)? without an image in train, left out: (.*)",
-            r"\1 个类别在 train 中没有图片，已剔除：\2",
+            r"\1 个类别在 train 中没有图像，已剔除：\2",
         ),
         (
             r"([\d,]+) class(?:es)? without an image in (\w+): (.*)",
-            r"\1 个类别在 \2 中没有图片：\3",
+            r"\1 个类别在 \2 中没有图像：\3",
         ),
         (
             r"([\d,]+) class(?:es)? with fewer than (\d+) images: (.*)",
-            r"\1 个类别的图片少于 \2 张：\3",
+            r"\1 个类别的图像少于 \2 张：\3",
         ),
         (
             r"([\d,]+) classes whose names differ by case or spaces only: (.*): are they one\?",
@@ -163,14 +163,14 @@ _CHINESE = tuple(
         (r"1 class: there is nothing to tell apart", r"只有 1 个类别，无从区分"),
         (
             r"[\d,]+ classes of very different size: (.*) images",
-            r"各类别的图片数量相差悬殊：\1 张",
+            r"各类别的图像数量相差悬殊：\1 张",
         ),
     )
 )
 
 
 def told(sentence: str, lang: str) -> str:
-    """A recorded sentence in `lang`; as it was recorded where there is no translation."""
+    """A recorded sentence in `lang`; in English if there is no translation."""
     if lang == "zh":
         for pattern, chinese in _CHINESE:
             match = pattern.fullmatch(sentence)

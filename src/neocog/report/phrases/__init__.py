@@ -1,0 +1,1 @@
+"""Phrases of the pages, in English and Chinese."""

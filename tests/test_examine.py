@@ -88,15 +88,15 @@ def test_the_demo_of_normalisation(neocog_command):
 def test_small_and_many_images_are_trained_from_nothing(neocog_command, photos, monkeypatch):
     from neocog import recipes
 
-    monkeypatch.setattr(recipes, "MANY", 30)
+    monkeypatch.setattr(recipes, "MANY_IMAGES", 30)
     code, out, _ = neocog_command("train", photos, "--epochs", 1, "--set", "model=lenet5")
     assert code == 0
     assert "40 images of about 24 pixels, small and many" in out
-    assert (recipes.for_small(40, 24) or {})["image_size_pixels"] == 24
+    assert (recipes.scratch_overrides(40, 24) or {})["image_size_pixels"] == 24
 
 
 def test_small_and_many_images_are_held_at_their_own_size(photos, monkeypatch):
     assert examine(str(photos)).decoded.images.shape[1:3] == (224, 224)
-    monkeypatch.setattr(recipes, "MANY", 10)
+    monkeypatch.setattr(recipes, "MANY_IMAGES", 10)
     side = min(examine(str(photos)).decoded.images.shape[1:3])
     assert 16 <= side <= 64

@@ -1,4 +1,4 @@
-"""A model file is believed only as far as its header and its card agree, before memory is taken."""
+"""Model files are validated before memory is allocated for their weights."""
 
 import json
 import subprocess
@@ -44,7 +44,7 @@ CARD = {
 
 
 def changed(**changes):
-    """The card with some values replaced: `data__name=3` is card["data"]["name"]."""
+    """The card with values replaced: `data__name=3` is card["data"]["name"]."""
     card = json.loads(json.dumps(CARD))
     for path, value in changes.items():
         *above, last = path.split("__")
@@ -55,7 +55,7 @@ def changed(**changes):
     return card
 
 
-def test_a_card_survives_being_written_and_read():
+def test_a_card_round_trips():
     card = read_card(json.dumps(CARD))
     assert json.loads(card.to_json()) == CARD
     assert read_card(card.to_json()) == card
@@ -127,7 +127,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_a_value_that_cannot_be_is_named(name):
+def test_an_invalid_value_is_named(name):
     card, says = WRONG[name]
     with pytest.raises(NeocogError) as caught:
         read_card(json.dumps(card).replace("1e999", "NaN"))
@@ -146,7 +146,7 @@ def test_a_value_that_cannot_be_is_named(name):
         (" " * (8 * 2**20 + 1), "8,388,609 characters, and may have 8,388,608"),
     ],
 )
-def test_a_text_that_is_no_card_is_refused(text, says):
+def test_text_that_is_not_a_card_is_rejected(text, says):
     with pytest.raises(NeocogError) as caught:
         read_card(text)
     assert says in caught.value.message and "\n" not in caught.value.message
@@ -169,7 +169,7 @@ PLACES = [
 
 @settings(deadline=None, max_examples=500)
 @given(st.lists(st.tuples(st.sampled_from(PLACES), VALUES), min_size=1, max_size=3))
-def test_any_change_of_a_card_is_read_or_refused(changes):
+def test_any_change_of_a_card_is_valid_or_an_error(changes):
     card = json.loads(json.dumps(CARD))
     for place, value in changes:
         inside = card
@@ -177,18 +177,18 @@ def test_any_change_of_a_card_is_read_or_refused(changes):
             inside = inside[key] if isinstance(inside[key], dict) else inside
         inside[place[-1]] = value
     try:
-        made, message = read_card(json.dumps(card)), ""
+        parsed, message = read_card(json.dumps(card)), ""
     except NeocogError as error:
-        made, message = None, error.message
-    if made:
-        assert read_card(made.to_json()) == made
+        parsed, message = None, error.message
+    if parsed:
+        assert read_card(parsed.to_json()) == parsed
     else:
         assert message and "\n" not in message and len(message) < 500
 
 
 @settings(deadline=None, max_examples=200)
 @given(st.text() | st.recursive(SCALARS, st.lists).map(json.dumps))
-def test_any_text_is_read_or_refused(text):
+def test_any_text_is_a_card_or_an_error(text):
     try:
         read_card(text)
     except NeocogError as error:
@@ -197,7 +197,7 @@ def test_any_text_is_read_or_refused(text):
 
 @pytest.fixture
 def written(tmp_path):
-    """A function that writes a model file out of a card and tensors, or a header without any."""
+    """Return a function that writes a model file from a card and tensors, or only a header."""
 
     def write(card, tensors):
         path = tmp_path / "model.safetensors"
@@ -224,7 +224,7 @@ def own_card(run):
         ({"name": "threenet"}, "they have no 'f1.weight'"),
     ],
 )
-def test_a_network_that_cannot_be_is_one_line(digits_run, written, change, says):
+def test_an_impossible_network_is_a_one_line_error(digits_run, written, change, says):
     card, tensors = own_card(digits_run)
     card["architecture"] |= change
     if change["name"].startswith("timm"):
@@ -235,14 +235,14 @@ def test_a_network_that_cannot_be_is_one_line(digits_run, written, change, says)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_weights_that_are_no_numbers_are_refused(digits_run, written, value):
+def test_weights_that_are_not_finite_are_rejected(digits_run, written, value):
     card, tensors = own_card(digits_run)
     tensors["c1.weight"][0, 0, 0, 0] = value
     with pytest.raises(NeocogError, match=r"'c1.weight' holds weights that are no finite numbers"):
         classifier.load(written(card, tensors))
 
 
-def test_weights_that_overflow_give_no_answer(digits_run, written):
+def test_weights_that_overflow_give_no_prediction(digits_run, written):
     card, tensors = own_card(digits_run)
     tensors["output.weight"][:] = 3e38
     loaded = classifier.load(written(card, tensors))
@@ -250,7 +250,7 @@ def test_weights_that_overflow_give_no_answer(digits_run, written):
         loaded.probabilities(torch.zeros(1, 8, 8, 1, dtype=torch.uint8).numpy())
 
 
-def test_weights_of_another_type_are_refused(digits_run, written):
+def test_weights_of_another_type_are_rejected(digits_run, written):
     card, tensors = own_card(digits_run)
     tensors["c1.weight"] = tensors["c1.weight"].double()
     with pytest.raises(NeocogError, match=r"'c1.weight' is of type F64 there and F32"):

@@ -8,7 +8,7 @@ import pytest
 from neocog import recipes, reproduce
 from neocog.data.sources import cifar
 from neocog.errors import UsageError
-from neocog.reproduce import Measured
+from neocog.reproduce import Measurement
 from neocog.runs import Run
 from neocog.training.train import Interrupted
 
@@ -17,14 +17,14 @@ FAST = recipes.get("digits", {"epochs": 2})
 
 @pytest.fixture
 def published(monkeypatch):
-    """Two recipes that end within a second: one whose figure can be reached, one whose cannot."""
+    """Two recipes that take under a second: one can reach its published accuracy, one cannot."""
     easy = replace(FAST, printed_test_accuracy=0.3, honest_validation_size=100)
     hard = replace(FAST, name="hard", printed_test_accuracy=0.9999)
     monkeypatch.setitem(recipes.RECIPES, "digits", easy)
     monkeypatch.setitem(recipes.RECIPES, "hard", hard)
 
 
-def test_a_row_says_what_was_printed_and_what_was_measured(published, tmp_path):
+def test_a_row_has_published_and_measured_accuracy(published, tmp_path):
     (row,) = reproduce.reproduce(["digits"], seeds=3, runs_dir=tmp_path, results=tmp_path / "out")
     assert (row["recipe"], row["printed"], row["n"], row["verdict"]) == ("digits", 0.3, 3, "PASS")
     accuracies = [run["accuracy"] for run in row["runs"]]
@@ -34,30 +34,30 @@ def test_a_row_says_what_was_printed_and_what_was_measured(published, tmp_path):
     low, high = row["interval"]
     assert low < row["mean"] < high
     assert row["honest"]["n"] == 3 and row["honest"]["mean"] != row["mean"]
-    kept = json.loads((tmp_path / "out" / "digits.json").read_text())
-    assert kept["runs"] == row["runs"] and row["as_published"]
+    row_file = json.loads((tmp_path / "out" / "digits.json").read_text())
+    assert row_file["runs"] == row["runs"] and row["as_published"]
     assert {"machine", "torch", "python", "neocog", "started", "device", "threads"} <= set(
-        kept["runs"][0]
+        row_file["runs"][0]
     )
 
 
-def test_the_honest_run_chooses_by_images_that_are_held_back(published, tmp_path):
+def test_the_honest_run_selects_on_validation_images(published, tmp_path):
     list(reproduce.reproduce(["digits"], seeds=1, runs_dir=tmp_path))
     honest = Run(tmp_path / "reproduce" / "digits-honest-seed0-1").read_recipe()
     assert (honest.validation_size, honest.select) == (100, "validation/accuracy")
     assert Run(tmp_path / "reproduce" / "digits-seed0-1").read_recipe().validation_size is None
 
 
-def test_a_figure_out_of_reach_fails(published, tmp_path):
+def test_an_accuracy_out_of_reach_fails(published, tmp_path):
     (row,) = reproduce.reproduce(["hard"], seeds=1, runs_dir=tmp_path)
     assert row["verdict"] == "FAIL" and row["interval"][1] < 0.9999
 
 
-def test_what_is_finished_is_kept_and_what_was_stopped_goes_on(published, tmp_path):
-    began = []
+def test_finished_runs_are_reused_and_stopped_runs_resumed(published, tmp_path):
+    started = []
 
     def stop_in_second(recipe, honest):
-        began.append((recipe.seed, honest))
+        started.append((recipe.seed, honest))
 
         def report(step, steps, line):
             if recipe.seed == 1 and line:
@@ -67,20 +67,20 @@ def test_what_is_finished_is_kept_and_what_was_stopped_goes_on(published, tmp_pa
 
     with pytest.raises(KeyboardInterrupt):
         list(reproduce.reproduce(["hard"], seeds=2, runs_dir=tmp_path, announce=stop_in_second))
-    assert began == [(0, False), (1, False)]
+    assert started == [(0, False), (1, False)]
     steps = []
 
     def note(recipe, honest):
-        began.append((recipe.seed, honest))
+        started.append((recipe.seed, honest))
         return lambda step, *_: steps.append(step)
 
     (row,) = reproduce.reproduce(["hard"], seeds=2, runs_dir=tmp_path, announce=note)
-    assert began[2:] == [(1, False)] and min(steps) > 1  # not from the start
+    assert started[2:] == [(1, False)] and min(steps) > 1  # not from the start
     (again,) = reproduce.reproduce(["hard"], seeds=2, runs_dir=tmp_path, announce=note)
-    assert again == row and len(began) == 3
+    assert again == row and len(started) == 3
 
 
-def test_a_changed_recipe_is_trained_anew_beside_the_old(published, tmp_path, monkeypatch):
+def test_a_changed_recipe_is_trained_in_a_new_folder(published, tmp_path, monkeypatch):
     list(reproduce.reproduce(["hard"], seeds=1, runs_dir=tmp_path))
     changed = replace(recipes.RECIPES["hard"], learning_rate=0.01)
     monkeypatch.setitem(recipes.RECIPES, "hard", changed)
@@ -89,7 +89,7 @@ def test_a_changed_recipe_is_trained_anew_beside_the_old(published, tmp_path, mo
     assert names == ["hard-seed0-1", "hard-seed0-2"]
 
 
-def test_words_about_a_recipe_may_be_edited(published, tmp_path, monkeypatch):
+def test_editing_the_documentation_of_a_recipe_keeps_its_runs(published, tmp_path, monkeypatch):
     list(reproduce.reproduce(["hard"], seeds=1, runs_dir=tmp_path))
     edited = replace(recipes.RECIPES["hard"], source="said better", printed_test_accuracy=0.5)
     monkeypatch.setitem(recipes.RECIPES, "hard", edited)
@@ -104,7 +104,7 @@ def test_short_runs_are_repeated_more_often(published, tmp_path, monkeypatch):
     assert row["n"] == 2
 
 
-def test_a_recipe_for_folders_has_no_figure():
+def test_a_recipe_for_custom_images_has_no_published_accuracy():
     with pytest.raises(UsageError, match="folder of yours"):
         list(reproduce.reproduce(["photos"]))
 
@@ -129,10 +129,10 @@ def test_every_published_recipe_is_one():
 
 
 def measured(*accuracies):
-    return Measured([{"accuracy": a, "train_accuracy": None} for a in accuracies], 10_000)
+    return Measurement([{"accuracy": a, "train_accuracy": None} for a in accuracies], 10_000)
 
 
-def test_the_interval_is_students_over_seeds_and_wilsons_of_one():
+def test_the_interval_is_students_over_seeds_and_wilsons_for_one():
     """Three seeds by hand: 4.303 is Student's t for two degrees of freedom."""
     half = 4.303 * 0.01 / math.sqrt(3)
     expected = (0.98 - half, min(1, 0.98 + half))
@@ -141,13 +141,13 @@ def test_the_interval_is_students_over_seeds_and_wilsons_of_one():
     assert one.std is None and one.interval == pytest.approx((0.97707, 0.98257), abs=1e-4)
 
 
-def test_figures_of_more_seeds_are_kept(published, tmp_path):
+def test_results_of_more_seeds_are_kept(published, tmp_path):
     for seeds in (2, 1):
         list(reproduce.reproduce(["hard"], seeds=seeds, runs_dir=tmp_path, results=tmp_path / "r"))
         assert json.loads((tmp_path / "r" / "hard.json").read_text())["n"] == 2
 
 
-def test_runs_of_another_device_are_not_taken_for_this_one(published, tmp_path):
+def test_runs_on_another_device_are_not_reused(published, tmp_path):
     list(reproduce.reproduce(["hard"], seeds=1, runs_dir=tmp_path))
     run = Run(tmp_path / "reproduce" / "hard-seed0-1")
     run.write_environment({**run.read_environment(), "device": "cuda"})
@@ -161,13 +161,13 @@ def test_quick_has_its_own_list():
 
 
 @pytest.mark.parametrize(("name", "code"), [("digits", 0), ("hard", 3)])
-def test_the_command_exits_with_3_where_a_figure_fails(
+def test_the_command_exits_with_3_if_an_accuracy_is_not_reached(
     published, neocog_command, tmp_path, name, code
 ):
-    found, out, err = neocog_command(
+    exit_code, out, err = neocog_command(
         "reproduce", name, "--seeds", 1, "--runs", tmp_path, "--results", tmp_path / "r", "--json"
     )
-    assert found == code
+    assert exit_code == code
     (row,) = json.loads(out)["rows"]
     assert {
         "recipe", "source", "printed", "mean", "std", "n", "interval", "honest", "time_seconds",

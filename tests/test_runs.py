@@ -34,19 +34,19 @@ def test_a_run_without_a_model_does_not_hide_those_that_have_one(tmp_path):
     assert runs.find("latest", tmp_path) == second
 
 
-def test_an_unknown_run_is_answered_with_those_there_are(tmp_path):
+def test_an_unknown_run_lists_the_existing_ones(tmp_path):
     make(tmp_path, "quickstart-1")
     with pytest.raises(UsageError, match=r"Runs in .*: quickstart-1\."):
         runs.find("quickstrat", tmp_path)
 
 
-def test_new_runs_are_numbered_past_what_is_there(tmp_path):
+def test_new_runs_get_the_next_free_number(tmp_path):
     (tmp_path / "x-1").mkdir()
     assert runs.create("x", tmp_path).path.name == "x-2"
     assert runs.create("x", tmp_path).path.name == "x-3"
 
 
-def test_a_folder_that_cannot_be_made_is_named(tmp_path):
+def test_a_folder_that_cannot_be_created_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(NeocogError, match="cannot be made"):
         runs.create("x", tmp_path / "file")
@@ -70,7 +70,7 @@ def test_metrics_are_lines_that_can_be_dropped(tmp_path):
     assert [line["epoch"] for line in run.read_metrics()] == [1, 2]
 
 
-def test_the_environment_says_where_runs_are(monkeypatch, tmp_path):
+def test_the_environment_variable_sets_the_runs_folder(monkeypatch, tmp_path):
     assert str(runs.runs_folder()) == "runs"
     monkeypatch.setenv("NEOCOG_RUNS", str(tmp_path))
     assert runs.runs_folder() == tmp_path
@@ -78,13 +78,13 @@ def test_the_environment_says_where_runs_are(monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["latest", "x.safetensors", "..", " "])
-def test_a_name_that_commands_take_for_something_else_is_refused(tmp_path, name):
+def test_a_name_that_is_not_interpreted_as_a_run_is_rejected(tmp_path, name):
     with pytest.raises(UsageError, match="cannot be named"):
         runs.create_named(name, tmp_path)
     assert not list(tmp_path.iterdir())
 
 
-def test_a_name_that_no_folder_can_have_is_refused(tmp_path):
+def test_an_invalid_folder_name_is_rejected(tmp_path):
     with pytest.raises(UsageError, match=r"No folder can be named 'n+\.\.\.n+'") as caught:
         runs.create_named("n" * 256, tmp_path)
     assert len(caught.value.message) < 150 and "shorter --name" in caught.value.hint
@@ -193,28 +193,28 @@ HOLD = """
 import sys, time
 from pathlib import Path
 from neocog.runs import Run
-with Run(Path(sys.argv[1])).held():
-    print("held", flush=True)
+with Run(Path(sys.argv[1])).locked():
+    print("locked", flush=True)
     time.sleep(300)
 """
 
 
-def test_a_run_that_is_trained_is_held_until_its_process_dies(digits_run, tmp_path):
+def test_a_run_is_locked_until_its_training_process_dies(digits_run, tmp_path):
     run = make(tmp_path, "a")
     run.write_environment(digits_run.read_environment())
-    with run.held(), pytest.raises(NeocogError, match=f"process {os.getpid()} on "), run.held():
+    with run.locked(), pytest.raises(NeocogError, match=f"process {os.getpid()} on "), run.locked():
         pass
     child = subprocess.Popen(
         [sys.executable, "-c", HOLD, str(run.path)], stdout=subprocess.PIPE, text=True
     )
     try:
-        assert child.stdout.readline() == "held\n"
+        assert child.stdout.readline() == "locked\n"
         with pytest.raises(NeocogError, match=f"being trained by process {child.pid} on "):
             resume(run)
     finally:
         child.kill()
         child.communicate()
-    with run.held():
+    with run.locked():
         pass
 
 
@@ -229,13 +229,13 @@ def left(folder, name, when=OLD):
 
 
 def ended():
-    """The number of a process that has ended."""
+    """The ID of a process that has ended."""
     child = subprocess.Popen([sys.executable, "-c", ""])
     child.wait()
     return child.pid
 
 
-def test_what_killed_processes_left_is_swept_at_the_next_start(tmp_path):
+def test_temporary_files_of_killed_processes_are_deleted_at_the_next_start(tmp_path):
     run = make(tmp_path, "a")
     run.write_environment({})
     run.plots_folder.mkdir()

@@ -1,10 +1,10 @@
-"""The two errors a user can cause: what happened, what was expected, and what to type next."""
+"""The errors that users can cause, with a message and a hint on what to do next."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-# What people type from other tools' habit.
-SHORT = {
+# Names that users of other tools type by habit.
+ALIASES = {
     "lr": "learning_rate",
     "lr0": "learning_rate",
     "bs": "batch_size",
@@ -15,9 +15,9 @@ SHORT = {
 
 
 class NeocogError(ValueError):
-    """Something outside the program is not as it must be: a file, a data set, a run.
+    """A file, dataset or run is missing, damaged or unsuitable.
 
-    `hint` is what to do or type next; the command line prints it below the message and exits 1.
+    `hint` says what to do next. The command line prints it below the message and exits with 1.
     """
 
     def __init__(self, message: str, hint: str = "") -> None:
@@ -30,13 +30,13 @@ class NeocogError(ValueError):
 
 
 class UsageError(NeocogError):
-    """A name or a value that was typed is not one that exists; the command line exits 2."""
+    """A name or value given by the user is invalid. The command line exits with 2."""
 
 
 def unknown(what: str, name: str, known: Iterable[str]) -> UsageError:
-    """The error for a `name` that is not among `known`, with the nearest known one suggested."""
+    """Return the error for a `name` that is not in `known`; the hint suggests the closest match."""
     names = sorted(known)
-    near = [SHORT[name]] if SHORT.get(name) in names else []
-    near = near or get_close_matches(name.lower(), names, n=1, cutoff=0.5)
-    hint = f"Did you mean {near[0]!r}? " if near else ""
+    matches = [ALIASES[name]] if ALIASES.get(name) in names else []
+    matches = matches or get_close_matches(name.lower(), names, n=1, cutoff=0.5)
+    hint = f"Did you mean {matches[0]!r}? " if matches else ""
     return UsageError(f"There is no {what} {name!r}.", f"{hint}Known: {', '.join(names)}.")

@@ -1,8 +1,8 @@
-"""Text that came from outside - names of files, classes and runs - made safe to show and to keep.
+"""Escaping of untrusted text, such as the names of files, classes and runs.
 
-A name may hold what a terminal obeys (ESC, OSC), what turns the order of letters around (U+202E)
-or what a spreadsheet computes (`=HYPERLINK(...)`). Everything that prints such text goes through
-this module.
+A name can contain terminal control sequences (ESC, OSC), characters that reverse the direction of
+text (U+202E) or spreadsheet formulas (`=HYPERLINK(...)`). All code that prints or writes such text
+uses this module.
 """
 
 import json
@@ -11,8 +11,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-# Controls (C0, DEL, C1), line and paragraph separators, marks that turn the direction of text,
-# marks that take no room, and tags. U+200C and U+200D stay: Persian and emoji need them.
+# Control characters (C0, DEL, C1), line and paragraph separators, direction marks, zero-width marks
+# and tags. U+200C and U+200D are allowed, because Persian and emoji need them.
 _HIDDEN = (
     "\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff"
     "\ufff9-\ufffb\U000e0000-\U000e007f"
@@ -20,18 +20,18 @@ _HIDDEN = (
 _UNSAFE = re.compile(f"[{_HIDDEN}]")
 _UNSAFE_IN_A_BLOCK = re.compile(f"(?![\n\t])[{_HIDDEN}]")
 _UNSAFE_IN_JSON = re.compile(f"(?!\n)[{_HIDDEN}]")
-# What a spreadsheet takes for a formula, whatever stands before it; full-width letters, too.
+# Text that a spreadsheet evaluates, also after spaces and quotes; the signs can be full-width.
 _FORMULA = re.compile("[\\s\x00-\x20\"']*[=+\\-@\uff1d\uff0b\uff0d\uff20].|[\t\r\n]", re.DOTALL)
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 
 def visible(text: str) -> str:
-    r"""`text` in one line, with characters that cannot be seen as escapes: `\x1b`, `\u202e`."""
+    r"""Return `text` on one line with invisible characters escaped, such as `\x1b` or `\u202e`."""
     return _UNSAFE.sub(_escape, text)
 
 
 def visible_block(text: str) -> str:
-    """As `visible`, for text of several lines: line ends and tabs stay."""
+    """Like `visible`, but keep line ends and tabs."""
     return _UNSAFE_IN_A_BLOCK.sub(_escape, text)
 
 
@@ -43,10 +43,10 @@ def rich_escape(text: str) -> str:
 
 
 def csv_cell(value: object) -> object:
-    """A cell of a table that may be opened in a spreadsheet, where it is never a formula.
+    """Return a CSV cell that a spreadsheet does not evaluate as a formula.
 
-    Numbers, also as text, stay as they are; other text is made `visible`, and gets a leading `'`
-    where a spreadsheet would compute it.
+    Numbers, also as text, are returned unchanged. Other text is escaped as by `visible` and gets a
+    leading `'` if a spreadsheet would evaluate it.
     """
     if not isinstance(value, str) or _NUMBER.fullmatch(value):
         return value
@@ -54,13 +54,12 @@ def csv_cell(value: object) -> object:
 
 
 def to_json(value: Any, indent: int | None = None) -> str:
-    """`value` as JSON that a terminal can show: letters as they are, hidden characters escaped.
+    """Return `value` as JSON that is safe to print: only invisible characters are escaped.
 
-    What a reader of the JSON gets is the text itself. NaN and infinity, which JSON does not have,
-    become null.
+    Parsing the JSON gives the original text. NaN and infinity become null.
     """
     text = json.dumps(_finite(value), ensure_ascii=False, indent=indent, allow_nan=False)
-    return _UNSAFE_IN_JSON.sub(lambda found: json.dumps(found[0])[1:-1], text)
+    return _UNSAFE_IN_JSON.sub(lambda match: json.dumps(match[0])[1:-1], text)
 
 
 def _finite(value: Any) -> Any:
@@ -71,5 +70,5 @@ def _finite(value: Any) -> Any:
     return [_finite(item) for item in value] if isinstance(value, list | tuple) else value
 
 
-def _escape(found: re.Match[str]) -> str:
-    return found[0].encode("unicode_escape").decode("ascii")
+def _escape(match: re.Match[str]) -> str:
+    return match[0].encode("unicode_escape").decode("ascii")

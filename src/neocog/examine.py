@@ -91,7 +91,7 @@ def examine(
         )
     if not exists(data):
         raise UsageError(f"There is no file or folder {data}.", "For example: neocog data photos/")
-    small = recipes.for_small(*look_at(data, allow_outside))
+    small = recipes.scratch_overrides(*look_at(data, allow_outside))
     form = data_config(recipes.get("scratch", small)) if small else FORM
     listing = open_dataset(data, allow_outside)
     rule = form.rule()

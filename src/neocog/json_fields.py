@@ -1,4 +1,4 @@
-"""JSON that came from outside: parsed strictly, and its values checked against a dataclass."""
+"""Strict parsing of untrusted JSON, and checks of its values against the fields of a dataclass."""
 
 import dataclasses
 import json
@@ -8,34 +8,34 @@ import typing
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
-MOST = 2**63  # numbers lie below it in magnitude, as int64's do
+MAX_NUMBER = 2**63  # bound of the magnitude of numbers, as for int64
 
 
 def parse(text: str | bytes) -> Any:
-    """The value of a JSON text.
+    """Return the value of a JSON text.
 
-    Raises ValueError with a line of text for what is no JSON, NaN and infinity among it, and for
-    lists nested too deep to be read.
+    Raises ValueError, with a message of one line, for invalid JSON (including NaN and infinity)
+    and for values nested too deeply to be parsed.
     """
     try:
-        return json.loads(text, parse_constant=_no_number)
+        return json.loads(text, parse_constant=_reject_constant)
     except RecursionError:
         raise ValueError("its lists are nested too deep") from None
 
 
 def check_finite(value: Any) -> None:
-    """Raise ValueError where a JSON value holds a number that JSON cannot write, such as 1e999."""
-    waiting = [value]
-    while waiting:
-        value = waiting.pop()
+    """Raise ValueError if a JSON value contains an infinite number, which 1e999 is parsed as."""
+    stack = [value]
+    while stack:
+        value = stack.pop()
         if isinstance(value, float) and not math.isfinite(value):
             raise ValueError(f"{value} is no JSON number")
         if isinstance(value, dict | list | tuple):
-            waiting.extend(value.values() if isinstance(value, dict) else value)
+            stack.extend(value.values() if isinstance(value, dict) else value)
 
 
 class FieldError(ValueError):
-    """A value that a field cannot have: the field's name, the value in short, and what it takes."""
+    """A value of the wrong type: the field's name, the shortened value and the expected type."""
 
     def __init__(self, name: str, value: Any, expected: str) -> None:
         super().__init__(f"`{name}` must be {expected}, not {short(value)}")
@@ -43,36 +43,36 @@ class FieldError(ValueError):
 
 
 def read_fields(kind: Any, values: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments of a dataclass out of a JSON object; lists become tuples.
+    """Return a JSON object's values as keyword arguments of the dataclass `kind`.
 
-    Fields are bool, int, float, str, a tuple of one of these, or one of these or None. Fields that
-    are not there are left to the dataclass. Raises FieldError for a value of another type (a whole
-    number is taken for a float) or a number that is not finite or not below 2**63 in magnitude;
-    KeyError with its name for a field that the dataclass does not have.
+    Fields may be bool, int, float, str, a tuple of one of these, or optional; lists become tuples
+    and integers floats. Missing fields are left out, so that the dataclass applies its defaults.
+    Raises FieldError for a value of another type or a number that is not finite or not below 2**63
+    in magnitude, and KeyError for a field that the dataclass does not have.
     """
     hints = typing.get_type_hints(kind)
     known = {field.name for field in dataclasses.fields(kind)}
-    made = {}
+    arguments = {}
     for name, value in values.items():
         if name not in known:
             raise KeyError(name)
-        made[name] = read_value(name, hints[name], value)
-    return made
+        arguments[name] = read_value(name, hints[name], value)
+    return arguments
 
 
 def read_value(name: str, hint: Any, value: Any) -> Any:
-    """A JSON value as a field's type, `hint`. Raises FieldError as `read_fields` does."""
+    """Return a JSON value as the type `hint`. Raises FieldError as `read_fields` does."""
     try:
         return _read(hint, value)
     except (TypeError, OverflowError):
-        raise FieldError(name, value, _in_words(hint)) from None
+        raise FieldError(name, value, _type_name(hint)) from None
 
 
 def short(value: Any) -> str:
-    """A value in at most 60 characters, on one line."""
+    """Return a value in at most 60 characters, on one line, for an error message."""
     if isinstance(value, dict | list | tuple) and len(value) > 20:
         return f"{type(value).__name__} of {len(value):,}"
-    text = repr(value) if not isinstance(value, int) or abs(value) < MOST else "so large"
+    text = repr(value) if not isinstance(value, int) or abs(value) < MAX_NUMBER else "so large"
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
@@ -80,39 +80,40 @@ def _read(hint: Any, value: Any) -> Any:
     if isinstance(hint, types.UnionType):
         if value is None:
             return None
-        hint = next(one for one in typing.get_args(hint) if one is not types.NoneType)
+        hint = next(h for h in typing.get_args(hint) if h is not types.NoneType)
     if typing.get_origin(hint) is tuple:
         return _read_tuple(typing.get_args(hint), value)
     if hint is float and type(value) is int:
         value = float(value)
     if type(value) is not hint:
         raise TypeError
-    if hint in (int, float) and not (math.isfinite(value) and abs(value) < MOST):
+    if hint in (int, float) and not (math.isfinite(value) and abs(value) < MAX_NUMBER):
         raise OverflowError
     return value
 
 
-def _read_tuple(kinds: tuple[Any, ...], value: Any) -> tuple[Any, ...]:
+def _read_tuple(hints: tuple[Any, ...], value: Any) -> tuple[Any, ...]:
     if not isinstance(value, list | tuple):
         raise TypeError
-    if kinds[-1] is Ellipsis:
-        kinds = (kinds[0],) * len(value)
-    if len(kinds) != len(value):
+    if hints[-1] is Ellipsis:
+        hints = (hints[0],) * len(value)
+    if len(hints) != len(value):
         raise TypeError
-    return tuple(_read(kind, one) for kind, one in zip(kinds, value, strict=True))
+    return tuple(_read(hint, item) for hint, item in zip(hints, value, strict=True))
 
 
-def _in_words(hint: Any) -> str:
+def _type_name(hint: Any) -> str:
+    """Return a type as an error message names it."""
     if isinstance(hint, types.UnionType):
-        inner = next(one for one in typing.get_args(hint) if one is not types.NoneType)
-        return f"{_in_words(inner)} or null"
+        inner = next(h for h in typing.get_args(hint) if h is not types.NoneType)
+        return f"{_type_name(inner)} or null"
     if typing.get_origin(hint) is tuple:
-        kinds = typing.get_args(hint)
-        plural = {int: "whole numbers", float: "numbers", str: "texts"}[kinds[0]]
-        count = "" if kinds[-1] is Ellipsis else f"{len(kinds)} "
+        hints = typing.get_args(hint)
+        plural = {int: "whole numbers", float: "numbers", str: "texts"}[hints[0]]
+        count = "" if hints[-1] is Ellipsis else f"{len(hints)} "
         return f"a list of {count}{plural}"
     return {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}[hint]
 
 
-def _no_number(name: str) -> NoReturn:
+def _reject_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no JSON number")

@@ -1,7 +1,7 @@
-"""What a model file says of itself, as a checked value: the JSON in its metadata.
+"""The model card: the JSON in a model file's metadata, as a validated value.
 
-The card decides what is built and how large it is, so that every value of it is checked before
-anything else is done with it.
+The card determines the network that is built and its size, so every value is checked before any
+other use.
 """
 
 import json
@@ -18,17 +18,17 @@ from neocog.errors import NeocogError
 from neocog.json_fields import FieldError, check_finite, parse, read_fields, read_value, short
 
 FORMAT_VERSION = 1
-MOST_CHARACTERS = 8 * 2**20  # of the JSON; 100,000 class names of 40 letters, twice
-MOST_CLASSES = 100_000  # ImageNet-21k has 21,841
-TEMPERATURES = (1e-3, 1e3)
-DEFINING = ("architecture", "preprocessing", "classes", "temperature", "threshold")
+MAX_CHARACTERS = 8 * 2**20  # of the JSON: 100,000 class names of 40 characters, twice
+MAX_CLASSES = 100_000  # ImageNet-21k has 21,841
+TEMPERATURE_RANGE = (1e-3, 1e3)
+REQUIRED = ("architecture", "preprocessing", "classes", "temperature", "threshold")
 _HINT = "Give a run folder or a model.safetensors that `neocog train` wrote."
-FACTS = ("recipe", "data", "selected", "measured")  # what `train` and `evaluate` add
+FACTS = ("recipe", "data", "selected", "measured")  # optional; added by `train` and `evaluate`
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """What `models.build` takes: a network's name and sizes. `image_size` is (height, width)."""
+    """The arguments of `models.build`. `image_size` is (height, width)."""
 
     name: str
     num_classes: int
@@ -36,18 +36,17 @@ class Architecture:
     image_size: tuple[int, int]
 
     def to_json(self) -> dict[str, Any]:
-        """All fields as JSON values."""
+        """Return all fields as JSON values."""
         return {**asdict(self), "image_size": list(self.image_size)}
 
 
 @dataclass(frozen=True)
 class ModelCard:
-    """All that a model file holds but its weights.
+    """The content of a model file except its weights.
 
-    `temperature` divides the logits; predictions of a probability below `threshold` (0..1) are
-    rejected. `facts` are JSON values: `recipe`, `data`, `selected` and `measured`, each an object,
-    none of which must be there. Raises NeocogError where a value is outside its range or two
-    contradict each other.
+    `temperature` divides the logits. Predictions with a probability below `threshold`, 0..1, are
+    rejected. `facts` has the optional JSON objects `recipe`, `data`, `selected` and `measured`.
+    Raises NeocogError if a value is out of range or two values contradict each other.
     """
 
     architecture: Architecture
@@ -58,15 +57,15 @@ class ModelCard:
     facts: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Check ranges, and what must agree."""
+        """Check ranges and consistency."""
         network, rule = self.architecture, self.preprocessing
-        if not 1 <= len(self.classes) <= MOST_CLASSES:
+        if not 1 <= len(self.classes) <= MAX_CLASSES:
             raise NeocogError(
-                f"a classifier has 1 to {MOST_CLASSES:,} classes, not {len(self.classes):,}"
+                f"a classifier has 1 to {MAX_CLASSES:,} classes, not {len(self.classes):,}"
             )
         if len(set(self.classes)) < len(self.classes):
-            twice, _ = Counter(self.classes).most_common(1)[0]
-            raise NeocogError(f"the class {short(twice)} is there twice")
+            duplicate, _ = Counter(self.classes).most_common(1)[0]
+            raise NeocogError(f"the class {short(duplicate)} is there twice")
         if network.num_classes != len(self.classes):
             raise NeocogError(
                 f"its network has {network.num_classes} classes and {len(self.classes)} are named"
@@ -76,7 +75,7 @@ class ModelCard:
                 f"its network takes images of {network.image_size} with {network.in_channels} "
                 f"channels, and its preprocessing makes {rule.image_size} with {rule.channels}"
             )
-        low, high = TEMPERATURES
+        low, high = TEMPERATURE_RANGE
         if not low <= self.temperature <= high:
             raise NeocogError(
                 f"`temperature` lies between {low} and {high}, not {self.temperature}"
@@ -86,7 +85,7 @@ class ModelCard:
         _check_facts(self.facts)
 
     def to_json(self) -> str:
-        """The card as one JSON text, which `read_card` reads. Raises NeocogError if too long."""
+        """Return the card as JSON for `read_card`. Raises NeocogError if it is too long."""
         card = {
             "format_version": FORMAT_VERSION,
             "architecture": self.architecture.to_json(),
@@ -97,21 +96,21 @@ class ModelCard:
             **self.facts,
         }
         text = json.dumps(card, ensure_ascii=False, allow_nan=False)
-        if len(text) > MOST_CHARACTERS:
+        if len(text) > MAX_CHARACTERS:
             raise NeocogError(
-                f"A model file describes itself in at most {MOST_CHARACTERS:,} characters, and "
+                f"A model file describes itself in at most {MAX_CHARACTERS:,} characters, and "
                 f"this one would need {len(text):,}: its class names are too many or too long."
             )
         return text
 
 
 def read_card(text: str) -> ModelCard:
-    """The card that `ModelCard.to_json` wrote, also that of an earlier version.
+    """Read a card that this or an earlier version of `ModelCard.to_json` wrote.
 
-    Raises NeocogError with one line that names the value that is wrong, and the file not.
+    Raises NeocogError, whose one-line message names the invalid value but not the file.
     """
-    if len(text) > MOST_CHARACTERS:
-        raise NeocogError(f"it has {len(text):,} characters, and may have {MOST_CHARACTERS:,}")
+    if len(text) > MAX_CHARACTERS:
+        raise NeocogError(f"it has {len(text):,} characters, and may have {MAX_CHARACTERS:,}")
     try:
         card = parse(text)
         check_finite(card)
@@ -127,8 +126,8 @@ def read_card(text: str) -> ModelCard:
             f"has format {short(version)}; this Neocog reads up to {FORMAT_VERSION}.",
             "Install a newer one: pip install --upgrade neocog",
         )
-    missing = [name for name in DEFINING if name not in card]
-    unknown = [name for name in card if name not in (*DEFINING, *FACTS)]
+    missing = [name for name in REQUIRED if name not in card]
+    unknown = [name for name in card if name not in (*REQUIRED, *FACTS)]
     if missing:
         raise NeocogError(f"it has no `{missing[0]}`")
     if unknown:
@@ -147,7 +146,7 @@ def read_card(text: str) -> ModelCard:
 
 
 def card_in(path: Path, metadata: Mapping[str, str] | None) -> ModelCard:
-    """The card in the metadata of a model file. Raises NeocogError that names the file."""
+    """Read the card in a model file's metadata. Raises NeocogError, which names the file."""
     if not metadata or "neocog" not in metadata:
         raise NeocogError(
             f"{path} is not a Neocog model: it does not say what network it holds.", _HINT
@@ -161,7 +160,7 @@ def card_in(path: Path, metadata: Mapping[str, str] | None) -> ModelCard:
 
 
 def find_card(path: Path) -> ModelCard | None:
-    """The card of a Neocog model file; None for any other file. Raises as `card_in` does."""
+    """Read the card of a model file; None for any other file. Raises as `card_in` does."""
     if path.suffix != ".safetensors":
         return None
     try:
@@ -173,20 +172,19 @@ def find_card(path: Path) -> ModelCard | None:
 
 
 def undescribed(path: Path, error: NeocogError) -> NeocogError:
-    """The error for a file whose card is wrong, on one line."""
-    first = error.message.partition("\n")[0].rstrip(".:")
-    return NeocogError(f"{path} does not describe its network: {first}.", _HINT)
+    """Return the one-line error for a file with an invalid card."""
+    reason = error.message.partition("\n")[0].rstrip(".:")
+    return NeocogError(f"{path} does not describe its network: {reason}.", _HINT)
 
 
 def _read_architecture(values: Any) -> Architecture:
     if not isinstance(values, Mapping):
         raise FieldError("architecture", values, "a JSON object")
     try:
-        given = read_fields(Architecture, values)
-        return Architecture(**given)
+        return Architecture(**read_fields(Architecture, values))
     except (KeyError, TypeError):
-        wanted = "name, num_classes, in_channels and image_size"
-        raise NeocogError(f"`architecture` has {wanted}, not {short(list(values))}") from None
+        expected = "name, num_classes, in_channels and image_size"
+        raise NeocogError(f"`architecture` has {expected}, not {short(list(values))}") from None
 
 
 def _read_classes(values: Any) -> tuple[str, ...]:
@@ -199,8 +197,8 @@ def _read_classes(values: Any) -> tuple[str, ...]:
     return classes
 
 
-# What `train` and `evaluate` rely on in the facts, where they are there; more is welcome.
-_FORMS: dict[str, dict[str, type]] = {
+# The keys of each fact that `train` and `evaluate` rely on; additional keys are allowed.
+_FACT_TYPES: dict[str, dict[str, type]] = {
     "recipe": {"name": str},
     "data": {"name": str, "fingerprints": dict},
     "selected": {"epoch": int, "by": str},
@@ -209,18 +207,18 @@ _FORMS: dict[str, dict[str, type]] = {
 
 
 def _check_facts(facts: Mapping[str, Any]) -> None:
-    """Raise NeocogError where a fact has not the form that Neocog's own have."""
+    """Raise NeocogError if a fact is not an object or a key has the wrong type."""
     for name, fact in facts.items():
         if not isinstance(fact, dict):
             raise NeocogError(f"`{name}` must be a JSON object, not {short(fact)}")
-        for key, kind in _FORMS.get(name, {}).items():
-            if type(fact.get(key)) is not kind:
+        for key, expected in _FACT_TYPES.get(name, {}).items():
+            if type(fact.get(key)) is not expected:
                 raise NeocogError(f"`{name}.{key}` cannot be {short(fact.get(key))}")
     data = facts.get("data")
     if data is None:
         return
-    splits = {name: kind for name, kind in data["fingerprints"].items() if isinstance(kind, str)}
-    if not {"train", "validation", "test"} <= set(splits):
+    splits = {name for name, value in data["fingerprints"].items() if isinstance(value, str)}
+    if not {"train", "validation", "test"} <= splits:
         raise NeocogError(f"`data.fingerprints` cannot be {short(data['fingerprints'])}")
     if "\0" in data["name"]:
         raise NeocogError(f"`data.name` cannot be {short(data['name'])}")

@@ -1,4 +1,4 @@
-"""From what was typed, images, folders and standard input, to predictions."""
+"""Predict images given as files, folders or standard input."""
 
 import os
 import sys
@@ -16,64 +16,66 @@ from neocog.data.sources.index import SUFFIXES
 from neocog.errors import UsageError
 from neocog.runs import display_name, find, is_run, runs_folder
 
-Source = tuple[str, Path | bytes]  # the name to report; a file, or a file's bytes
+Source = tuple[str, Path | bytes]  # name in the result; path of a file, or its content
 
 
 @dataclass(frozen=True)
 class PredictResult:
-    """The predictions of one call, in the order typed (empty folders last), and their run."""
+    """The predictions in the order of the arguments, empty folders last, and the run's name."""
 
     run: str
     predictions: list[Prediction]
 
     @property
     def failed(self) -> bool:
-        """Whether any image could not be used."""
+        """Whether any prediction has an error."""
         return any(p.error is not None for p in self.predictions)
 
     def to_json(self) -> dict[str, Any]:
-        """What `--json` prints."""
+        """Return the value that `--json` prints."""
         return {"run": self.run, "predictions": [asdict(p) for p in self.predictions]}
 
 
 def predict(
     arguments: Sequence[str], *, top: int = 3, device: str = "auto", runs_dir: Path | None = None
 ) -> PredictResult:
-    """Predict the images that `arguments` name, by the run that the first of them may name.
+    """Predict the images in `arguments`; the first argument may be a run, else `latest` is used.
 
-    An argument is a file, a folder (all images below it) or `-` (an image's bytes on standard
-    input). Without a run, `latest` is used. Raises UsageError where no image is named and as
-    `classifier.load` does; an image that cannot be used becomes a Prediction with its error.
+    An argument is a file, a folder (all images below it) or `-` (the content of an image on
+    standard input). `top` is the number of classes per prediction. An image that cannot be read
+    gives a `Prediction` with an error. Raises UsageError if there is no image, and the errors of
+    `classifier.load`.
     """
-    model, sources, empty = named(arguments, runs_folder(runs_dir), "predict")
+    model, sources, empty = parse_inputs(arguments, runs_folder(runs_dir), "predict")
     classifier = load(model, device=device)
     return PredictResult(display_name(model), [*classifier.predict(sources, top), *empty])
 
 
-def named(
+def parse_inputs(
     arguments: Sequence[str], folder: Path, command: str
 ) -> tuple[Path, list[Source], list[Prediction]]:
-    """The model file that arguments name, the images, and what is said of empty folders.
+    """Return the model file, the images, and a prediction with an error for each empty folder.
 
-    As `predict` takes them; runs are looked for in `folder`, and `command` is what was typed.
+    `arguments` are those of `predict`, `folder` contains the runs, and `command` is the name of the
+    command in error messages.
     """
-    is_named = bool(arguments) and is_run(arguments[0], folder)
-    run, rest = (arguments[0], arguments[1:]) if is_named else ("latest", arguments)
-    if not rest:
+    has_run = bool(arguments) and is_run(arguments[0], folder)
+    run, images = (arguments[0], arguments[1:]) if has_run else ("latest", arguments)
+    if not images:
         raise UsageError("No image is named.", f"For example: neocog {command} {run} digit.png")
-    if not is_named and len(arguments) > 1 and _is_meant_as_run(arguments[0]):
-        find(arguments[0], folder)  # says which there are, rather than to ask another
-    model = model_path(run, folder)  # once: `latest` may not change its meaning meanwhile
+    if not has_run and len(arguments) > 1 and _is_meant_as_run(arguments[0]):
+        find(arguments[0], folder)  # raises an error that lists the runs
+    model = model_path(run, folder)  # resolved once: `latest` could change in between
     sources: list[Source] = []
     empty = []
-    for argument in rest:
+    for argument in images:
         path = Path(argument)
         if argument == "-":
             sources.append(("-", sys.stdin.buffer.read(MAX_BYTES + 1)))
-        elif os.path.isdir(argument):  # noqa: PTH112 - Path.is_dir fails on a name too long
-            found = list_images(path)
-            sources += [(str(image), image) for image in found]
-            if not found:
+        elif os.path.isdir(argument):  # noqa: PTH112 - Path.is_dir raises for long names
+            members = list_images(path)
+            sources += [(str(image), image) for image in members]
+            if not members:
                 empty.append(Prediction(argument, error="the folder holds no images"))
         elif is_archive(path) or path.suffix.lower() == ".csv":
             raise UsageError(
@@ -87,6 +89,6 @@ def named(
 
 
 def _is_meant_as_run(argument: str) -> bool:
-    """Whether what is no run was typed for one: it is no file either, nor called like one."""
+    """Whether an argument that is not a run is meant as one: it is not a file or an image name."""
     looks_like_image = Path(argument).suffix.lower() in SUFFIXES
     return not (argument == "-" or looks_like_image or exists(argument))

@@ -1,4 +1,4 @@
-"""Published figures against measured ones: train each recipe over several seeds, and compare."""
+"""Reproduce published accuracies: train each recipe with several seeds and compare."""
 
 import functools
 import json
@@ -23,8 +23,8 @@ from neocog.storage.atomic import write_atomic
 from neocog.training import resume, train
 from neocog.training.train import Report
 
-# What `neocog reproduce` runs where no recipe is named: the tutorials', the LeNets' and ours. Those
-# that want a GPU for hours (resnet20, allconv and others) are run when they are named.
+# The recipes of `neocog reproduce` without arguments. Recipes that need a GPU for hours (resnet20,
+# allconv and others) run only if they are named.
 PUBLISHED = (
     "lenet",
     "convnet",
@@ -38,21 +38,22 @@ PUBLISHED = (
     "mnist",
     "cifar10",
 )
-QUICK = ("quickstart", "mnist-fast", "convnet")  # each ends within a minute on two cores
-# A run below so many seconds is repeated so often, and so often in its honest form.
+QUICK = ("quickstart", "mnist-fast", "convnet")  # each takes less than a minute on two cores
+# Upper limit of the seconds of a run, number of seeds, number of seeds selected on validation.
 SEEDS_BY_SECONDS = ((120.0, 5, 5), (1800.0, 3, 1), (math.inf, 1, 1))
 
-# Told which run begins, and whether it is the honest one; gives what training reports to.
+# Called before a run with its recipe and whether it selects on validation; returns the callback
+# for the progress of training.
 Announce = Callable[[Recipe, bool], Report | None]
 
 
 @dataclass(frozen=True)
-class Measured:
-    """What one recipe gave over seeds 0..n-1.
+class Measurement:
+    """The results of a recipe for the seeds 0..n-1.
 
-    A run is its `seed`, `accuracy` and `train_accuracy` (None where the recipe does not look at
-    it), 0..1, its training `seconds`, and where and when it was made. `images` is how many test
-    images there are.
+    Each of `runs` has a `seed`, `accuracy` and `train_accuracy`, 0..1 (the latter None if the
+    recipe does not measure it), the training time in `seconds`, and the machine and the time.
+    `images` is the number of test images.
     """
 
     runs: list[dict[str, Any]]
@@ -60,32 +61,34 @@ class Measured:
 
     @property
     def accuracies(self) -> list[float]:
-        """Each seed's accuracy, 0..1."""
+        """The accuracy of each seed, 0..1."""
         return [run["accuracy"] for run in self.runs]
 
     @property
     def std(self) -> float | None:
-        """The standard deviation over seeds; None of one."""
+        """The standard deviation over seeds; None for a single seed."""
         return statistics.stdev(self.accuracies) if len(self.runs) > 1 else None
 
     @property
     def interval(self) -> tuple[float, float]:
-        """The 95% interval: Student's over three seeds and more, else Wilson's of the images."""
+        """The 95% interval: Student's t over seeds for n >= 3, else Wilson's over test images."""
         n, mean = len(self.runs), statistics.mean(self.accuracies)
         if n < 3 or not self.std:
             return wilson_interval(round(mean * self.images), self.images)
-        half = float(scipy.stats.t.ppf(0.975, n - 1)) * self.std / math.sqrt(n)
-        return mean - half, min(1.0, mean + half)
+        half_width = float(scipy.stats.t.ppf(0.975, n - 1)) * self.std / math.sqrt(n)
+        return mean - half_width, min(1.0, mean + half_width)
 
     def to_json(self) -> dict[str, Any]:
-        """The figures and the runs they come from."""
-        trained = [run["train_accuracy"] for run in self.runs if run["train_accuracy"] is not None]
+        """Return the statistics and the runs as JSON values."""
+        train_accuracies = [
+            run["train_accuracy"] for run in self.runs if run["train_accuracy"] is not None
+        ]
         return {
             "mean": statistics.mean(self.accuracies),
             "std": self.std,
             "n": len(self.runs),
             "interval": list(self.interval),
-            "train_mean": statistics.mean(trained) if trained else None,
+            "train_mean": statistics.mean(train_accuracies) if train_accuracies else None,
             "time_seconds": statistics.median(run["seconds"] for run in self.runs),
             "runs": self.runs,
         }
@@ -101,21 +104,21 @@ def reproduce(
     device: str = "auto",
     announce: Announce | None = None,
 ) -> Iterator[dict[str, Any]]:
-    """Train the named recipes, or all published ones, and compare them with what was printed.
+    """Train the named recipes, or `PUBLISHED`, and compare them with their published accuracy.
 
-    One row a recipe is given as soon as it is known, and written to `results`, a folder, unless a
-    file with more seeds of the same recipe is there. `seeds` None is 5 where a run takes under two
-    minutes, 3 under half an hour, else 1, and 1 for the honest form of what takes two minutes; with
-    `quick`, which takes the recipes that end within a minute, it is 1. Runs are kept in the folder
-    `reproduce` among the runs: finished ones of the same kind of device are taken as they are, one
-    that was stopped goes on. A recipe whose data are missing gives a row with an `error`, and the
-    next one begins. Raises UsageError, at the first row, for a name that is no recipe or needs a
-    folder of yours, and otherwise as `train` does.
+    Yields a row per recipe as soon as it is measured, and writes it to the folder `results`, unless
+    that has a file with more seeds of the same recipe. By default a recipe runs with 5 seeds if
+    a run takes less than two minutes, with 3 below half an hour, else with 1; from two minutes on
+    the variant that selects on validation runs once. `quick` runs the recipes of `QUICK` with 1
+    seed. Runs are stored in the subfolder `reproduce` of the runs: finished runs on the same type
+    of device are reused, and stopped runs are resumed. If a recipe fails, for example because its
+    data are missing, its row has an `error` and the next recipe starts. Raises UsageError before
+    the first row for an unknown recipe or one for custom images, and otherwise as `train` does.
     """
     if quick and names:
         raise UsageError("--quick has its own list of recipes.", "Say: neocog reproduce --quick")
-    chosen = [recipes.get(name) for name in names or (QUICK if quick else PUBLISHED)]
-    for recipe in chosen:
+    selected = [recipes.get(name) for name in names or (QUICK if quick else PUBLISHED)]
+    for recipe in selected:
         if recipe.data not in DATASETS:
             raise UsageError(
                 f"The recipe {recipe.name} trains on a folder of yours: there is no figure to "
@@ -124,27 +127,27 @@ def reproduce(
             )
     if seeds is None and quick:
         seeds = 1
-    bench = _Bench(
+    runner = _Runner(
         runs.runs_folder(runs_dir) / "reproduce", pick_device(device).type, announce, seeds
     )
-    for recipe in chosen:
+    for recipe in selected:
         try:
-            row = bench.row(recipe)
+            row = runner.row(recipe)
         except UsageError:
             raise
         except NeocogError as error:
-            yield {**_words(recipe), **dict.fromkeys(_FIGURES), "error": str(error)}
+            yield {**_description(recipe), **dict.fromkeys(_STATISTICS), "error": str(error)}
             continue
         if results:
             _write(results, row, recipe)
         yield row
 
 
-_FIGURES = ("mean", "std", "n", "interval", "train_mean", "time_seconds", "honest", "verdict")
+_STATISTICS = ("mean", "std", "n", "interval", "train_mean", "time_seconds", "honest", "verdict")
 
 
-def _words(recipe: Recipe) -> dict[str, Any]:
-    """What a row says of its recipe."""
+def _description(recipe: Recipe) -> dict[str, Any]:
+    """Return the part of a row that describes the recipe."""
     return {
         "recipe": recipe.name,
         "source": recipe.source,
@@ -157,8 +160,11 @@ def _words(recipe: Recipe) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class _Bench:
-    """Where runs are kept, what they run on, who is told, and how many seeds are wanted."""
+class _Runner:
+    """Trains recipes on a type of device and stores their runs in a folder.
+
+    `seeds` None chooses the number of seeds by the time of the first run.
+    """
 
     folder: Path
     device: str
@@ -166,52 +172,51 @@ class _Bench:
     seeds: int | None
 
     def row(self, recipe: Recipe) -> dict[str, Any]:
-        """The figures of a recipe, trained as published and honestly."""
-        found = self.measure(recipe, honest=False)
+        """Measure a recipe as published and, if that selects on test, selecting on validation."""
+        published = self.measure(recipe, honest=False)
         honest = None
         if recipe.honest_validation_size:
-            twin = replace(
+            variant = replace(
                 recipe, validation_size=recipe.honest_validation_size, select="validation/accuracy"
             )
-            honest = self.measure(twin, honest=True).to_json()
+            honest = self.measure(variant, honest=True).to_json()
         verdict = None
         if recipe.printed_test_accuracy is not None:
-            verdict = "FAIL" if found.interval[1] < recipe.printed_test_accuracy else "PASS"
+            verdict = "FAIL" if published.interval[1] < recipe.printed_test_accuracy else "PASS"
         return {
-            **_words(recipe),
-            **found.to_json(),
+            **_description(recipe),
+            **published.to_json(),
             "honest": honest,
             "verdict": verdict,
             "error": None,
         }
 
-    def measure(self, recipe: Recipe, honest: bool) -> Measured:
-        """A recipe over its seeds: runs that are there already are not run again."""
-        found: list[dict[str, Any]] = []
-        wanted, images = 1, 0
-        while len(found) < wanted:
-            seeded = replace(recipe, seed=len(found))
-            run = self.finished(seeded, honest)
+    def measure(self, recipe: Recipe, honest: bool) -> Measurement:
+        """Measure a recipe with each of its seeds; existing runs are reused."""
+        records: list[dict[str, Any]] = []
+        seeds, images = 1, 0
+        while len(records) < seeds:
+            seeded = replace(recipe, seed=len(records))
+            run = self.finished_run(seeded, honest)
             result = run.read_evaluation()
             assert result is not None
-            found.append(_facts(run, seeded, result))
+            records.append(_run_record(run, seeded, result))
             images = result["n"]
-            by_time = next(n for limit, *n in SEEDS_BY_SECONDS if found[0]["seconds"] < limit)[
-                honest
-            ]
-            wanted = self.seeds or by_time
+            seconds = records[0]["seconds"]
+            by_time = next(n for limit, *n in SEEDS_BY_SECONDS if seconds < limit)[honest]
+            seeds = self.seeds or by_time
             if honest:
-                wanted = min(wanted, by_time)
-        return Measured(found, images)
+                seeds = min(seeds, by_time)
+        return Measurement(records, images)
 
-    def finished(self, recipe: Recipe, honest: bool) -> Run:
-        """The run of exactly this recipe, evaluated: found, gone on with, or trained."""
+    def finished_run(self, recipe: Recipe, honest: bool) -> Run:
+        """Return the evaluated run of a recipe: an existing, a resumed or a new one."""
         base = f"{recipe.name}-{'honest-' if honest else ''}seed{recipe.seed}"
         report = functools.partial(self.announce, recipe, honest) if self.announce else lambda: None
         number = 1
         while (self.folder / f"{base}-{number}").exists():
             run = Run(self.folder / f"{base}-{number}")
-            if _trains(run, recipe, self.device):
+            if _is_run_of(run, recipe, self.device):
                 if not run.evaluation_file.exists():
                     resume(run, device=self.device, report=report())
                     evaluate(run.path, device=self.device)
@@ -229,14 +234,15 @@ class _Bench:
         return run
 
 
-def _facts(run: Run, recipe: Recipe, result: dict[str, Any]) -> dict[str, Any]:
-    """What is kept of a finished run."""
+def _run_record(run: Run, recipe: Recipe, result: dict[str, Any]) -> dict[str, Any]:
+    """Return the record of a finished run, as described by `Measurement`."""
     environment = run.read_environment()
-    chosen = next((ln for ln in run.read_metrics() if ln["epoch"] == result["selected_epoch"]), {})
+    epochs = {metrics["epoch"]: metrics for metrics in run.read_metrics()}
+    selected = epochs.get(result["selected_epoch"], {})
     return {
         "seed": recipe.seed,
         "accuracy": result["accuracy"],
-        "train_accuracy": chosen.get("train/accuracy_after"),
+        "train_accuracy": selected.get("train/accuracy_after"),
         "seconds": round(result["time_seconds"]["training"], 1),
         **{
             key: environment.get(key)
@@ -248,30 +254,32 @@ def _facts(run: Run, recipe: Recipe, result: dict[str, Any]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _trains(run: Run, recipe: Recipe, device: str) -> bool:
-    """Whether a run is of this recipe on this kind of device; words may have been edited since."""
+def _is_run_of(run: Run, recipe: Recipe, device: str) -> bool:
+    """Whether a run has the settings of this recipe and was trained on this type of device."""
     try:
-        found, environment = run.read_recipe(), run.read_environment()
+        run_recipe, environment = run.read_recipe(), run.read_environment()
     except NeocogError:
-        return False  # nothing began there, or an older version wrote it
-    return environment["device"] == device and _settings(found) == _settings(recipe)
+        return False  # training has not started, or an older version wrote the run
+    return environment["device"] == device and _settings(run_recipe) == _settings(recipe)
 
 
 def _settings(recipe: Recipe) -> dict[str, Any]:
-    """What a recipe trains, without what is said about it."""
-    said = ("source", "printed_test_accuracy", "printed_train_accuracy", "honest_validation_size")
-    return {key: value for key, value in recipe.to_json().items() if key not in said}
+    """Return the fields of a recipe that affect training, without its documentation."""
+    documentation = (
+        "source", "printed_test_accuracy", "printed_train_accuracy", "honest_validation_size",
+    )  # fmt: skip
+    return {key: value for key, value in recipe.to_json().items() if key not in documentation}
 
 
 def _write(folder: Path, row: dict[str, Any], recipe: Recipe) -> None:
-    """Keep a row, unless what is there has more seeds of the same settings."""
+    """Write a row, unless the existing file has more seeds of the same settings."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{row['recipe']}.json"
     settings = json.loads(json.dumps(_settings(recipe)))
     if path.exists():
-        kept = json.loads(path.read_text("utf-8"))
-        # A field that recipes did not have then has the value that changes nothing.
-        if settings | kept.get("settings", {}) == settings and kept["n"] > row["n"]:
+        existing = json.loads(path.read_text("utf-8"))
+        # A field that is missing in an older file has its default, which changes nothing.
+        if settings | existing.get("settings", {}) == settings and existing["n"] > row["n"]:
             return
     text = json.dumps({**row, "settings": settings}, indent=2, ensure_ascii=False)
     write_atomic(path, text + "\n")

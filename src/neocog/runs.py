@@ -1,4 +1,4 @@
-"""The run folder: its file names and formats, known here and nowhere else."""
+"""The run folder: its file names and formats. No other module depends on them."""
 
 import csv
 import errno
@@ -19,7 +19,7 @@ from neocog.storage.atomic import append, make_folder, sweep, write_atomic
 
 MODEL_SUFFIX = ".safetensors"
 
-# What commands rely on in environment.json, and in its "data".
+# The required keys of environment.json and of its "data", with their types.
 ENVIRONMENT: dict[str, type | tuple[type, ...]] = {
     "device": str,
     "started": str,
@@ -36,80 +36,80 @@ DATA: dict[str, type | tuple[type, ...]] = {
 }
 
 
-def runs_folder(named: Path | None = None) -> Path:
-    """Where runs are kept: `named`, else `NEOCOG_RUNS`, else `./runs`."""
-    return named or Path(os.environ.get("NEOCOG_RUNS") or "runs")
+def runs_folder(folder: Path | None = None) -> Path:
+    """Return the folder that contains the runs: `folder`, else `NEOCOG_RUNS`, else `./runs`."""
+    return folder or Path(os.environ.get("NEOCOG_RUNS") or "runs")
 
 
 @dataclass(frozen=True)
 class Run:
-    """One run's folder and the files in it."""
+    """The folder of a run and the files in it."""
 
     path: Path
 
     @property
     def recipe_file(self) -> Path:
-        """The whole resolved recipe, with the command that gave it."""
+        """The resolved recipe, and the command that started the run."""
         return self.path / "recipe.json"
 
     @property
     def environment_file(self) -> Path:
-        """Versions, device, threads, git commit, seed, and what the data were."""
+        """Versions, device, threads, git commit, seed and a description of the data."""
         return self.path / "environment.json"
 
     @property
     def split_file(self) -> Path:
-        """Which image is in which split, for folders."""
+        """The split of each image, for custom datasets."""
         return self.path / "split.csv"
 
     @property
     def metrics_file(self) -> Path:
-        """One JSON line an epoch."""
+        """One line of JSON per epoch."""
         return self.path / "metrics.jsonl"
 
     @property
     def checkpoint_file(self) -> Path:
-        """Everything needed to go on, bit for bit."""
+        """The state from which training resumes, bit for bit."""
         return self.path / "checkpoint.pt"
 
     @property
     def model_file(self) -> Path:
-        """The best epoch's weights, which describe themselves."""
+        """The weights of the best epoch, with the model card in their metadata."""
         return self.path / f"model{MODEL_SUFFIX}"
 
     @property
     def evaluation_file(self) -> Path:
-        """What the test split said."""
+        """The results on the test split."""
         return self.path / "evaluation.json"
 
     @property
     def predictions_file(self) -> Path:
-        """What the classifier says of each test image, where they have paths."""
+        """The prediction for each test image, if they have paths."""
         return self.path / "predictions.csv"
 
     @property
     def plots_folder(self) -> Path:
-        """The images drawn from the run."""
+        """The plots of the run."""
         return self.path / "plots"
 
     @property
     def report_file(self) -> Path:
-        """The page that shows all of the run."""
+        """The HTML report of the run."""
         return self.path / "report.html"
 
     @property
     def explanations_folder(self) -> Path:
-        """What `neocog explain` draws."""
+        """The output of `neocog explain`."""
         return self.path / "explain"
 
     @contextmanager
-    def held(self) -> Iterator[None]:
-        """Hold the run while it is trained, so that no other process trains it, too.
+    def locked(self) -> Iterator[None]:
+        """Lock the run, so that no other process trains it at the same time.
 
-        The system releases it when this process dies, however it dies. Raises NeocogError that
-        says which process holds it.
+        The operating system releases the lock when this process ends, even if it is killed. Raises
+        NeocogError, which names the process that has the lock.
         """
-        from filelock import FileLock, Timeout  # training alone needs it
+        from filelock import FileLock, Timeout  # needed for training only
 
         lock = FileLock(self.path / ".lock", blocking=False)
         try:
@@ -117,7 +117,7 @@ class Run:
                 lock.acquire()
         except Timeout:
             raise NeocogError(
-                f"{self.path} is being trained by {self._holder()}.",
+                f"{self.path} is being trained by {self._lock_owner()}.",
                 "Wait until it ends, or stop that process first: the run then goes on from its "
                 "last checkpoint.",
             ) from None
@@ -128,58 +128,58 @@ class Run:
         try:
             with suppress(OSError):
                 values = {"process": os.getpid(), "host": socket.gethostname()}
-                _write_json(self._holder_file, values)
+                _write_json(self._lock_owner_file, values)
             yield
         finally:
             with suppress(OSError):
-                self._holder_file.unlink()
+                self._lock_owner_file.unlink()
             lock.release()
 
     @property
-    def _holder_file(self) -> Path:
+    def _lock_owner_file(self) -> Path:
         return self.path / ".lock.json"
 
-    def _holder(self) -> str:
+    def _lock_owner(self) -> str:
         try:
-            found = _read_json(self._holder_file)
-        except NeocogError:  # it has only just begun
+            owner = _read_json(self._lock_owner_file)
+        except NeocogError:  # the other process has not written it yet
             return "another process"
-        return f"process {found.get('process')} on {found.get('host')}"
+        return f"process {owner.get('process')} on {owner.get('host')}"
 
     def read_recipe(self) -> Recipe:
-        """The recipe of the run. Raises NeocogError where it is missing or damaged."""
+        """Return the recipe of the run. Raises NeocogError if it is missing or damaged."""
         values = _read_json(self.recipe_file).get("recipe")
         if not isinstance(values, dict):
-            raise _damaged(self.recipe_file, "it holds no recipe", _ANEW)
+            raise _damaged(self.recipe_file, "it holds no recipe", _RESTORE)
         try:
             return Recipe.from_json(values)
-        except (TypeError, ValueError) as error:  # UsageError is one: nobody typed this
-            raise _damaged(self.recipe_file, str(error).rstrip("."), _ANEW) from None
+        except (TypeError, ValueError) as error:  # also UsageError: the file is wrong, not the user
+            raise _damaged(self.recipe_file, str(error).rstrip("."), _RESTORE) from None
 
     def read_command(self) -> str:
-        """The command line that gave the run; empty where it was none."""
+        """Return the command line that started the run; empty if there was none."""
         return str(_read_json(self.recipe_file).get("command", ""))
 
     def write_recipe(self, recipe: Recipe, command: str) -> None:
-        """Record the resolved recipe and the command line that gave it."""
+        """Write the resolved recipe and the command line that started the run."""
         _write_json(self.recipe_file, {"command": command, "recipe": recipe.to_json()})
 
     def read_environment(self) -> dict[str, Any]:
-        """What `write_environment` recorded. Raises NeocogError where it is missing or damaged."""
+        """Read `environment.json`. Raises NeocogError if it is missing or damaged."""
         values = _read_json(self.environment_file)
         _check_values(self.environment_file, values, ENVIRONMENT)
         _check_values(self.environment_file, values["data"], DATA)
-        for facts, kind in (("sizes", int), ("fingerprints", str)):
-            splits = dict.fromkeys(("train", "validation", "test"), kind)
-            _check_values(self.environment_file, values["data"][facts], splits)
+        for key, value_type in (("sizes", int), ("fingerprints", str)):
+            splits = dict.fromkeys(("train", "validation", "test"), value_type)
+            _check_values(self.environment_file, values["data"][key], splits)
         return values
 
     def write_environment(self, values: Mapping[str, Any]) -> None:
-        """Record where, with what and on which data the run was made."""
+        """Write the machine, the software versions and the data of the run."""
         _write_json(self.environment_file, values)
 
     def write_split(self, paths: Mapping[str, Sequence[str]]) -> None:
-        """Record which image is in which split: `paths` are relative to their folder."""
+        """Write the split of each image; `paths` maps splits to paths relative to the dataset."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(["path", "split"])
@@ -194,33 +194,35 @@ class Run:
         labels: Sequence[int],
         probabilities: Iterable[Sequence[float]],
     ) -> None:
-        """Record the answer to each test image, with the probabilities of all classes.
+        """Write the prediction for each test image with the probabilities of all classes.
 
-        No cell is a formula: see `escaping.csv_cell`.
+        `labels` are class indices, and `probabilities` has shape `(N, K)`. Names are escaped by
+        `escaping.csv_cell`.
         """
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         names = [csv_cell(name) for name in classes]
         writer.writerow(["path", "truth", "label", "probability", *names])
         for path, label, row in zip(paths, labels, probabilities, strict=True):
-            best = max(range(len(classes)), key=row.__getitem__)
-            shares = [f"{share:.6f}" for share in row]
-            cells = [csv_cell(path), names[label], names[best], shares[best]]
-            writer.writerow([*cells, *shares])
+            predicted = max(range(len(classes)), key=row.__getitem__)
+            numbers = [f"{probability:.6f}" for probability in row]
+            cells = [csv_cell(path), names[label], names[predicted], numbers[predicted]]
+            writer.writerow([*cells, *numbers])
         write_atomic(self.predictions_file, text.getvalue())
 
     def read_metrics(self) -> list[dict[str, Any]]:
-        """One dictionary an epoch, in order; empty where no epoch has ended.
+        """Return the metrics of each completed epoch, in order.
 
-        A last line that a kill cut off is left out. Raises NeocogError where another is damaged.
+        An incomplete last line, left by a killed process, is ignored. Raises NeocogError if another
+        line is damaged.
         """
         if not self.metrics_file.exists():
             return []
         try:
             text = self.metrics_file.read_text("utf-8")
         except (OSError, ValueError) as error:
-            raise _damaged(self.metrics_file, str(error), self._rebuilt()) from None
-        found = []
+            raise _damaged(self.metrics_file, str(error), self._resume_hint()) from None
+        epochs = []
         for number, line in enumerate(text.split("\n")[:-1], 1):
             try:
                 values = json.loads(line)
@@ -228,42 +230,42 @@ class Run:
                     raise TypeError
             except (ValueError, KeyError, TypeError):
                 reason = f"line {number} does not describe an epoch"
-                raise _damaged(self.metrics_file, reason, self._rebuilt()) from None
-            found.append(values)
-        return found
+                raise _damaged(self.metrics_file, reason, self._resume_hint()) from None
+            epochs.append(values)
+        return epochs
 
     def read_epochs(self) -> list[dict[str, Any]]:
-        """As `read_metrics`, of a run with a model. Raises NeocogError where no epoch is there."""
+        """Like `read_metrics`, but raise NeocogError if there is no epoch or a time is missing."""
         lines = self.read_metrics()
         if not lines or not all(_is_number(line.get("time_seconds")) for line in lines):
             reason = "an epoch has no time_seconds" if lines else "it holds no epoch"
-            raise _damaged(self.metrics_file, reason, self._rebuilt())
+            raise _damaged(self.metrics_file, reason, self._resume_hint())
         return lines
 
-    def _rebuilt(self) -> str:
+    def _resume_hint(self) -> str:
         return f"It is restored from the checkpoint by: neocog train --resume {self.path}"
 
     def write_metrics(self, lines: list[dict[str, Any]]) -> None:
-        """Replace the epochs' lines: a resumed run drops those after its checkpoint."""
+        """Replace all lines; a resumed run drops the epochs after its checkpoint."""
         write_atomic(self.metrics_file, "".join(_line(line) for line in lines))
 
     def append_metrics(self, line: Mapping[str, Any]) -> None:
-        """Add the line of one more epoch; it is on disk afterwards."""
+        """Append the line of an epoch and flush it to disk."""
         append(self.metrics_file, _line(line))
 
     def read_evaluation(self) -> dict[str, Any] | None:
-        """What `write_evaluation` recorded, None where the run was not evaluated yet."""
+        """Read the results on the test split; None if the run has not been evaluated."""
         return _read_json(self.evaluation_file) if self.evaluation_file.exists() else None
 
     def write_evaluation(self, values: Mapping[str, Any]) -> None:
-        """Record what the test split said."""
+        """Write the results on the test split."""
         _write_json(self.evaluation_file, values)
 
 
 def create(base: str, folder: Path) -> Run:
-    """A new, empty run folder `base`-N below `folder`; an existing one is never taken.
+    """Create an empty run folder `base`-N below `folder`, with the first N that is free.
 
-    Raises NeocogError where the folder cannot be made.
+    Raises NeocogError if the folder cannot be created.
     """
     number = 1
     while True:
@@ -278,10 +280,10 @@ def create(base: str, folder: Path) -> Run:
 
 
 def create_named(name: str, folder: Path) -> Run:
-    """A new run folder called exactly `name`.
+    """Create a run folder called `name`.
 
-    Raises UsageError where it exists or no folder can be called so, NeocogError where it cannot be
-    made.
+    Raises UsageError if it exists or the name is not allowed, and NeocogError if the folder cannot
+    be created.
     """
     check_name(name)
     path = folder / name
@@ -308,7 +310,7 @@ def create_named(name: str, folder: Path) -> Run:
 
 
 def check_name(name: str) -> None:
-    """Raise UsageError for a run's name that commands would take for something else."""
+    """Raise UsageError for a name that commands would not interpret as a run."""
     if name == "latest" or name.endswith(MODEL_SUFFIX) or not name.strip(" ."):
         meaning = "the newest run" if name == "latest" else "something else"
         if name.endswith(MODEL_SUFFIX):
@@ -323,12 +325,12 @@ def sweep_left_overs(folder: Path) -> None:
     """Delete the temporary files that killed processes left in the runs below `folder`."""
     for run in map(Run, folder.glob("*")):
         if run.environment_file.is_file():
-            for below in (run.path, run.plots_folder, run.explanations_folder):
-                sweep(below)
+            for subfolder in (run.path, run.plots_folder, run.explanations_folder):
+                sweep(subfolder)
 
 
 def shortened(name: str, length: int = 60) -> str:
-    """A name as an error shows it, quoted, its middle left out where it is long."""
+    """Return a name quoted for an error message, without its middle if it is long."""
     half = length // 2
     return repr(name if len(name) <= length else f"{name[:half]}...{name[-half:]}")
 
@@ -341,10 +343,10 @@ def _cannot_make(path: Path, error: OSError) -> NeocogError:
 
 
 def find(run: str, folder: Path, with_model: bool = False) -> Run:
-    """The run that was typed: a folder, a run's name below `folder`, or `latest`.
+    """Find a run by its path, its name below `folder` or `latest`.
 
-    `with_model` makes `latest` the newest run that has a model, where there is one. Raises
-    UsageError naming the runs there are.
+    With `with_model`, `latest` is the newest run that has a model, if any has one. Raises
+    UsageError, which lists the existing runs.
     """
     known = sorted(
         (Run(path) for path in folder.glob("*") if Run(path).recipe_file.is_file()),
@@ -375,19 +377,19 @@ def find(run: str, folder: Path, with_model: bool = False) -> Run:
 
 
 def of_model_file(path: Path) -> Run | None:
-    """The run that a model file is the model of, None where it lies elsewhere."""
+    """Return the run that a model file belongs to, or None if it is not in a run folder."""
     run = Run(path.parent)
     return run if run.model_file == path and run.recipe_file.is_file() else None
 
 
 def display_name(model_file: Path) -> str:
-    """What a model file is called to people: its run's folder, or where it has none itself."""
+    """Return the name to show for a model file: the folder of its run, or else its own path."""
     run = of_model_file(model_file)
     return str(run.path if run else model_file)
 
 
 def is_run(text: str, folder: Path) -> bool:
-    """Whether `text` names a run or a model file, rather than an image."""
+    """Whether `text` is a run or a model file, not an image."""
     if text == "latest" or text.endswith(MODEL_SUFFIX):
         return True
     return any(os.path.isfile(Run(p).recipe_file) for p in (Path(text), folder / text))  # noqa: PTH113 - a name may be too long
@@ -405,15 +407,15 @@ def _read_json(path: Path) -> dict[str, Any]:
     try:
         values = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
-        raise NeocogError(f"{path} is missing or damaged ({error}).", _ANEW) from None
+        raise NeocogError(f"{path} is missing or damaged ({error}).", _RESTORE) from None
     except RecursionError:
-        raise _damaged(path, "it is nested too deeply", _ANEW) from None
+        raise _damaged(path, "it is nested too deeply", _RESTORE) from None
     if not isinstance(values, dict):
-        raise _damaged(path, "it holds no JSON object", _ANEW)
+        raise _damaged(path, "it holds no JSON object", _RESTORE)
     return values
 
 
-_ANEW = "Put back the file as it was, or train anew."
+_RESTORE = "Put back the file as it was, or train anew."
 
 
 def _damaged(path: Path, reason: str, hint: str) -> NeocogError:
@@ -425,11 +427,11 @@ def _is_number(value: Any) -> bool:
 
 
 def _check_values(
-    path: Path, values: dict[str, Any], kinds: Mapping[str, type | tuple[type, ...]]
+    path: Path, values: dict[str, Any], types: Mapping[str, type | tuple[type, ...]]
 ) -> None:
-    """Raise NeocogError where one of `values` is missing or of another kind."""
-    for name, kind in kinds.items():
+    """Raise NeocogError if a key of `types` is missing from `values` or has another type."""
+    for name, expected in types.items():
         if name not in values:
-            raise _damaged(path, f"it has no {name!r}", _ANEW)
-        if not isinstance(values[name], kind):
-            raise _damaged(path, f"its {name!r} is {values[name]!r:.60}", _ANEW)
+            raise _damaged(path, f"it has no {name!r}", _RESTORE)
+        if not isinstance(values[name], expected):
+            raise _damaged(path, f"its {name!r} is {values[name]!r:.60}", _RESTORE)

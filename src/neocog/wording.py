@@ -1,29 +1,29 @@
-"""Numbers in sentences: counts with their nouns, and shares that are not rounded to certainty."""
+"""Numbers in sentences: counts with their nouns, and percentages not rounded to 0% or 100%."""
 
-SPELLED = {"class": "classes", "copy": "copies"}  # plurals that do not only add an s
-EXACT = 1e-9  # a share this near to 0 or 1 is that
+IRREGULAR_PLURALS = {"class": "classes", "copy": "copies"}
+TOLERANCE = 1e-9  # fractions closer to 0 or 1 count as equal to it
 
 
 def counted(count: int, noun: str) -> str:
-    """A count and its noun: `1 image`, `2 images`, `1,000 test images`."""
+    """Return a count with its noun, such as `1 image`, `2 images` or `1,000 test images`."""
     return f"{count:,} {noun if count == 1 else plural(noun)}"
 
 
 def plural(noun: str) -> str:
-    """The plural of a noun, of whose words the last is changed."""
+    """Return the plural of a noun phrase, such as `test images`."""
     words, _, last = noun.rpartition(" ")
-    return f"{words} {SPELLED.get(last, last + 's')}".strip()
+    return f"{words} {IRREGULAR_PLURALS.get(last, last + 's')}".strip()
 
 
-def percent(share: float, decimals: int = 1) -> str:
-    """A share, 0..1, as a percentage: 0% and 100% only where it is exactly that.
+def percent(fraction: float, decimals: int = 1) -> str:
+    """Format a fraction, 0..1, as a percentage.
 
-    What would be rounded to them is said to be near: `> 99.9%`, `< 0.1%`.
+    A fraction that would be rounded to 0% or 100% becomes `< 0.1%` or `> 99.9%`.
     """
-    text = f"{share:.{decimals}%}"
+    text = f"{fraction:.{decimals}%}"
     step = 10.0**-decimals
-    if text == f"{1:.{decimals}%}" and share < 1 - EXACT:
+    if text == f"{1:.{decimals}%}" and fraction < 1 - TOLERANCE:
         return f"> {100 - step:.{decimals}f}%"
-    if text == f"{0:.{decimals}%}" and share > EXACT:
+    if text == f"{0:.{decimals}%}" and fraction > TOLERANCE:
         return f"< {step:.{decimals}f}%"
     return text

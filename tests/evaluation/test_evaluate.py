@@ -18,12 +18,12 @@ from ..faults import Disk
 module = sys.modules["neocog.evaluation.evaluate"]
 
 
-def test_the_result_is_what_the_classifier_says_of_the_test_split(digits_run):
-    found = evaluate(digits_run.path)
+def test_the_result_equals_the_classifiers_predictions(digits_run):
+    evaluation = evaluate(digits_run.path)
     test = data.load("digits").test
     predicted = classifier.load(digits_run.path).probabilities(test.images).argmax(1)
     correct = int((predicted == test.labels).sum())
-    result = found.result
+    result = evaluation.result
     assert (result["n"], result["accuracy"]) == (360, correct / 360)
     assert tuple(result["interval"]) == wilson_interval(correct, 360)
     assert np.trace(result["confusion"]) == correct
@@ -33,19 +33,19 @@ def test_the_result_is_what_the_classifier_says_of_the_test_split(digits_run):
     assert set(result["time_seconds"]) == {"data", "training", "evaluation", "total"}
 
 
-def test_the_run_and_its_model_file_keep_the_result(digits_run):
+def test_the_result_is_recorded_in_the_run_and_its_model_file(digits_run):
     result = evaluate(digits_run.path).result
     assert json.loads(digits_run.evaluation_file.read_text()) == result
     measured = classifier.load(digits_run.path).facts["measured"]
     assert measured == {key: result[key] for key in ("split", "n", "accuracy", "interval")}
 
 
-def test_a_model_file_alone_can_be_judged(digits_run, tmp_path):
+def test_a_standalone_model_file_can_be_evaluated(digits_run, tmp_path):
     copy = tmp_path / "copied.safetensors"
     copy.write_bytes(digits_run.model_file.read_bytes())
-    found = evaluate(copy)
-    assert found.run is None
-    assert found.result["accuracy"] == evaluate(digits_run.path).result["accuracy"]
+    evaluation = evaluate(copy)
+    assert evaluation.run is None
+    assert evaluation.result["accuracy"] == evaluate(digits_run.path).result["accuracy"]
 
 
 def save_digits(folder, names, count=6):
@@ -57,39 +57,41 @@ def save_digits(folder, names, count=6):
             Image.fromarray(test.images[place, :, :, 0]).save(folder / name / f"{place}.png")
 
 
-def test_a_folder_is_judged_with_classes_matched_by_name(quick_run, tmp_path):
+def test_the_classes_of_a_folder_are_matched_by_name(quick_run, tmp_path):
     save_digits(tmp_path, [str(9 - k) for k in range(10)])  # every digit under another's name
     (tmp_path / "0" / "broken.png").write_bytes(b"broken")
-    kept = quick_run.read_evaluation()
-    found = evaluate(quick_run.path, str(tmp_path))
-    confusion = np.array(found.result["confusion"])
+    recorded = quick_run.read_evaluation()
+    evaluation = evaluate(quick_run.path, str(tmp_path))
+    confusion = np.array(evaluation.result["confusion"])
     assert np.trace(confusion[:, ::-1]) > 0.8 * confusion.sum()
-    assert found.result["split"] == "all"
-    assert any("1 file named as an image that is none" in note for note in found.result["notes"])
-    assert quick_run.read_evaluation() == kept  # the run's own is not replaced
+    assert evaluation.result["split"] == "all"
+    assert any(
+        "1 file named as an image that is none" in note for note in evaluation.result["notes"]
+    )
+    assert quick_run.read_evaluation() == recorded  # the run's own is not replaced
 
 
-def test_classes_that_are_not_known_are_left_out_and_counted(quick_run, tmp_path):
-    save_digits(tmp_path / "some", ["0", "1", "2"])
-    both = evaluate(quick_run.path, str(tmp_path / "some")).result
+def test_unknown_classes_are_excluded_and_counted(quick_run, tmp_path):
+    save_digits(tmp_path / "photos", ["0", "1", "2"])
+    both = evaluate(quick_run.path, str(tmp_path / "photos")).result
     assert both["n"] == 18 and both["unknown_classes"] == []
-    (tmp_path / "some" / "1").rename(tmp_path / "some" / "one")
-    (tmp_path / "some" / "2").rename(tmp_path / "some" / "owl")
-    result = evaluate(quick_run.path, str(tmp_path / "some")).result
+    (tmp_path / "photos" / "1").rename(tmp_path / "photos" / "one")
+    (tmp_path / "photos" / "2").rename(tmp_path / "photos" / "owl")
+    result = evaluate(quick_run.path, str(tmp_path / "photos")).result
     assert result["n"] == 6
     assert result["unknown_classes"] == [{"class": "one", "n": 6}, {"class": "owl", "n": 6}]
     note = "left out: 12 images of 2 classes that the classifier does not know: one (6), owl (6)"
     assert note in result["notes"]
     assert told(note, "zh") != note
     zero = next(row for row in both["per_class"] if row["class"] == "0")
-    found = next(row for row in result["per_class"] if row["class"] == "0")
-    assert (found["n"], found["recall"]) == (6, zero["recall"])
+    metrics = next(row for row in result["per_class"] if row["class"] == "0")
+    assert (metrics["n"], metrics["recall"]) == (6, zero["recall"])
 
 
-def test_no_class_that_is_known_is_an_error(quick_run, tmp_path):
-    save_digits(tmp_path / "some", ["cat", "dog"])
+def test_data_without_known_classes_are_an_error(quick_run, tmp_path):
+    save_digits(tmp_path / "photos", ["cat", "dog"])
     with pytest.raises(UsageError, match=r"knows no class of .*: cat \(6\), dog \(6\)") as error:
-        evaluate(quick_run.path, str(tmp_path / "some"))
+        evaluate(quick_run.path, str(tmp_path / "photos"))
     assert "It knows: 0, 1, 2" in error.value.hint
 
 
@@ -106,10 +108,10 @@ def test_no_class_that_is_known_is_an_error(quick_run, tmp_path):
     ],
 )
 def test_names_that_differ_in_case_or_spaces_only(there, known, taken, pointed_out):
-    assert module._matched(there, known) == (taken, pointed_out)
+    assert module._match_classes(there, known) == (taken, pointed_out)
 
 
-def test_a_name_that_is_nearly_the_same_is_pointed_out(photos_like_run, tmp_path):
+def test_a_similar_class_name_is_noted(photos_like_run, tmp_path):
     run, folder = photos_like_run
     result = evaluate(run.path, str(folder)).result
     assert result["n"] == 12 and result["unknown_classes"] == []
@@ -137,7 +139,7 @@ def photos_like_run(tmp_path, monkeypatch):
     return train(recipe, runs_dir=tmp_path / "runs", device="cpu"), tmp_path / "other"
 
 
-def test_images_that_were_trained_on_are_reported(quick_run, tmp_path):
+def test_training_images_in_the_test_set_are_reported(quick_run, tmp_path):
     train = data.load("mnist5k").train
     for label in (0, 1):
         (tmp_path / str(label)).mkdir()
@@ -148,7 +150,7 @@ def test_images_that_were_trained_on_are_reported(quick_run, tmp_path):
     assert any("10 of these 10 images were trained on" in note for note in notes)
 
 
-def test_a_data_set_of_another_size_is_fitted(quick_run, monkeypatch):
+def test_images_of_another_size_are_resized(quick_run, monkeypatch):
     digits = data.load("digits")
     few = replace(digits, test=digits.test.subset(np.arange(40)))
     monkeypatch.setattr(data, "load", lambda *_: few)
@@ -158,7 +160,7 @@ def test_a_data_set_of_another_size_is_fitted(quick_run, monkeypatch):
     assert result["accuracy"] > 0.3  # 8 x 8 scrawls: chance is 0.1
 
 
-def test_a_class_that_is_not_known_and_a_name_that_is_not_are_refused(quick_run, tmp_path):
+def test_unknown_classes_and_unknown_data_are_rejected(quick_run, tmp_path):
     with pytest.raises(UsageError, match="no data set or folder 'nonesuch'"):
         evaluate(quick_run.path, "nonesuch")
     (tmp_path / "file.txt").write_text("")
@@ -166,7 +168,7 @@ def test_a_class_that_is_not_known_and_a_name_that_is_not_are_refused(quick_run,
         evaluate(quick_run.path, str(tmp_path / "file.txt"))
 
 
-def test_a_folder_that_was_trained_on_is_judged_on_its_own_test_split(tmp_path, monkeypatch):
+def test_a_training_folder_is_evaluated_on_its_own_test_split(tmp_path, monkeypatch):
     from neocog import recipes
     from neocog.training import train
 
@@ -182,13 +184,13 @@ def test_a_folder_that_was_trained_on_is_judged_on_its_own_test_split(tmp_path, 
     assert evaluate(run.path, str(tmp_path / "digits")).result["split"] == "test"
 
 
-def test_a_test_split_that_changed_is_refused(digits_run, tmp_path, monkeypatch):
+def test_a_changed_test_split_is_rejected(digits_run, tmp_path, monkeypatch):
     monkeypatch.setattr(data, "SPLIT_SEED", 5)
     with pytest.raises(NeocogError, match="not those that the run knew"):
         evaluate(digits_run.path)
 
 
-def test_parquet_is_judged_as_a_folder_is(digits_run, tmp_path, parquet, monkeypatch):
+def test_parquet_is_evaluated_like_a_folder(digits_run, tmp_path, parquet, monkeypatch):
     monkeypatch.setattr(cache, "cache_folder", lambda: tmp_path / "cache")
     test = data.load("digits").test
     rows = [
@@ -196,16 +198,16 @@ def test_parquet_is_judged_as_a_folder_is(digits_run, tmp_path, parquet, monkeyp
         for image, label in zip(test.images[:40], test.labels[:40], strict=True)
     ]
     file = parquet(tmp_path / "some.parquet", rows, list("0123456789"))
-    found = evaluate(digits_run.path, str(file)).result
-    assert (found["n"], found["split"]) == (40, "all")
-    assert found["accuracy"] > 0.7
+    result = evaluate(digits_run.path, str(file)).result
+    assert (result["n"], result["split"]) == (40, "all")
+    assert result["accuracy"] > 0.7
 
 
-def test_no_share_to_refuse_is_told_of_too_few_answers(digits_run):
-    """With one mistake in a hundred allowed, fewer than a hundred answers say nothing."""
-    found = evaluate(digits_run.path)
-    for row in found.result["rejection"]:
-        answered = (1 - row["rejected"]) * len(found.test)
+def test_no_rejection_is_reported_for_too_few_predictions(digits_run):
+    """An error rate of 1% cannot be measured on fewer than a hundred predictions."""
+    evaluation = evaluate(digits_run.path)
+    for row in evaluation.result["rejection"]:
+        answered = (1 - row["rejected"]) * len(evaluation.test)
         assert row["threshold"] is None or answered * row["error"] >= 1
         assert (row["threshold"] is None) == (row["reason"] is not None)
 
@@ -219,22 +221,22 @@ def test_no_share_to_refuse_is_told_of_too_few_answers(digits_run):
         (400, 9, "no_threshold"),
     ],
 )
-def test_no_threshold_and_too_few_images_are_told_apart(
+def test_no_threshold_and_too_few_images_are_distinguished(
     digits_run, right, wrong_at_the_top, reason
 ):
-    """A threshold leaves only right answers among 60: too few to promise 1%, not "none exists"."""
+    """A threshold leaves 60 correct predictions: too few for 1%, which is not "no threshold"."""
     order = np.linspace(0.99, 0.6, right + wrong_at_the_top, dtype=np.float32)
     probabilities = np.stack([order, 1 - order], 1)
     labels = np.zeros(len(order), dtype=np.int64)
     labels[:wrong_at_the_top] = 1
     test = ImageSet(np.zeros((len(order), 1, 1, 1), np.uint8), labels, ("a", "b"))
-    found = _rejection(classifier.load(digits_run.path), test, probabilities, probabilities)
-    assert found[0]["reason"] == reason
-    assert found[0]["needed"] == 100
-    assert (found[0]["threshold"] is None) == (reason is not None)
+    rows = _rejection(classifier.load(digits_run.path), test, probabilities, probabilities)
+    assert rows[0]["reason"] == reason
+    assert rows[0]["needed"] == 100
+    assert (rows[0]["threshold"] is None) == (reason is not None)
 
 
-def test_a_run_that_cannot_be_written_is_judged_all_the_same(digits_run, neocog_command, tmp_path):
+def test_a_read_only_run_is_evaluated(digits_run, neocog_command, tmp_path):
     run = runs.create_named("one", tmp_path)
     for file in digits_run.path.iterdir():
         if file.is_file():

@@ -17,7 +17,7 @@ def test_the_whitened_layer_makes_patches_uncorrelated():
     assert moments.diag().min() > 0.5 and moments.diag().max() < 1.01
 
 
-def test_the_whitened_layer_is_kept_with_the_weights_and_not_trained():
+def test_the_whitened_layer_is_saved_but_not_trained():
     model = models.build("cifarnet", 10, 3, (32, 32))
     assert "whiten.weight" in model.state_dict()
     assert not any(name.startswith("whiten") for name, _ in model.named_parameters())

@@ -1,4 +1,4 @@
-"""A network is measured before there is memory for it."""
+"""Networks on the meta device have shapes but no memory."""
 
 import subprocess
 import sys
@@ -20,7 +20,7 @@ def contents(model: nn.Module):
 
 
 @pytest.mark.parametrize("name", EVERYTHING)
-def test_every_network_has_its_own_shapes_and_no_memory(name, monkeypatch):
+def test_every_network_has_its_shapes_without_memory(name, monkeypatch):
     channels, height, width = EVERYTHING[name]
     model = build_on_meta(name, 10, channels, (height, width))
     tensors = [*model.parameters(), *model.buffers()]
@@ -36,13 +36,13 @@ def test_a_network_too_large_for_any_memory_is_built():
     assert model.f1.weight.shape == (200, 3 * 10**12)
 
 
-def test_random_weights_are_drawn_as_before():
+def test_the_random_state_is_not_changed():
     before = torch.get_rng_state()
     build_on_meta("convnet", 10, 1, (28, 28))
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_it_does_not_wait_for_torchs_decompositions():
+def test_torchs_decompositions_are_not_imported():
     code = """
 import sys
 from neocog.models.meta_device import build_on_meta

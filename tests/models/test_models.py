@@ -88,7 +88,7 @@ def test_does_not_change_its_input(built):
     assert torch.equal(batch, before)
 
 
-def test_is_saved_and_loaded_and_refuses_the_wrong_state(built, tmp_path):
+def test_is_saved_and_loaded_and_rejects_the_wrong_state(built, tmp_path):
     name, model, batch = built
     channels, height, width = batch.shape[1:]
     architecture = {
@@ -113,7 +113,7 @@ def test_is_saved_and_loaded_and_refuses_the_wrong_state(built, tmp_path):
 
 @pytest.mark.parametrize("name", [n for n in MODELS if MODELS[n].num_classes == 10])
 @pytest.mark.parametrize("size", [(32, 48), (28, 28), (17, 16)])
-def test_takes_other_sizes_channels_and_classes(name, size):
+def test_accepts_other_sizes_channels_and_classes(name, size):
     if name in ONE_SIZE:
         with pytest.raises(UsageError, match="as published"):
             models.build(name, num_classes=3, in_channels=3, image_size=size)
@@ -122,7 +122,7 @@ def test_takes_other_sizes_channels_and_classes(name, size):
     assert model(torch.randn(2, 2, *size)).shape == (2, 3)
 
 
-def test_torchvisions_networks_take_grey_images():
+def test_torchvisions_networks_accept_grey_images():
     model = models.build("resnet18", num_classes=3, in_channels=1, image_size=(40, 32))
     assert model(torch.randn(2, 1, 40, 32)).shape == (2, 3)
 
@@ -138,7 +138,7 @@ COUNTS = {
 
 
 @pytest.mark.parametrize("name", COUNTS)
-def test_has_the_parameters_counted_by_hand(name):
+def test_has_the_number_of_parameters_counted_by_hand(name):
     model = models.build(name, **MNIST)
     assert sum(p.numel() for p in model.parameters()) == COUNTS[name]
 
@@ -146,18 +146,18 @@ def test_has_the_parameters_counted_by_hand(name):
 @pytest.mark.parametrize(
     "name", ["lenet", "lenet5", "convnet", "stridednet", "allconv", "resnet-cifar", "vgg11"]
 )
-def test_images_too_small_are_refused(name):
+def test_images_that_are_too_small_are_rejected(name):
     with pytest.raises(UsageError, match=f"{name} needs images of at least"):
         models.build(name, num_classes=10, in_channels=1, image_size=(3, 3))
 
 
-def test_an_unknown_network_is_answered_with_the_nearest():
+def test_an_unknown_network_suggests_the_nearest_name():
     with pytest.raises(UsageError, match="Did you mean 'lenet5'"):
         models.build("lenet-5", **MNIST)
 
 
 def test_lenet5_written_three_ways_gives_the_same_logits():
-    """The three programs of the documentation, with the weights of ours."""
+    """The three programs of the tutorial, with the weights of `lenet5`."""
     blocks = re.findall(r"```python\n(.*?)```", THREE_WAYS.read_text("utf-8"), re.DOTALL)
     assert len(blocks) == 3
     ours = models.build("lenet5", **MNIST).eval()
@@ -173,7 +173,7 @@ def test_lenet5_written_three_ways_gives_the_same_logits():
         assert torch.equal(model(batch), ours(batch))
 
 
-def test_weights_that_do_not_fit_are_refused_with_the_first_layer_named():
+def test_weights_that_do_not_fit_are_rejected_with_the_first_layer_named():
     ours = models.build("lenet5", **MNIST)
     other = models.build("lenet", **MNIST).state_dict()
     with pytest.raises(NeocogError, match=r"'c5.weight' is \(120, 256\) there and \(120, 400\)"):

@@ -1,4 +1,4 @@
-"""The networks against their papers: counts and shapes that the papers print."""
+"""The networks have the parameter counts and shapes stated in their papers."""
 
 import pytest
 import torch
@@ -27,12 +27,12 @@ def test_lenet5_of_1998_has_the_papers_parameters_layer_by_layer():
     assert shapes["c5"] == [120, 1, 1] and shapes["f6"] == [84] and shapes["output"] == [10]
 
 
-def test_c1_has_the_papers_connections():
+def test_c1_has_the_number_of_connections_in_the_paper():
     c1 = summary.summarize("lenet5-1998").layers[0]
     assert c1.locally_connected_parameters == 122_304
 
 
-def test_the_connection_tables_are_the_papers():
+def test_the_connection_tables_equal_the_papers():
     assert [len(row) for row in C3_TABLE] == [3] * 6 + [4] * 9 + [6]
     assert len({tuple(sorted(row)) for row in C3_TABLE}) == 16
     for six in range(6):  # each map of S2 is seen by ten maps of C3
@@ -40,7 +40,7 @@ def test_the_connection_tables_are_the_papers():
     assert sum(map(len, H3_TABLE)) == 20
 
 
-def test_partial_convolution_is_a_full_one_with_zeros():
+def test_partial_convolution_equals_a_full_one_with_zeros():
     layer = PartialConvolution(6, C3_TABLE)
     full = torch.zeros(16, 6, 5, 5)
     kernels = iter(layer.weight)
@@ -52,11 +52,11 @@ def test_partial_convolution_is_a_full_one_with_zeros():
     assert torch.allclose(layer(x), expected, atol=1e-6)
 
 
-def test_the_output_units_measure_the_squared_distance_to_images_of_the_digits():
+def test_the_rbf_units_compute_squared_distances_to_the_codes():
     codes = output_codes()
     assert codes.shape == (10, 84) and set(codes.unique().tolist()) == {-1.0, 1.0}
     apart = torch.cdist(codes, codes).square() / 4 + 99 * torch.eye(10)
-    assert apart.min() >= 12  # no two codes differ in fewer than twelve dots
+    assert apart.min() >= 12  # all codes differ in at least twelve pixels
     model = LeNet5Of1998(10, 1, (32, 32))
     f6 = torch.randn(3, 84)
     expected = -((f6[:, None, :] - codes) ** 2).sum(2)

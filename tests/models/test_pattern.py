@@ -20,8 +20,8 @@ VGG16 = (
 
 
 def layers_of(model):
-    """The layers in order, as (kind, what distinguishes it); averages that change nothing apart."""
-    found = []
+    """The layers in order as (type, window, shapes), without those that have no effect."""
+    rows = []
     for layer in model.modules():
         if list(layer.children()) or isinstance(layer, nn.AdaptiveAvgPool2d | nn.Flatten):
             continue
@@ -30,8 +30,8 @@ def layers_of(model):
             for v in (getattr(layer, key, 0) for key in ("kernel_size", "stride", "padding"))
         ]
         shapes = [tuple(p.shape) for p in layer.parameters()]
-        found.append((type(layer).__name__, window, shapes))
-    return found
+        rows.append((type(layer).__name__, window, shapes))
+    return rows
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_repetition_norms_and_pools():
     assert model(torch.randn(2, 3, 20, 31)).shape == (2, 7)
 
 
-def test_the_tutorials_own_way_of_writing_is_read():
+def test_the_tutorials_notation_is_accepted():
     plain = models.build("[[conv3-8 relu]*2 pool2]*2 [fc9 relu] fc", 10, 1, (28, 28))
     theirs = "INPUT -> [[CONV3-8 -> RELU]*2 -> POOL2]*2 -> [FC9 -> RELU] -> FC"
     assert layers_of(models.build(theirs, 10, 1, (28, 28))) == layers_of(plain)
@@ -96,7 +96,7 @@ def test_the_tutorials_own_way_of_writing_is_read():
         ("conv99-8 fc", "conv99-8", "99 x 99 does not fit into maps of 28 x 28", "28"),
     ],
 )
-def test_an_error_points_at_the_word_and_says_what_would_fit(pattern, wrong, says, hint):
+def test_an_error_marks_the_word_and_suggests_a_correction(pattern, wrong, says, hint):
     with pytest.raises(UsageError, match="layer pattern is wrong") as caught:
         models.build(pattern, 10, 1, (28, 28))
     _, line, mark = caught.value.message.split("\n")
@@ -121,7 +121,7 @@ def test_an_error_points_at_the_word_and_says_what_would_fit(pattern, wrong, say
         ("[" * 10_000, "not closed"),
     ],
 )
-def test_a_pattern_has_a_largest_size_that_costs_nothing_to_check(pattern, says):
+def test_limits_are_checked_without_allocating_memory(pattern, says):
     tracemalloc.start()
     try:
         with pytest.raises(UsageError) as caught:
@@ -139,7 +139,7 @@ PATTERNS = st.lists(st.sampled_from(WORDS.split()), max_size=12).map(" ".join)
 
 @settings(deadline=None, max_examples=300)
 @given(st.one_of(st.text(max_size=60), PATTERNS), st.integers(1, 40), st.integers(1, 40))
-def test_any_text_is_a_network_or_is_refused(text, height, width):
+def test_any_text_is_a_network_or_an_error(text, height, width):
     try:
         model, refusal = build_on_meta(f"[{text}] fc", 10, 1, (height, width)), None
     except UsageError as error:
@@ -148,4 +148,4 @@ def test_any_text_is_a_network_or_is_refused(text, height, width):
         assert refusal.message.startswith("The layer pattern is wrong at")
         assert len(refusal.message.split("\n")) == 3 and "\n" not in refusal.hint
     else:
-        assert sum(p.numel() for p in model.parameters()) <= pattern_module.MOST_PARAMETERS
+        assert sum(p.numel() for p in model.parameters()) <= pattern_module.MAX_PARAMETERS

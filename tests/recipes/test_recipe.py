@@ -14,7 +14,7 @@ from neocog.recipes import PRETRAINED, RECIPES, Recipe
 
 
 @pytest.mark.parametrize("name", RECIPES)
-def test_every_recipe_names_what_exists_and_survives_json(name):
+def test_every_recipe_refers_to_existing_names_and_survives_json(name):
     recipe = RECIPES[name]
     assert recipe.model in MODELS
     assert recipe.data in DATASETS or recipe.data == "PHOTOS"
@@ -22,7 +22,7 @@ def test_every_recipe_names_what_exists_and_survives_json(name):
     assert Recipe.from_json(json.loads(json.dumps(recipe.to_json()))) == recipe
 
 
-def test_the_tutorials_settings_are_the_tutorials():
+def test_the_recipes_of_tutorials_have_their_settings():
     assert recipes.get("threenet").printed_test_accuracy == 0.97959
     three, lenet, lenet5, convnet = (
         recipes.get(n) for n in ("threenet", "lenet", "lenet5", "convnet")
@@ -44,7 +44,7 @@ def test_the_tutorials_settings_are_the_tutorials():
     assert {r.validation_size for r in (three, lenet, lenet5, convnet)} == {0}
 
 
-def test_text_is_read_as_the_fields_type():
+def test_text_is_parsed_as_the_type_of_the_field():
     changed = recipes.get(
         "quickstart",
         {
@@ -82,7 +82,7 @@ def test_text_is_read_as_the_fields_type():
         ({"loss": "nll", "label_smoothing": "0.1"}, "label_smoothing works with"),
     ],
 )
-def test_wrong_values_are_answered_with_what_is_right(values, message):
+def test_errors_of_invalid_values_say_what_is_valid(values, message):
     with pytest.raises(UsageError, match=message):
         recipes.get("quickstart", values)
 
@@ -96,23 +96,23 @@ def test_wrong_values_are_answered_with_what_is_right(values, message):
         ("cross_entropy", "log_softmax", "taken twice"),
     ],
 )
-def test_a_loss_is_not_paired_with_the_wrong_output(loss, output, reason):
+def test_a_loss_rejects_the_wrong_input(loss, output, reason):
     with pytest.raises(UsageError, match=reason):
         recipes.get("quickstart", {"loss": loss, "output": output})
 
 
 @pytest.mark.parametrize(("loss", "output"), [("nll", "log_softmax"), ("cross_entropy", "logits")])
-def test_the_right_pairs_are_taken(loss, output):
+def test_a_loss_accepts_the_right_input(loss, output):
     assert recipes.get("quickstart", {"loss": loss}).loss_input == output
     assert recipes.get("quickstart", {"loss": loss, "output": output}).loss_input == output
 
 
-def test_an_unknown_recipe_is_answered_with_the_nearest():
+def test_an_unknown_recipe_suggests_the_nearest_name():
     with pytest.raises(UsageError, match="Did you mean 'quickstart'"):
         recipes.get("quikstart")
 
 
-def test_data_brings_its_own_recipe():
+def test_data_have_a_default_recipe():
     assert recipes.choose(None, None) == "quickstart"
     assert recipes.choose("mnist", None) == "mnist"
     assert recipes.choose("mnist", "lenet") == "lenet"
@@ -136,14 +136,14 @@ def test_data_brings_its_own_recipe():
         ("a folder", "resnet18", "photos"),
     ],
 )
-def test_the_recipe_that_is_not_named_is_the_networks_or_the_datas(data, model, expected):
+def test_the_default_recipe_is_the_networks_or_the_datas(data, model, expected):
     assert recipes.choose(data, None, model) == expected
     assert recipes.choose(data, "digits", model) == "digits"
 
 
 @pytest.mark.parametrize("name", MODELS)
 def test_every_network_is_trained_by_a_recipe(name):
-    """By its own, or by the one of data that it was made for: a new network needs no recipe."""
+    """By its own recipe or that of the data it was designed for: a new network needs none."""
     channels, side = int(MODELS[name].input.split(" x ")[0]), MODELS[name].input.split(" x ")[-1]
     data = "mnist" if channels == 1 else "cifar10" if side == "32" else "a folder"
     chosen = recipes.get(recipes.choose(data, None, name), {"model": name})
@@ -151,11 +151,11 @@ def test_every_network_is_trained_by_a_recipe(name):
     assert (chosen.data in ("PHOTOS", "cifar10")) == (channels == 3)
 
 
-def test_what_photos_can_begin_with_has_weights():
+def test_pretrained_lists_all_networks_with_weights():
     assert {name for name in MODELS if has_weights(name)} == set(PRETRAINED)
 
 
-def test_steps_and_their_schedule_belong_together():
+def test_the_step_schedule_requires_decay_epochs():
     with pytest.raises(UsageError, match="belong together"):
         recipes.get("mnist", {"schedule": "step"})
     changed = recipes.get("mnist", {"schedule": "step", "decay_at_epochs": "2,4"})
@@ -163,14 +163,14 @@ def test_steps_and_their_schedule_belong_together():
 
 
 @pytest.mark.parametrize(("count", "side"), [(1999, 28), (70_000, 224), (70_000, 0)])
-def test_few_or_large_images_are_no_small_ones(count, side):
-    assert recipes.for_small(count, side) is None
+def test_few_or_large_images_have_no_scratch_overrides(count, side):
+    assert recipes.scratch_overrides(count, side) is None
 
 
-def test_small_and_many_images_are_learned_from_nothing():
-    changed = recipes.get("scratch", recipes.for_small(70_000, 28))
+def test_many_small_images_are_trained_from_scratch():
+    changed = recipes.get("scratch", recipes.scratch_overrides(70_000, 28))
     assert (changed.image_size_pixels, changed.augment_shift_pixels, changed.epochs) == (28, 3, 10)
-    assert recipes.for_small(2000, 64)["epochs"] == 40
+    assert recipes.scratch_overrides(2000, 64)["epochs"] == 40
 
 
 @pytest.mark.parametrize(
@@ -202,7 +202,7 @@ def test_a_recipe_from_a_file_is_checked_field_by_field(change, says):
 
 
 @pytest.mark.parametrize("values", [None, [], "quickstart", 3, {}])
-def test_what_is_no_recipe_is_refused(values):
+def test_json_that_is_not_a_recipe_is_rejected(values):
     with pytest.raises(
         UsageError, match=r"A recipe is a JSON object|The recipe is incomplete: .*name"
     ):
@@ -215,8 +215,8 @@ VALUES = SCALARS | st.lists(SCALARS, max_size=4) | st.dictionaries(st.text(max_s
 CHANGES = st.dictionaries(st.sampled_from(FIELDS) | st.text(max_size=10), VALUES, max_size=4)
 
 
-def refusal_of(action):
-    """The message of a refusal, which is one line; empty where all went well."""
+def error_message(action):
+    """Return the one-line message of a UsageError; empty if there was none."""
     try:
         action()
     except UsageError as error:
@@ -227,14 +227,14 @@ def refusal_of(action):
 
 @settings(deadline=None, max_examples=300)
 @given(CHANGES, st.sampled_from(sorted(RECIPES)))
-def test_any_json_is_a_recipe_or_is_refused(changes, name):
+def test_any_json_is_a_recipe_or_an_error(changes, name):
     values = RECIPES[name].to_json() | changes
 
     def read():
-        made = Recipe.from_json(values)
-        assert Recipe.from_json(json.loads(json.dumps(made.to_json(), allow_nan=False))) == made
+        recipe = Recipe.from_json(values)
+        assert Recipe.from_json(json.loads(json.dumps(recipe.to_json(), allow_nan=False))) == recipe
 
-    refusal_of(read)
+    error_message(read)
 
 
 TEXTS = st.text(max_size=20) | st.sampled_from(
@@ -244,9 +244,9 @@ TEXTS = st.text(max_size=20) | st.sampled_from(
 
 @settings(deadline=None, max_examples=300)
 @given(st.dictionaries(st.sampled_from(FIELDS) | st.text(max_size=10), TEXTS | VALUES, max_size=4))
-def test_any_set_option_changes_the_recipe_or_is_refused(changes):
+def test_any_set_option_changes_the_recipe_or_is_an_error(changes):
     def change():
-        made = recipes.get("quickstart", changes)
-        assert Recipe.from_json(json.loads(json.dumps(made.to_json(), allow_nan=False))) == made
+        recipe = recipes.get("quickstart", changes)
+        assert Recipe.from_json(json.loads(json.dumps(recipe.to_json(), allow_nan=False))) == recipe
 
-    refusal_of(change)
+    error_message(change)

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from neocog.data import ImageSet
-from neocog.evaluation.evaluate import Evaluation, evaluate, judge
+from neocog.evaluation.evaluate import Evaluation, classification_metrics, evaluate
 from neocog.report import plots
 
 
@@ -31,7 +31,12 @@ def test_chinese_class_names_have_glyphs(digits_run, count):
     test = ImageSet(images, labels.astype(np.int64), names)
     shares = np.random.default_rng(0).dirichlet(np.ones(len(names)), len(test)).astype(np.float32)
     chinese = Evaluation(
-        {**found.result, **judge(test, shares)}, test, shares, (), found.classifier, found.run
+        {**found.result, **classification_metrics(test, shares)},
+        test,
+        shares,
+        (),
+        found.classifier,
+        found.run,
     )
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -43,7 +48,9 @@ def test_no_mistakes_no_image_of_them(digits_run):
     found = evaluate(digits_run.path)
     perfect = np.eye(10, dtype=np.float32)[found.test.labels]
     ideal = replace(
-        found, probabilities=perfect, result={**found.result, **judge(found.test, perfect)}
+        found,
+        probabilities=perfect,
+        result={**found.result, **classification_metrics(found.test, perfect)},
     )
     plots.draw(digits_run, found)
     plots.draw(digits_run, ideal)

@@ -189,7 +189,7 @@ def _recipe(
     meant = name or model or {"weights", "fine_tune", "folds"} & set(overrides)
     if chosen == "photos" and not meant and data and exists(data):
         count, side = look_at(data, bool(overrides.get("allow_outside")))
-        small = recipes.for_small(count, side)
+        small = recipes.scratch_overrides(count, side)
         if small:
             dataset.show_small(console, count, side)
             return recipes.get("scratch", {**small, **overrides})

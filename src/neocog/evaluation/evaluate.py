@@ -1,4 +1,4 @@
-"""A classifier against a test split: the one place where test images are used."""
+"""Evaluate a classifier on a test split. No other module uses test images."""
 
 import math
 import time
@@ -16,7 +16,7 @@ from neocog.classifier import Classifier, load, model_path
 from neocog.data import ImageSet, Preprocessing, Splits
 from neocog.data.images import Images
 from neocog.errors import NeocogError, UsageError
-from neocog.metrics.accuracy import class_scores, confusion_matrix, wilson_interval
+from neocog.metrics.accuracy import confusion_matrix, metrics_by_class, wilson_interval
 from neocog.metrics.calibration import uncertainty
 from neocog.metrics.rejection import rejection_for_error
 from neocog.models.protocols import RejectsByOutput
@@ -24,24 +24,23 @@ from neocog.recipes import Recipe
 from neocog.runs import Run, display_name, of_model_file, runs_folder
 from neocog.wording import counted
 
-FEW, THIN = 100, 5  # images in all, and of a class, below which an accuracy says little
-MISTAKES = 20  # wrong answers that are listed
-# Findings that matter to those who train on the images, not to those who judge by them.
-ABOUT_TRAINING = ("near_duplicates", "few_images", "imbalance", "one_class")
-# What `--json` says of a last layer's fit, as it stands in the run's metrics.
-ABOUT_HEAD = ("penalty", "chosen_by", "least", "refit", "class_weights", "tuning_skipped")
-REJECTION_ERRORS = (0.01, 0.005)  # those that the papers state their rejections for
+# Fewer test images, in total or per class, add a note that the accuracy is unreliable.
+MIN_IMAGES, MIN_CLASS_IMAGES = 100, 5
+MAX_MISTAKES = 20  # wrong predictions in the result
+TRAINING_FINDINGS = ("near_duplicates", "few_images", "imbalance", "one_class")  # not for test data
+# Metrics of the head's fit that `--json` prints, without their prefix head/.
+HEAD_METRICS = ("penalty", "chosen_by", "least", "refit", "class_weights", "tuning_skipped")
+REJECTION_ERRORS = (0.01, 0.005)  # error rates for which the papers state how much is rejected
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What a test split said, and the images it was said of.
+    """The result of an evaluation, and the images it was computed on.
 
-    `result` is the JSON value that `--json` prints and a run keeps. `probabilities` is N x K, what
-    `classifier` gave.
-    `notes` are sentences that the reader of the number must know. `run` is the run folder where
-    this is the run's own test split, else None; `train` are then the images that it was made of.
-    `recorded` says whether the run folder holds the result, too: it may not be writable.
+    `result` is the JSON value that `--json` prints and that is stored in the run folder.
+    `probabilities` has shape `(N, K)`. `notes` are sentences that qualify the accuracy. `run` is
+    the classifier's run if this is its own test split, else None; `train` are then its training
+    images. `recorded` is False if the result could not be written to the run folder.
     """
 
     result: dict[str, Any]
@@ -62,25 +61,25 @@ def evaluate(
     device: str = "auto",
     allow_outside: bool = False,
 ) -> Evaluation:
-    """Judge a run, `latest` or a model file on its own test split, or on another data set's.
+    """Evaluate a run, `latest` or a model file on its own test split or on another dataset.
 
-    `data_name` is a data set's name or a person's own images, all of which are used unless they
-    are split; `allow_outside` is as in a recipe. Classes are matched by name; images of classes
-    that the classifier does not know are left out and counted in the notes and in
-    `unknown_classes`. On its own test split the result is kept in the run folder and in the model
-    file. Raises UsageError where the classifier knows none of the classes, NeocogError where the
-    data are missing or have changed.
+    `data_name` is the name of a dataset or the path of custom images, all of which are used unless
+    they have splits; `allow_outside` is the field of a recipe. Classes are matched by name. Images
+    of classes that the classifier does not know are excluded, and counted in the notes and in
+    `unknown_classes`. The result on its own test split is written to the run folder and to the
+    model file. Raises UsageError if the classifier knows none of the classes, and NeocogError if
+    the data are missing or have changed.
     """
     path = model_path(str(run), runs_folder(runs_dir))
     classifier = load(path, device=device)
-    classifier, known = _with_place(classifier, path), classifier
+    classifier, original = _with_data_path(classifier, path), classifier
     trained_on = str(classifier.facts.get("data", {}).get("name", ""))
-    begin = time.perf_counter()
+    start = time.perf_counter()
     train = None
     notes: tuple[str, ...] = ()
     unknown: tuple[tuple[str, int], ...] = ()
-    lone = of_model_file(path) is None
-    splits = _own(classifier, data_name, trained_on, lone, allow_outside)
+    standalone = of_model_file(path) is None
+    splits = _find_own_splits(classifier, data_name, trained_on, standalone, allow_outside)
     own = splits is not None
     if splits:
         test, train, split = splits.test, splits.train, "test"
@@ -88,10 +87,10 @@ def evaluate(
         other = _other_test(classifier, str(data_name), allow_outside)
         test, split, notes, unknown = other.test, other.split, other.notes, other.unknown
     notes = (*notes, *_about_size(test))
-    middle = time.perf_counter()
-    scores = classifier.scores(test.images)
-    probabilities = classifier.as_probabilities(scores)
-    seconds = {"data": middle - begin, "evaluation": time.perf_counter() - middle}
+    loaded = time.perf_counter()
+    logits = classifier.scores(test.images)
+    probabilities = classifier.as_probabilities(logits)
+    seconds = {"data": loaded - start, "evaluation": time.perf_counter() - loaded}
     owner = of_model_file(path)
     result = {
         "run": display_name(path),
@@ -99,8 +98,8 @@ def evaluate(
         "model": classifier.architecture["name"],
         "data": trained_on if own else data_name,
         "split": split,
-        **judge(test, probabilities),
-        "rejection": _rejection(classifier, test, scores.numpy(), probabilities),
+        **classification_metrics(test, probabilities),
+        "rejection": _rejection(classifier, test, logits.numpy(), probabilities),
         "parameters": sum(p.numel() for p in classifier.model.parameters() if p.requires_grad),
         "notes": list(notes),
         "unknown_classes": [{"class": name, "n": n} for name, n in unknown],
@@ -108,16 +107,16 @@ def evaluate(
         "time_seconds": {**seconds, "training": 0.0, "total": sum(seconds.values())},
     }
     evaluation = Evaluation(
-        result, test, probabilities, notes, known, owner if own else None, train
+        result, test, probabilities, notes, original, owner if own else None, train
     )
     if evaluation.run:
-        result |= _training_facts(evaluation.run, known, seconds)
+        result |= _training_results(evaluation.run, original, seconds)
         evaluation = _record(evaluation, evaluation.run)
     return evaluation
 
 
 def _record(evaluation: Evaluation, run: Run) -> Evaluation:
-    """Keep a result in the run folder and in the model file; with a note where that cannot be."""
+    """Write a result to the run folder and the model file, or add a note if that fails."""
     result, test, classifier = evaluation.result, evaluation.test, evaluation.classifier
     try:
         run.write_evaluation(result)
@@ -135,32 +134,36 @@ def _record(evaluation: Evaluation, run: Run) -> Evaluation:
     return replace(evaluation, recorded=True)
 
 
-def _with_place(classifier: Classifier, path: Path) -> Classifier:
-    """The classifier of a run with the place of its data, which the model file does not say."""
+def _with_data_path(classifier: Classifier, path: Path) -> Classifier:
+    """Return the classifier of a run with the path of its data, which the model file omits."""
     owner, facts = of_model_file(path), classifier.facts
     if owner is None or not {"recipe", "data"} <= set(facts):
         return classifier
-    place = owner.read_recipe().data
-    recipe, about = {**facts["recipe"], "data": place}, {**facts["data"], "name": place}
+    data_path = owner.read_recipe().data
+    recipe, about = {**facts["recipe"], "data": data_path}, {**facts["data"], "name": data_path}
     return replace(classifier, facts={**facts, "recipe": recipe, "data": about})
 
 
 def _about_size(test: ImageSet) -> list[str]:
-    """Sentences about too few images, in all or of a class."""
+    """Return notes on too few images, in total or of a class."""
     notes = []
-    if len(test) < FEW:
+    if len(test) < MIN_IMAGES:
         are = "is" if len(test) == 1 else "are"
         notes.append(f"{counted(len(test), 'image')} {are} too few for a number that means much")
     counts = np.bincount(test.labels, minlength=len(test.classes))
-    thin = [f"{c} ({n})" for c, n in zip(test.classes, counts, strict=True) if 0 < n < THIN]
-    if thin:
-        named = ", ".join(thin[:5])
-        notes.append(f"{named}: so few images that what is said of these classes is chance")
+    small = [
+        f"{c} ({n})" for c, n in zip(test.classes, counts, strict=True) if 0 < n < MIN_CLASS_IMAGES
+    ]
+    if small:
+        names = ", ".join(small[:5])
+        notes.append(f"{names}: so few images that what is said of these classes is chance")
     return notes
 
 
-def _training_facts(run: Run, classifier: Classifier, seconds: dict[str, float]) -> dict[str, Any]:
-    """How the run was trained: what `neocog train --json` adds to an evaluation."""
+def _training_results(
+    run: Run, classifier: Classifier, seconds: dict[str, float]
+) -> dict[str, Any]:
+    """Return what `neocog train --json` adds to an evaluation: epochs, head and times."""
     if "selected" not in classifier.facts:
         raise NeocogError(
             f"{run.model_file} does not say which epoch it holds: it is not this run's own.",
@@ -168,65 +171,66 @@ def _training_facts(run: Run, classifier: Classifier, seconds: dict[str, float])
         )
     metrics = run.read_epochs()
     head = next((line for line in metrics if line["epoch"] == 0), None)
-    spent = {
+    times = {
         "data": run.read_environment()["read_seconds"],
         "training": metrics[-1]["time_seconds"],
         "evaluation": seconds["evaluation"],
     }
-    fitted: dict[str, Any] = {}
+    results: dict[str, Any] = {}
     if head and "folds" in head:
         sizes = run.read_environment()["data"]["sizes"]
         images = {"images": sizes["train"] + sizes["validation"]}
-        fitted = {"folds": {**spread_of(head["folds"]), **images}}
+        results = {"folds": {**fold_statistics(head["folds"]), **images}}
     if head:
-        told = {key: head[f"head/{key}"] for key in ABOUT_HEAD if f"head/{key}" in head}
-        fitted |= {"head": told}
-    return fitted | {
+        head_metrics = {key: head[f"head/{key}"] for key in HEAD_METRICS if f"head/{key}" in head}
+        results |= {"head": head_metrics}
+    return results | {
         "epochs": metrics[-1]["epoch"],
         "selected_epoch": classifier.facts["selected"]["epoch"],
         "selected_by": classifier.facts["selected"]["by"],
-        "time_seconds": {**spent, "total": sum(spent.values())},
+        "time_seconds": {**times, "total": sum(times.values())},
     }
 
 
 def _rejection(
     classifier: Classifier,
     test: ImageSet,
-    scores: NDArray[np.float32],
+    logits: NDArray[np.float32],
     probabilities: NDArray[np.float32],
 ) -> list[dict[str, Any]]:
-    """What share would have to be refused for few of the answers to be wrong, as JSON.
+    """Return the fraction of images to reject for each of `REJECTION_ERRORS`, as JSON values.
 
-    By the largest probability; for a network whose paper does so, by the largest output. Without a
-    threshold `reason` says why: `no_threshold` is enough, or there are `too_few_images` to tell,
-    since fewer answers are left than `needed`: so many that one of them may be wrong.
+    The threshold applies to the largest probability, or to the largest output for a network whose
+    paper does so. Without a threshold, `reason` is `no_threshold` if none suffices, or
+    `too_few_images` if fewer images than `needed` would be accepted, among which a single mistake
+    would exceed the error rate.
     """
     by_output = isinstance(classifier.model, RejectsByOutput)
-    outputs = scores if by_output else probabilities
+    outputs = logits if by_output else probabilities
     correct = probabilities.argmax(1) == test.labels
-    found = []
+    rows = []
     for error in REJECTION_ERRORS:
-        share = rejection_for_error(outputs.max(1), correct, error)
-        answers = round((1 - share[0]) * len(test)) if share else 0
+        rejection = rejection_for_error(outputs.max(1), correct, error)
+        accepted = round((1 - rejection[0]) * len(test)) if rejection else 0
         needed = math.ceil(round(1 / error, 6))
-        reason = None if share else "no_threshold"
-        if answers < needed and (share or len(test) < needed):
-            share, reason = None, "too_few_images"  # one mistake would be too many of the answers
-        found.append(
+        reason = None if rejection else "no_threshold"
+        if accepted < needed and (rejection or len(test) < needed):
+            rejection, reason = None, "too_few_images"
+        rows.append(
             {
                 "error": error,
-                "rejected": share[0] if share else 1.0,
+                "rejected": rejection[0] if rejection else 1.0,
                 "by": "output" if by_output else "probability",
-                "threshold": share[1] if share else None,
+                "threshold": rejection[1] if rejection else None,
                 "reason": reason,
                 "needed": needed,
             }
         )
-    return found
+    return rows
 
 
-def spread_of(accuracies: list[float]) -> dict[str, Any]:
-    """Mean and standard deviation of the accuracies of several folds, as JSON."""
+def fold_statistics(accuracies: list[float]) -> dict[str, Any]:
+    """Return the mean and standard deviation of the accuracies of several folds, as JSON."""
     std = float(np.std(accuracies, ddof=1))
     return {
         "n": len(accuracies),
@@ -237,10 +241,10 @@ def spread_of(accuracies: list[float]) -> dict[str, Any]:
 
 
 def _worst_mistakes(test: ImageSet, probabilities: NDArray[np.float32]) -> list[dict[str, Any]]:
-    """The most confident wrong answers, as JSON; empty where the images have no paths."""
+    """Return the most confident wrong predictions, as JSON; empty if images have no paths."""
     predicted = probabilities.argmax(1)
     wrong = np.nonzero(predicted != test.labels)[0] if test.paths else np.zeros(0, np.int64)
-    worst = wrong[np.argsort(uncertainty(probabilities[wrong]), kind="stable")][:MISTAKES]
+    worst = wrong[np.argsort(uncertainty(probabilities[wrong]), kind="stable")][:MAX_MISTAKES]
     return [
         {
             "path": test.paths[n],
@@ -252,8 +256,11 @@ def _worst_mistakes(test: ImageSet, probabilities: NDArray[np.float32]) -> list[
     ]
 
 
-def judge(test: ImageSet, probabilities: NDArray[np.float32]) -> dict[str, Any]:
-    """Accuracy with its 95% Wilson interval, per-class scores and the confusion matrix, as JSON."""
+def classification_metrics(test: ImageSet, probabilities: NDArray[np.float32]) -> dict[str, Any]:
+    """Return accuracy, 95% Wilson interval, per-class metrics and confusion matrix, as JSON.
+
+    `probabilities` has shape `(N, K)`.
+    """
     predicted = probabilities.argmax(axis=1).astype(np.int64)
     confusion = confusion_matrix(test.labels, predicted, len(test.classes))
     correct = int(np.trace(confusion))
@@ -262,46 +269,50 @@ def judge(test: ImageSet, probabilities: NDArray[np.float32]) -> dict[str, Any]:
         "accuracy": correct / len(test),
         "interval": list(wilson_interval(correct, len(test))),
         "per_class": [
-            {"class": name, **vars(score)}
-            for name, score in zip(test.classes, class_scores(confusion), strict=True)
+            {"class": name, **vars(metrics)}
+            for name, metrics in zip(test.classes, metrics_by_class(confusion), strict=True)
         ],
         "confusion": confusion.tolist(),
     }
 
 
 def _same_data(one: str, other: str) -> bool:
-    """Whether two data sets' names or folders are the same."""
+    """Whether two dataset names or paths refer to the same dataset."""
     if one in data.DATASETS or other in data.DATASETS:
         return one == other
     return Path(one).resolve() == Path(other).resolve()
 
 
-def _own(
-    classifier: Classifier, asked: str | None, trained_on: str, lone: bool, allow_outside: bool
+def _find_own_splits(
+    classifier: Classifier,
+    data_name: str | None,
+    trained_on: str,
+    standalone: bool,
+    allow_outside: bool,
 ) -> Splits | None:
-    """A classifier's own splits, where these are `asked` for; None where other data are.
+    """Return the classifier's own splits if `data_name` refers to them, else None.
 
-    A `lone` model file knows the name of its data and not their place: what is asked for is its own
-    where the name and the test images are the same.
+    A `standalone` model file knows the name of its data but not their path. They are its own if
+    the name and the test images are the same.
     """
-    if asked is None or _same_data(asked, trained_on):
+    if data_name is None or _same_data(data_name, trained_on):
         return own_splits(classifier, trained_on, allow_outside)
-    if lone and trained_on and data.bare_name(asked) == trained_on:
+    if standalone and trained_on and data.bare_name(data_name) == trained_on:
         with suppress(NeocogError):
-            return own_splits(classifier, asked, allow_outside)
+            return own_splits(classifier, data_name, allow_outside)
     return None
 
 
 def splits_of(classifier: Classifier, path: Path) -> Splits:
-    """The splits that the classifier in a model file was made of. Raises as `own_splits` does."""
-    placed = _with_place(classifier, path)
-    return own_splits(placed, str(placed.facts.get("data", {}).get("name", "")))
+    """Return the splits that a classifier was trained on. Raises as `own_splits` does."""
+    classifier = _with_data_path(classifier, path)
+    return own_splits(classifier, str(classifier.facts.get("data", {}).get("name", "")))
 
 
 def own_splits(classifier: Classifier, name: str, allow_outside: bool = False) -> Splits:
-    """The splits of the data set `name` that a classifier was made of.
+    """Load the splits of dataset `name` as for the training of a classifier.
 
-    Raises NeocogError where its file does not say how, or the test images have changed.
+    Raises NeocogError if its file does not contain the recipe or the test images have changed.
     """
     if not name or "recipe" not in classifier.facts:
         raise NeocogError(
@@ -310,7 +321,7 @@ def own_splits(classifier: Classifier, name: str, allow_outside: bool = False) -
         )
     try:
         recipe = Recipe.from_json(classifier.facts["recipe"])
-    except UsageError as error:  # nobody typed it: the file is wrong
+    except UsageError as error:  # the file is wrong, not the user
         raise NeocogError(f"The recipe in the model file cannot be used. {error.message}") from None
     if name not in data.DATASETS and not data.exists(name):
         raise NeocogError(
@@ -332,33 +343,35 @@ def own_splits(classifier: Classifier, name: str, allow_outside: bool = False) -
 def _read_other(
     rule: Preprocessing, name: str, allow_outside: bool
 ) -> tuple[ImageSet, str, list[str]]:
-    """The test images of a data set, or a person's own, by their own classes, and notes.
+    """Return another dataset's test images with its own classes, the split's name, and notes.
 
-    Of own images that are split, those of test are taken, else of validation; else all that are
-    fit for use. The second value is what was taken.
+    Of custom images the test split is used, else the validation split, else all usable images.
     """
     if name in data.DATASETS or not data.exists(name):
         return data.load(name).test, "test", []
     listing = data.open_dataset(name, allow_outside)
     decoded, diagnosis = data.check_custom(listing, rule)
-    found = data.as_set(listing, decoded, diagnosis)
+    test = data.as_set(listing, decoded, diagnosis)
     split = next((s for s in ("test", "validation") if s in listing.splits), "all")
     if split != "all":
         splits = [listing.samples[n].split for n in diagnosis.kept]
-        found = found.subset(np.nonzero(np.array(splits, dtype=object) == split)[0])
-    if not len(found):
+        test = test.subset(np.nonzero(np.array(splits, dtype=object) == split)[0])
+    if not len(test):
         raise NeocogError(f"{name} holds no images that can be used.")
     notes = [f"judged on what is called {split} there"] if split != "all" else []
-    told = [f for f in diagnosis.findings if f.severity != "note" and f.kind not in ABOUT_TRAINING]
-    notes += [finding.message for finding in told]
-    return found, split, notes
+    notes += [
+        finding.message
+        for finding in diagnosis.findings
+        if finding.severity != "note" and finding.kind not in TRAINING_FINDINGS
+    ]
+    return test, split, notes
 
 
 @dataclass(frozen=True)
-class _Other:
-    """Another data set's images in the classifier's form, what they are called, and notes.
+class _OtherTest:
+    """Another dataset's images, preprocessed for the classifier, their split, and notes.
 
-    `unknown` are the classes that the classifier does not know, with how many images each has.
+    `unknown` lists the classes that the classifier does not know and their numbers of images.
     """
 
     test: ImageSet
@@ -367,75 +380,78 @@ class _Other:
     unknown: tuple[tuple[str, int], ...]
 
 
-def _other_test(classifier: Classifier, name: str, allow_outside: bool) -> _Other:
-    """Another data set's test split, as far as the classifier knows its classes.
+def _other_test(classifier: Classifier, name: str, allow_outside: bool) -> _OtherTest:
+    """Load another dataset's test images of the classes that the classifier knows.
 
-    Raises UsageError where it knows none of them.
+    Raises UsageError if it knows none of them.
     """
-    found, split, notes = _read_other(classifier.preprocessing, name, allow_outside)
-    counts = np.bincount(found.labels, minlength=len(found.classes)).tolist()
-    there = [c for c, n in zip(found.classes, counts, strict=True) if n]
-    taken, similar = _matched(there, classifier.classes)
+    images, split, notes = _read_other(classifier.preprocessing, name, allow_outside)
+    counts = np.bincount(images.labels, minlength=len(images.classes)).tolist()
+    present = [c for c, n in zip(images.classes, counts, strict=True) if n]
+    matches, similar = _match_classes(present, classifier.classes)
     unknown = tuple(
-        (c, n) for c, n in zip(found.classes, counts, strict=True) if n and c not in taken
+        (c, n) for c, n in zip(images.classes, counts, strict=True) if n and c not in matches
     )
-    if not taken:
+    if not matches:
         raise UsageError(
-            f"The classifier knows no class of {name}: {_listed(unknown)}.",
+            f"The classifier knows no class of {name}: {_format_classes(unknown)}.",
             f"It knows: {', '.join(classifier.classes)}. Rename the classes to match, or predict "
             f"without evaluating: neocog predict RUN {name}",
         )
-    place = np.array([taken.get(c, -1) for c in found.classes], dtype=np.int64)
-    known = found.subset(np.flatnonzero(place[found.labels] >= 0))
-    fitted, failed = _fitted(classifier, known.images)
+    index_of = np.array([matches.get(c, -1) for c in images.classes], dtype=np.int64)
+    known = images.subset(np.flatnonzero(index_of[images.labels] >= 0))
+    pixels, failed = _preprocess(classifier, known.images)
     if len(failed):
         notes.append(f"{counted(len(failed), 'image')} left out: no ink was found there")
-    kept = known.subset(np.setdiff1d(np.arange(len(known)), failed))
-    test = replace(kept, images=fitted, labels=place[kept.labels], classes=classifier.classes)
-    about = _about_classes(unknown, taken, similar, classifier.classes)
-    return _Other(test, split, (*about, *_about_training(classifier, test), *notes), unknown)
+    usable = known.subset(np.setdiff1d(np.arange(len(known)), failed))
+    labels = index_of[usable.labels]
+    test = replace(usable, images=pixels, labels=labels, classes=classifier.classes)
+    about = _about_classes(unknown, matches, similar, classifier.classes)
+    return _OtherTest(test, split, (*about, *_about_training(classifier, test), *notes), unknown)
 
 
-def _matched(
-    there: Sequence[str], known: Sequence[str]
+def _match_classes(
+    present: Sequence[str], known: Sequence[str]
 ) -> tuple[dict[str, int], dict[str, list[str]]]:
-    """The place among `known` of each class that is there, and names that are nearly the same.
+    """Return the index in `known` of each class in `present`, and the similar names.
 
-    Names that differ in case and spaces only are one class, where that leaves no choice: no other
-    class of the data or of the classifier has the same name but for them. The second value has,
-    for each class without its exact name in `known`, the names there that it resembles.
+    Names that differ only in case and spaces are the same class if this is unambiguous, that is, if
+    no other class of the data or the classifier has a similar name. The second value maps each
+    class that is not in `known` to the similar names in `known`, if there are any.
     """
 
-    def plain(name: str) -> str:
+    def normalized(name: str) -> str:
         return "".join(name.split()).casefold()
 
-    taken = {c: known.index(c) for c in there if c in known}
-    similar = {c: [k for k in known if plain(k) == plain(c)] for c in there if c not in known}
+    matches = {c: known.index(c) for c in present if c in known}
+    similar = {
+        c: [k for k in known if normalized(k) == normalized(c)] for c in present if c not in known
+    }
     for name, names in similar.items():
-        rivals = [c for c in there if plain(c) == plain(name)]
+        rivals = [c for c in present if normalized(c) == normalized(name)]
         if len(names) == 1 and len(rivals) == 1:
-            taken[name] = known.index(names[0])
-    return taken, {c: names for c, names in similar.items() if names}
+            matches[name] = known.index(names[0])
+    return matches, {c: names for c, names in similar.items() if names}
 
 
 def _about_classes(
     unknown: Sequence[tuple[str, int]],
-    taken: dict[str, int],
+    matches: dict[str, int],
     similar: dict[str, list[str]],
     known: Sequence[str],
 ) -> list[str]:
-    """Notes on classes whose names are not those of the classifier."""
+    """Return notes on classes whose names are not exactly those of the classifier."""
     notes = []
     if unknown:
         notes.append(
             f"left out: {counted(sum(n for _, n in unknown), 'image')} of "
             f"{counted(len(unknown), 'class')} that the classifier does not know: "
-            f"{_listed(unknown)}"
+            f"{_format_classes(unknown)}"
         )
     for name, names in similar.items():
-        if name in taken:
+        if name in matches:
             notes.append(
-                f'"{name}" is judged as "{known[taken[name]]}": the names differ only in case or '
+                f'"{name}" is judged as "{known[matches[name]]}": the names differ only in case or '
                 "spaces"
             )
         else:
@@ -447,29 +463,30 @@ def _about_classes(
     return notes
 
 
-def _listed(classes: Sequence[tuple[str, int]], most: int = 10) -> str:
-    """Classes with how many images each has; of many, the first."""
-    more = f" and {len(classes) - most:,} more" if len(classes) > most else ""
-    return ", ".join(f"{name} ({n:,})" for name, n in classes[:most]) + more
+def _format_classes(classes: Sequence[tuple[str, int]], limit: int = 10) -> str:
+    """Return the first `limit` classes with their numbers of images, as text."""
+    more = f" and {len(classes) - limit:,} more" if len(classes) > limit else ""
+    return ", ".join(f"{name} ({n:,})" for name, n in classes[:limit]) + more
 
 
-def _fitted(classifier: Classifier, images: Images) -> tuple[Images, NDArray[np.int64]]:
-    """The images in the classifier's size and channels, and the indices of those without ink."""
-    rule = classifier.preprocessing
-    if images.shape[1:] == (*rule.image_size, rule.channels):
+def _preprocess(classifier: Classifier, images: Images) -> tuple[Images, NDArray[np.int64]]:
+    """Resize images for the classifier; the second value has the indices of those without ink."""
+    preprocessing = classifier.preprocessing
+    if images.shape[1:] == (*preprocessing.image_size, preprocessing.channels):
         return images, np.array([], dtype=np.int64)
-    fitted, failed = [], []
-    for number in range(len(images)):
-        image = images[number]
+    resized, failed = [], []
+    for index in range(len(images)):
+        image = images[index]
         try:
-            fitted.append(rule.fit_image(np.broadcast_to(image, (*image.shape[:2], 3))))
+            rgb = np.broadcast_to(image, (*image.shape[:2], 3))
+            resized.append(preprocessing.fit_image(rgb))
         except NeocogError:
-            failed.append(number)
-    return np.stack(fitted), np.array(failed, dtype=np.int64)
+            failed.append(index)
+    return np.stack(resized), np.array(failed, dtype=np.int64)
 
 
 def _about_training(classifier: Classifier, test: ImageSet) -> list[str]:
-    """What is to be said where images were trained on, to the bit, or where nobody knows."""
+    """Return notes on test images that were also trained on, or if that cannot be checked."""
     facts = classifier.facts
     name = facts.get("data", {}).get("name", "the training data")
     unknown = "whether any of these images were trained on"

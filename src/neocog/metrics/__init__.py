@@ -1,1 +1,1 @@
-"""From logits and labels to numbers: pure functions of arrays."""
+"""Metrics: pure functions from arrays of logits, probabilities and labels to numbers."""

@@ -1,4 +1,4 @@
-"""Accuracy with its interval, the confusion matrix, and precision, recall and F1 of each class."""
+"""Confidence interval of the accuracy, confusion matrix, and precision, recall and F1 per class."""
 
 import math
 from dataclasses import dataclass
@@ -6,37 +6,38 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-Z95 = 1.959963984540054  # the normal distribution's 97.5% point
+Z95 = 1.959963984540054  # 97.5% quantile of the standard normal distribution
 
 
 def wilson_interval(correct: int, n: int) -> tuple[float, float]:
-    """The 95% interval of a proportion, `correct` of `n`, each 0..1.
+    """Return the 95% Wilson score interval (low, high) of the proportion `correct` / `n`.
 
+    The bounds lie in 0..1, and the interval is valid for small n; for n = 0 it is (0, 1).
     Source: Wilson, "Probable inference, the law of succession, and statistical inference", JASA 22,
-    1927. It stays inside 0..1 and holds for small n. (0, 1) where n is 0.
+    1927.
     """
     if n == 0:
         return 0.0, 1.0
-    share = correct / n
-    middle = share + Z95**2 / (2 * n)
-    reach = Z95 * math.sqrt(share * (1 - share) / n + Z95**2 / (4 * n**2))
+    proportion = correct / n
+    center = proportion + Z95**2 / (2 * n)
+    half_width = Z95 * math.sqrt(proportion * (1 - proportion) / n + Z95**2 / (4 * n**2))
     scale = 1 + Z95**2 / n
-    return max(0.0, (middle - reach) / scale), min(1.0, (middle + reach) / scale)
+    return max(0.0, (center - half_width) / scale), min(1.0, (center + half_width) / scale)
 
 
 def confusion_matrix(
     labels: NDArray[np.int64], predicted: NDArray[np.int64], num_classes: int
 ) -> NDArray[np.int64]:
-    """Counts, K x K: row = the true class, column = the predicted one."""
+    """Return the counts of label and predicted class, `(K, K)`: rows are labels."""
     cells = np.bincount(labels * num_classes + predicted, minlength=num_classes**2)
     return cells.reshape(num_classes, num_classes).astype(np.int64)
 
 
 @dataclass(frozen=True)
-class ClassScore:
-    """One class's precision, recall and F1, each 0..1, and the number `n` of its images.
+class ClassMetrics:
+    """Precision, recall and F1 of a class, each 0..1, and the number `n` of its images.
 
-    A share of nothing is 0: precision where the class was never predicted, recall where n is 0.
+    A ratio with denominator 0 is 0: precision if the class is never predicted, recall if n = 0.
     """
 
     precision: float
@@ -45,29 +46,29 @@ class ClassScore:
     n: int
 
 
-def class_scores(confusion: NDArray[np.int64]) -> list[ClassScore]:
-    """The scores of every class, in the order of the confusion matrix."""
-    right = np.diag(confusion)
+def metrics_by_class(confusion: NDArray[np.int64]) -> list[ClassMetrics]:
+    """Return the metrics of every class for a confusion matrix `(K, K)`, in its order."""
+    correct = np.diag(confusion)
     predicted, n = confusion.sum(axis=0), confusion.sum(axis=1)
     return [
-        ClassScore(
-            precision=_share(right[k], predicted[k]),
-            recall=_share(right[k], n[k]),
-            f1=_share(2 * right[k], predicted[k] + n[k]),
+        ClassMetrics(
+            precision=_ratio(correct[k], predicted[k]),
+            recall=_ratio(correct[k], n[k]),
+            f1=_ratio(2 * correct[k], predicted[k] + n[k]),
             n=int(n[k]),
         )
         for k in range(len(confusion))
     ]
 
 
-def worst_confusions(confusion: NDArray[np.int64], most: int = 5) -> list[tuple[int, int, int]]:
-    """The largest cells off the diagonal as (true class, predicted class, count), largest first."""
-    wrong = [
+def worst_confusions(confusion: NDArray[np.int64], limit: int = 5) -> list[tuple[int, int, int]]:
+    """Return the largest off-diagonal cells as (label, predicted class, count), largest first."""
+    cells = [
         (int(confusion[i, j]), i, j) for i, j in zip(*np.nonzero(confusion), strict=True) if i != j
     ]
-    wrong.sort(key=lambda cell: (-cell[0], cell[1], cell[2]))
-    return [(int(i), int(j), count) for count, i, j in wrong[:most]]
+    cells.sort(key=lambda cell: (-cell[0], cell[1], cell[2]))
+    return [(int(i), int(j), count) for count, i, j in cells[:limit]]
 
 
-def _share(part: int, whole: int) -> float:
-    return float(part / whole) if whole else 0.0
+def _ratio(numerator: int, denominator: int) -> float:
+    return float(numerator / denominator) if denominator else 0.0

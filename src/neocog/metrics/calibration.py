@@ -1,4 +1,4 @@
-"""Whether probabilities can be taken at their word: reliability by bins, and the mean gap."""
+"""Calibration: how well predicted probabilities agree with the accuracy."""
 
 from dataclasses import dataclass
 
@@ -12,10 +12,10 @@ BINS = 10
 
 @dataclass(frozen=True)
 class Bin:
-    """The answers whose probability lies above `low` and up to `high`; the first bin has 0 as well.
+    """The predictions with a probability in (low, high]; the first bin also contains 0.
 
-    `probability` is their mean, what they claim; `accuracy` the share that is right, with its 95%
-    Wilson `interval`; `n` how many they are, at least one.
+    `n`, at least 1, is the number of predictions, `probability` their mean probability and
+    `accuracy` the fraction that is correct, 0..1, with its 95% Wilson `interval`.
     """
 
     low: float
@@ -29,45 +29,46 @@ class Bin:
 def reliability(
     probabilities: NDArray[np.floating], correct: NDArray[np.bool_], bins: int = BINS
 ) -> list[Bin]:
-    """What the answers of each bin claim and how many are right; empty bins are left out.
+    """Return the non-empty bins of a reliability diagram, in ascending order.
 
-    `probabilities`, N, are those of the answers that were given, `correct` whether they are right.
-    The bins are `bins` equal parts of 0..1.
+    `probabilities`, `(N,)`, are those of the predicted classes and `correct`, `(N,)`, tells which
+    predictions are correct. `bins` is the number of bins of equal width in 0..1.
     """
     edges = np.linspace(0.0, 1.0, bins + 1)
-    claimed = np.asarray(probabilities, dtype=np.float64)
-    place = np.searchsorted(edges[1:-1], claimed)
-    found = []
-    for k in np.unique(place):
-        inside = place == k
-        n, right = int(inside.sum()), int(correct[inside].sum())
-        found.append(
+    confidence = np.asarray(probabilities, dtype=np.float64)
+    bin_of = np.searchsorted(edges[1:-1], confidence)
+    diagram = []
+    for k in np.unique(bin_of):
+        members = bin_of == k
+        n, hits = int(members.sum()), int(correct[members].sum())
+        diagram.append(
             Bin(
                 low=float(edges[k]),
                 high=float(edges[k + 1]),
                 n=n,
-                probability=float(claimed[inside].mean()),
-                accuracy=right / n,
-                interval=wilson_interval(right, n),
+                probability=float(confidence[members].mean()),
+                accuracy=hits / n,
+                interval=wilson_interval(hits, n),
             )
         )
-    return found
+    return diagram
 
 
 def expected_calibration_error(bins: list[Bin]) -> float:
-    """How far accuracy lies from probability, 0..1: the mean over the bins, by their images.
+    """Return the mean gap between accuracy and probability, 0..1, weighted by the size of the bins.
 
-    Source: Guo et al., "On calibration of modern neural networks", ICML 2017. 0 for no bins.
+    It is 0 without bins. Source: Guo et al., "On calibration of modern neural networks", ICML 2017.
     """
     n = sum(b.n for b in bins)
     return sum(b.n * abs(b.accuracy - b.probability) for b in bins) / n if n else 0.0
 
 
 def uncertainty(probabilities: NDArray[np.floating]) -> NDArray[np.float64]:
-    """What each row of N x K leaves to all but its largest probability, N.
+    """Return one minus the top probability of each row of `(N, K)`, as `(N,)`.
 
-    It is 1 minus the largest, but tells answers apart that are rounded to certainty.
+    It is the sum of the other probabilities, so that predictions whose top probability is rounded
+    to 1 remain comparable.
     """
-    rest = probabilities.astype(np.float64)
-    rest[np.arange(len(rest)), probabilities.argmax(1)] = 0
-    return rest.sum(1)
+    others = probabilities.astype(np.float64)
+    others[np.arange(len(others)), probabilities.argmax(1)] = 0
+    return others.sum(1)

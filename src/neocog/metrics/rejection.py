@@ -1,38 +1,43 @@
-"""Answering only where the network is sure: which images to refuse, and what that costs."""
+"""Rejection: which predictions to reject as too uncertain, and how many that costs."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 
 def rejected(
-    outputs: NDArray[np.floating], least: float, most_second: float = np.inf, apart: float = 0.0
+    outputs: NDArray[np.floating],
+    threshold: float,
+    max_second: float = np.inf,
+    min_margin: float = 0.0,
 ) -> NDArray[np.bool_]:
-    """Which images are refused, by the rule of LeCun et al.; `outputs` is N x K, K at least 2.
+    """Return which images the rule of LeCun et al. rejects, as a boolean array `(N,)`.
 
-    1998: those whose largest output is smaller than `least`. For LeNet-5 the outputs are minus the
-    penalties of its RBF units, so that an image far from all ten codes is refused. 1990 adds: the
-    second largest must be at most `most_second`, and the two at least `apart`.
+    `outputs` has shape `(N, K)` with K >= 2. The rule of 1998 rejects an image if its largest
+    output is below `threshold`; the outputs of LeNet-5 are negated RBF penalties, so that it
+    rejects images far from all ten codes. The rule of 1990 also rejects an image if the second
+    largest output is above `max_second` or closer to the largest than `min_margin`.
     """
     second, first = np.sort(outputs, axis=1)[:, -2:].T
-    return (first < least) | (second > most_second) | (first - second < apart)
+    return (first < threshold) | (second > max_second) | (first - second < min_margin)
 
 
 def rejection_for_error(
     largest: NDArray[np.floating], correct: NDArray[np.bool_], error: float
 ) -> tuple[float, float] | None:
-    """The share of images to refuse so that at most `error` of the answers are wrong.
+    """Return the smallest fraction to reject, and the threshold, for a given error rate.
 
-    `largest` is each image's largest output, `correct` whether its answer is right, `error` in
-    0..1. Comes with the threshold: what lies below it is refused. Images of the same output are
-    refused together. None where no threshold is enough. The papers state their figures so, on the
-    test images themselves: a description of them, not a promise for others.
+    `largest`, `(N,)`, is the largest output of each image and `correct`, `(N,)`, tells which
+    predictions are correct. Rejecting the images below the threshold leaves an error rate of at
+    most `error`, 0..1, among the others; images with equal outputs are rejected together. Returns
+    None if no threshold suffices. As in the papers, the threshold is fitted to the test images
+    themselves: it describes them and does not generalise to others.
     """
     order = np.argsort(-largest, kind="stable")
     wrong = np.cumsum(~correct[order])
-    answered = np.arange(1, len(order) + 1)
-    ends = np.append(np.diff(largest[order]) != 0, True)
-    enough = np.flatnonzero(ends & (wrong <= error * answered))
-    if not len(enough):
+    accepted = np.arange(1, len(order) + 1)
+    last_of_ties = np.append(np.diff(largest[order]) != 0, True)
+    valid = np.flatnonzero(last_of_ties & (wrong <= error * accepted))
+    if not len(valid):
         return None
-    last = enough[-1]
-    return float(1 - answered[last] / len(order)), float(largest[order[last]])
+    last = valid[-1]
+    return float(1 - accepted[last] / len(order)), float(largest[order[last]])

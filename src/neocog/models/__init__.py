@@ -1,4 +1,4 @@
-"""Networks: from images to logits. `MODELS` is the whole list; a layer pattern is one, too."""
+"""Networks that map images to logits. `MODELS` lists them; a layer pattern also defines one."""
 
 import importlib
 from dataclasses import dataclass
@@ -12,11 +12,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Network:
-    """An entry of `MODELS`: where the class is, and where it comes from.
+    """An entry of `MODELS`: the location of a network's class and its source.
 
-    `location` is "module:name" below `neocog.models`; the module, and torch with it, is imported
-    when the network is built. `input`, (C, H, W), and `num_classes` are what the network was
-    designed for. `torchvision` says that the network and its ImageNet weights are theirs.
+    `location` is "module:name" below `neocog.models`. The module is imported when the network is
+    built, so that listing the networks does not import torch. `input`, (C, H, W), and `num_classes`
+    are the sizes the network was designed for. `torchvision` is True if torchvision provides the
+    network and its ImageNet weights.
     """
 
     location: str
@@ -31,7 +32,7 @@ _GREY, _SMALL, _IMAGENET = (1, 28, 28), (3, 32, 32), (3, 224, 224)
 
 
 def _torchvision(location: str, year: int, paper: str) -> Network:
-    """A network of torchvision's, made for ImageNet."""
+    """Return the entry of a torchvision network, designed for ImageNet."""
     return Network(location, year, paper, _IMAGENET, 1000, torchvision=True)
 
 
@@ -104,16 +105,16 @@ MODELS: dict[str, Network] = {
 
 
 def is_pattern(name: str) -> bool:
-    """Whether `name` is a layer pattern, such as "[conv3-32 relu pool2]*2 fc", and no name."""
+    """Whether `name` is a layer pattern, such as "[conv3-32 relu pool2]*2 fc"."""
     return any(mark in name for mark in " [*") or name == "fc"
 
 
 def describe(name: str) -> Network:
-    """The entry of a network or of a layer pattern. Raises UsageError for an unknown name."""
+    """Return the entry of a network or a layer pattern. Raises UsageError for an unknown name."""
     if name in MODELS:
         return MODELS[name]
     if name.startswith("timm/"):
-        return Network("wrapped:timm_model", 2026, "a network of timm's", _IMAGENET, 1000)
+        return Network("torchvision:timm_model", 2026, "a network of timm's", _IMAGENET, 1000)
     if is_pattern(name):
         return Network("pattern:build", 2026, "a layer pattern of yours", _GREY)
     raise unknown("network", name, MODELS)
@@ -122,12 +123,12 @@ def describe(name: str) -> Network:
 def build(
     name: str, num_classes: int, in_channels: int, image_size: tuple[int, int]
 ) -> "nn.Module":
-    """A new network with random weights: N x C x H x W floats to N x K logits.
+    """Build a network with random weights. It maps float images `(N, C, H, W)` to logits `(N, K)`.
 
-    `name` is in `MODELS`, or timm/NAME, or a layer pattern (see `neocog.models.pattern`).
-    `image_size` is (height, width). Random weights come from torch's global generator. Raises
-    UsageError for an unknown name, a pattern that cannot be read or images that the network does
-    not take.
+    `name` is a key of `MODELS`, timm/NAME or a layer pattern (see `neocog.models.pattern`).
+    `image_size` is (height, width). The weights are drawn from torch's global generator. Raises
+    UsageError for an unknown name, an invalid pattern or an image size or number of channels that
+    the network does not support.
     """
     network = describe(name)
     if name.startswith("timm/"):
@@ -139,10 +140,9 @@ def build(
 
         return pattern.build(name, num_classes, in_channels, image_size)
     module, _, attribute = network.location.partition(":")
-    made: nn.Module = getattr(importlib.import_module(f"neocog.models.{module}"), attribute)(
-        num_classes, in_channels, image_size
-    )
-    return made
+    constructor = getattr(importlib.import_module(f"neocog.models.{module}"), attribute)
+    model: nn.Module = constructor(num_classes, in_channels, image_size)
+    return model
 
 
 __all__ = ["MODELS", "Network", "build", "describe", "is_pattern"]

@@ -1,18 +1,18 @@
-"""The all-convolutional network: strides in the place of pooling, no fully connected layer.
+"""The all-convolutional network: strided convolutions instead of pooling, no Linear layer.
 
 Paper: Springenberg, Dosovitskiy, Brox and Riedmiller, "Striving for simplicity: the all
-convolutional net", ICLR workshop 2015: All-CNN-C, table 1 and 2, about 1.4 million parameters.
-Deviations: He's initialisation, of which the paper says nothing.
+convolutional net", ICLR workshop 2015: All-CNN-C, tables 1 and 2, about 1.4 million parameters.
+Deviations: He initialisation; the paper does not specify one.
 """
 
 from torch import Tensor, nn
 
 from neocog.models.geometry import require
-from neocog.models.initialization import draw_as_he
+from neocog.models.initialization import init_he
 
 
 class AllConv(nn.Module):
-    """Nine convolutions: 96 x 3, 192 x 3, 192 and two of 1x1; a global average: 1,369,738."""
+    """Nine convolutions with 96 and 192 maps, global average pooling: 1,369,738 parameters."""
 
     def __init__(self, num_classes: int, in_channels: int, image_size: tuple[int, int]) -> None:
         super().__init__()
@@ -40,19 +40,19 @@ class AllConv(nn.Module):
         self.c9_relu = nn.ReLU()
         self.average = nn.AdaptiveAvgPool2d(1)
         self.flatten = nn.Flatten()
-        draw_as_he(self.modules())
+        init_he(self.modules())
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits, N x K, of images N x C x H x W."""
-        x = self.drop_input(x)  # 3 x 32 x 32
-        x = self.c1_relu(self.c1(x))  # 96 x 32 x 32
-        x = self.c2_relu(self.c2(x))  # 96 x 32 x 32
-        x = self.c3_drop(self.c3_relu(self.c3(x)))  # 96 x 16 x 16
-        x = self.c4_relu(self.c4(x))  # 192 x 16 x 16
-        x = self.c5_relu(self.c5(x))  # 192 x 16 x 16
-        x = self.c6_drop(self.c6_relu(self.c6(x)))  # 192 x 8 x 8
-        x = self.c7_relu(self.c7(x))  # 192 x 6 x 6
-        x = self.c8_relu(self.c8(x))  # 192 x 6 x 6
-        x = self.c9_relu(self.c9(x))  # 10 x 6 x 6
-        logits: Tensor = self.flatten(self.average(x))  # 10
+        """Return logits `(N, K)` for images `(N, C, H, W)`."""
+        x = self.drop_input(x)  # (N, 3, 32, 32)
+        x = self.c1_relu(self.c1(x))  # (N, 96, 32, 32)
+        x = self.c2_relu(self.c2(x))  # (N, 96, 32, 32)
+        x = self.c3_drop(self.c3_relu(self.c3(x)))  # (N, 96, 16, 16)
+        x = self.c4_relu(self.c4(x))  # (N, 192, 16, 16)
+        x = self.c5_relu(self.c5(x))  # (N, 192, 16, 16)
+        x = self.c6_drop(self.c6_relu(self.c6(x)))  # (N, 192, 8, 8)
+        x = self.c7_relu(self.c7(x))  # (N, 192, 6, 6)
+        x = self.c8_relu(self.c8(x))  # (N, 192, 6, 6)
+        x = self.c9_relu(self.c9(x))  # (N, 10, 6, 6)
+        logits: Tensor = self.flatten(self.average(x))  # (N, 10)
         return logits

@@ -1,10 +1,10 @@
-"""The network of our recipe `cifar10`: a whitened first layer and three blocks.
+"""The network of the recipe `cifar10`: a whitened first layer and three blocks.
 
 Paper: Jordan, "94% on CIFAR-10 in 3.29 seconds on a single GPU", 2024 (arXiv:2404.00498), and its
 code, airbench; the whitened first layer after Page, "How to train your ResNet", 2018.
-Deviations: the widths 64-128-128 are those of airbench's 93% variant; the whitened layer has no
-bias, which they train for three epochs; no lookahead. The mean over an image and its mirror image
-is not in the network: `Preprocessing.mirrored` takes it.
+Deviations: the widths 64-128-128 of airbench's 93% variant; the whitened layer has no bias, which
+the paper trains for three epochs; no lookahead optimizer. Averaging the logits of an image and its
+mirror image is not part of the network: `Preprocessing.mirrored` does it.
 """
 
 import torch
@@ -13,15 +13,15 @@ from torch import Tensor, nn
 
 from neocog.models.geometry import require
 
-# Parts of smaller variance are not made as large as the others. The paper has 5e-4; in images
-# that went through JPEG the parts of 1e-4 are its noise.
-SMALLEST_VARIANCE = 1e-2
+# Added to the variances before whitening, which limits the scale of components of small variance.
+# The paper uses 5e-4; in JPEG images the components of variance near 1e-4 are compression noise.
+VARIANCE_EPSILON = 1e-2
 
 
 class WhitenedConv(nn.Module):
-    """A fixed 2 x 2 convolution that makes patches' principal parts uncorrelated, and its negative.
+    """A fixed 2 x 2 convolution that whitens patches, stacked with its negative.
 
-    The filters are no parameters: `fit` makes them from images, once, before training.
+    The filters are a buffer, not parameters: `fit` computes them from images before training.
     """
 
     kernel_size = 2
@@ -29,39 +29,39 @@ class WhitenedConv(nn.Module):
     def __init__(self, in_channels: int) -> None:
         super().__init__()
         size = in_channels * 4
-        # The identity, twice: torch.eye would take seconds on the meta device.
+        # Two stacked identities as a list: torch.eye takes seconds on the meta device.
         rows = [[float(row % size == column) for column in range(size)] for row in range(2 * size)]
         self.register_buffer("weight", torch.tensor(rows).view(2 * size, in_channels, 2, 2))
         self.weight: Tensor
 
     @torch.no_grad()
     def fit(self, images: Tensor) -> None:
-        """Make the filters from normalised images, N x C x H x W."""
+        """Compute the filters from normalised images `(N, C, H, W)`."""
         patches = images.unfold(2, 2, 1).unfold(3, 2, 1).permute(0, 2, 3, 1, 4, 5)
         flat = patches.reshape(-1, self.weight.shape[1] * 4).cpu().double()  # MPS has no float64
         variances, directions = torch.linalg.eigh(flat.T @ flat / len(flat))
-        filters = (directions / (variances + SMALLEST_VARIANCE).sqrt()).T.reshape(
+        filters = (directions / (variances + VARIANCE_EPSILON).sqrt()).T.reshape(
             -1, *self.weight.shape[1:]
         )
         self.weight.copy_(torch.cat([filters, -filters]))
 
     def forward(self, x: Tensor) -> Tensor:
-        """N x C x H x W to N x 8C x H-1 x W-1."""
-        # Differences of like numbers, made large: bfloat16 would leave noise of them.
-        kind = x.device.type if torch.amp.is_autocast_available(x.device.type) else "cpu"
-        with torch.autocast(kind, enabled=False):
+        """Map `(N, C, H, W)` to `(N, 8C, H-1, W-1)`."""
+        # float32, because whitening amplifies small differences that bfloat16 would round away.
+        device = x.device.type if torch.amp.is_autocast_available(x.device.type) else "cpu"
+        with torch.autocast(device, enabled=False):
             return F.conv2d(x.float(), self.weight)
 
 
 def _conv(in_channels: int, out_channels: int) -> nn.Conv2d:
-    """A 3 x 3 convolution that passes on its first inputs unchanged at the start."""
+    """Return a 3 x 3 convolution whose first filters are initialised to the identity."""
     conv = nn.Conv2d(in_channels, out_channels, kernel_size=3, padding=1, bias=False)
     nn.init.dirac_(conv.weight[: conv.weight.shape[1]])
     return conv
 
 
 def _norm(channels: int) -> nn.BatchNorm2d:
-    """A batch norm that follows the batches fast and trains its bias only."""
+    """Return a batch norm with fast running statistics; only its bias is trained."""
     norm = nn.BatchNorm2d(channels, eps=1e-12, momentum=0.4)
     norm.weight.requires_grad_(False)
     return norm
@@ -81,13 +81,13 @@ class Block(nn.Module):
         self.gelu2 = nn.GELU()
 
     def forward(self, x: Tensor) -> Tensor:
-        """N x C x H x W to N x K x H/2 x W/2."""
+        """Map `(N, in_channels, H, W)` to `(N, out_channels, H/2, W/2)`."""
         x = self.gelu1(self.norm1(self.pool(self.conv1(x))))
         return self.gelu2(self.norm2(self.conv2(x)))
 
 
 class CifarNet(nn.Module):
-    """Whitened 2x2 convolution, three blocks (64, 128, 128), max over what is left, Linear."""
+    """Whitened 2x2 convolution, three blocks (64, 128, 128), global max pooling, Linear."""
 
     widths = (64, 128, 128)
 
@@ -104,15 +104,15 @@ class CifarNet(nn.Module):
         self.output = nn.Linear(self.widths[2], num_classes, bias=False)
 
     def fit_to(self, images: Tensor) -> None:
-        """Fit the whitened layer to normalised training images, N x C x H x W."""
+        """Fit the whitened layer to normalised training images `(N, C, H, W)`."""
         self.whiten.fit(images)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits, N x K, of images N x C x H x W."""
-        x = self.whiten_gelu(self.whiten(x))  # 24 x 31 x 31
-        x = self.block1(x)  # 64 x 15 x 15
-        x = self.block2(x)  # 128 x 7 x 7
-        x = self.block3(x)  # 128 x 3 x 3
-        x = self.flatten(self.pool(x))  # 128
-        logits: Tensor = self.output(x) / 9  # 10
+        """Return logits `(N, K)` for images `(N, C, H, W)`."""
+        x = self.whiten_gelu(self.whiten(x))  # (N, 24, 31, 31)
+        x = self.block1(x)  # (N, 64, 15, 15)
+        x = self.block2(x)  # (N, 128, 7, 7)
+        x = self.block3(x)  # (N, 128, 3, 3)
+        x = self.flatten(self.pool(x))  # (N, 128)
+        logits: Tensor = self.output(x) / 9  # (N, 10)
         return logits

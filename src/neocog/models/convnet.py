@@ -1,16 +1,16 @@
 """Small convolutional networks with batch normalisation.
 
 Papers: Ioffe and Szegedy, "Batch normalization", ICML 2015; Springenberg, Dosovitskiy, Brox and
-Riedmiller, "Striving for simplicity: the all convolutional net", ICLR workshop 2015, for strides in
-the place of pooling.
-Deviations: `ConvNet` is the tutorial's, not a paper's network; `StridedNet` and `StridedNetSmall`
-are ours: narrower, with BatchNorm, without dropout, with a Linear layer at the end; the small one
-has no global average before it.
+Riedmiller, "Striving for simplicity: the all convolutional net", ICLR workshop 2015, for strided
+convolutions instead of pooling.
+Deviations: `ConvNet` comes from a tutorial, not from a paper; `StridedNet` and `StridedNetSmall`
+are Neocog's: narrower, with BatchNorm, without dropout, with a final Linear layer; the small one
+has no global average pooling before it.
 """
 
 from torch import Tensor, nn
 
-from neocog.models.geometry import convolved, require
+from neocog.models.geometry import conv_output_size, require
 
 
 class ConvNet(nn.Module):
@@ -32,18 +32,18 @@ class ConvNet(nn.Module):
         self.output = nn.Linear(32 * height * width, num_classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits, N x K, of images N x C x H x W."""
-        x = self.c1_relu(self.c1_norm(self.c1(x)))  # 16 x 28 x 28
-        x = self.s2(x)  # 16 x 14 x 14
-        x = self.c3_relu(self.c3_norm(self.c3(x)))  # 32 x 14 x 14
-        x = self.s4(x)  # 32 x 7 x 7
-        x = self.flatten(x)  # 1568
-        logits: Tensor = self.output(x)  # 10
+        """Return logits `(N, K)` for images `(N, C, H, W)`."""
+        x = self.c1_relu(self.c1_norm(self.c1(x)))  # (N, 16, 28, 28)
+        x = self.s2(x)  # (N, 16, 14, 14)
+        x = self.c3_relu(self.c3_norm(self.c3(x)))  # (N, 32, 14, 14)
+        x = self.s4(x)  # (N, 32, 7, 7)
+        x = self.flatten(x)  # (N, 1568)
+        logits: Tensor = self.output(x)  # (N, 10)
         return logits
 
 
 class StridedNet(nn.Module):
-    """Five convolutions, three of which halve the maps, BatchNorm, ReLU, a global average."""
+    """Five convolutions, three with stride 2, BatchNorm, ReLU, global average pooling, Linear."""
 
     def __init__(self, num_classes: int, in_channels: int, image_size: tuple[int, int]) -> None:
         super().__init__()
@@ -68,27 +68,27 @@ class StridedNet(nn.Module):
         self.output = nn.Linear(128, num_classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits, N x K, of images N x C x H x W."""
-        x = self.c1_relu(self.c1_norm(self.c1(x)))  # 24 x 14 x 14
-        x = self.c2_relu(self.c2_norm(self.c2(x)))  # 32 x 14 x 14
-        x = self.c3_relu(self.c3_norm(self.c3(x)))  # 64 x 7 x 7
-        x = self.c4_relu(self.c4_norm(self.c4(x)))  # 64 x 7 x 7
-        x = self.c5_relu(self.c5_norm(self.c5(x)))  # 128 x 4 x 4
-        x = self.flatten(self.average(x))  # 128
-        logits: Tensor = self.output(x)  # 10
+        """Return logits `(N, K)` for images `(N, C, H, W)`."""
+        x = self.c1_relu(self.c1_norm(self.c1(x)))  # (N, 24, 14, 14)
+        x = self.c2_relu(self.c2_norm(self.c2(x)))  # (N, 32, 14, 14)
+        x = self.c3_relu(self.c3_norm(self.c3(x)))  # (N, 64, 7, 7)
+        x = self.c4_relu(self.c4_norm(self.c4(x)))  # (N, 64, 7, 7)
+        x = self.c5_relu(self.c5_norm(self.c5(x)))  # (N, 128, 4, 4)
+        x = self.flatten(self.average(x))  # (N, 128)
+        logits: Tensor = self.output(x)  # (N, 10)
         return logits
 
 
 class StridedNetSmall(nn.Module):
-    """Three convolutions that halve the maps (16, 32, 48), BatchNorm, ReLU, one Linear layer."""
+    """Three convolutions of stride 2 (16, 32, 48), BatchNorm, ReLU, one Linear layer."""
 
     def __init__(self, num_classes: int, in_channels: int, image_size: tuple[int, int]) -> None:
         super().__init__()
         require("stridednet-small", image_size, min(image_size) >= 4, "4 x 4")
         height, width = image_size
         for kernel in (5, 3, 3):
-            height = convolved(height, kernel, stride=2, padding=kernel // 2)
-            width = convolved(width, kernel, stride=2, padding=kernel // 2)
+            height = conv_output_size(height, kernel, stride=2, padding=kernel // 2)
+            width = conv_output_size(width, kernel, stride=2, padding=kernel // 2)
         self.c1 = nn.Conv2d(in_channels, 16, kernel_size=5, stride=2, padding=2, bias=False)
         self.c1_norm = nn.BatchNorm2d(16)
         self.c1_relu = nn.ReLU()
@@ -102,10 +102,10 @@ class StridedNetSmall(nn.Module):
         self.output = nn.Linear(48 * height * width, num_classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits, N x K, of images N x C x H x W."""
-        x = self.c1_relu(self.c1_norm(self.c1(x)))  # 16 x 14 x 14
-        x = self.c2_relu(self.c2_norm(self.c2(x)))  # 32 x 7 x 7
-        x = self.c3_relu(self.c3_norm(self.c3(x)))  # 48 x 4 x 4
-        x = self.flatten(x)  # 768
-        logits: Tensor = self.output(x)  # 10
+        """Return logits `(N, K)` for images `(N, C, H, W)`."""
+        x = self.c1_relu(self.c1_norm(self.c1(x)))  # (N, 16, 14, 14)
+        x = self.c2_relu(self.c2_norm(self.c2(x)))  # (N, 32, 7, 7)
+        x = self.c3_relu(self.c3_norm(self.c3(x)))  # (N, 48, 4, 4)
+        x = self.flatten(x)  # (N, 768)
+        logits: Tensor = self.output(x)  # (N, 10)
         return logits

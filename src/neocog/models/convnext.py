@@ -1,4 +1,4 @@
-"""ConvNeXt-T: torchvision's.
+"""ConvNeXt-T, from torchvision.
 
 Paper: Liu, Mao, Wu, Feichtenhofer, Darrell and Xie, "A ConvNet for the 2020s", CVPR 2022.
 Deviations: none known.
@@ -6,4 +6,4 @@ Deviations: none known.
 
 from neocog.models.torchvision import torchvision_model
 
-convnext_tiny = torchvision_model("convnext_tiny", least=32)
+convnext_tiny = torchvision_model("convnext_tiny", min_size=32)

@@ -1,9 +1,9 @@
 """EfficientNet-Lite0: inverted residual blocks without squeeze-and-excitation, ReLU6 throughout.
 
 Paper: Tan and Le, "EfficientNet: Rethinking model scaling for convolutional neural networks", ICML
-2019; Liu, "Higher accuracy on vision models with EfficientNet-Lite", 2020, which leaves out what
-phones compute slowly. Sandler et al., "MobileNetV2", CVPR 2018, has the block.
-Deviations: no stochastic depth when it is trained; random weights are He's.
+2019; Liu, "Higher accuracy on vision models with EfficientNet-Lite", 2020, which removes operations
+that are slow on phones. The block is from Sandler et al., "MobileNetV2", CVPR 2018.
+Deviations: no stochastic depth in training; He initialisation.
 """
 
 from collections import OrderedDict
@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from neocog.models.geometry import require
 
-# Blocks, kernel, stride of the first, expansion, channels: table 1 of the paper, without SE.
+# Number of blocks, kernel, stride of the first block, expansion, channels: table 1 of the paper,
+# without squeeze-and-excitation.
 STAGES = (
     (1, 3, 1, 1, 16),
     (2, 3, 2, 6, 24),
@@ -28,24 +29,25 @@ STEM, LAST = 32, 1280
 
 
 class SameConv2d(nn.Conv2d):
-    """A convolution without bias, padded as TensorFlow's SAME: right and bottom get the odd pixel.
+    """A convolution without bias and with TensorFlow's SAME padding.
 
-    Maps of side n become ceil(n / stride).
+    An odd pixel of padding goes to the right and the bottom. Maps of side n become
+    ceil(n / stride).
     """
 
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1):
-        # With stride 1 the padding is the same on all sides, and the convolution does it itself.
-        inside = kernel // 2 if stride == 1 else 0
-        super().__init__(inputs, outputs, kernel, stride, inside, groups=groups, bias=False)
+        # With stride 1 the padding is symmetric, so that the convolution can apply it itself.
+        padding = kernel // 2 if stride == 1 else 0
+        super().__init__(inputs, outputs, kernel, stride, padding, groups=groups, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """N x inputs x H x W to N x outputs x ceil(H / stride) x ceil(W / stride)."""
+        """Map `(N, inputs, H, W)` to `(N, outputs, ceil(H / stride), ceil(W / stride))`."""
         kernel, stride = self.kernel_size[0], self.stride[0]
         if stride > 1:
-            down, across = (
+            rows, columns = (
                 max(0, (-(-n // stride) - 1) * stride + kernel - n) for n in x.shape[2:]
             )
-            x = F.pad(x, (across // 2, across - across // 2, down // 2, down - down // 2))
+            x = F.pad(x, (columns // 2, columns - columns // 2, rows // 2, rows - rows // 2))
         return super().forward(x)
 
 
@@ -54,23 +56,23 @@ def _norm(channels: int) -> nn.BatchNorm2d:
 
 
 class InvertedResidual(nn.Module):
-    """Widen by 1x1, filter each map by itself, narrow by 1x1; a shortcut where shapes allow it."""
+    """1x1 expansion, depthwise convolution, 1x1 projection; a shortcut if the shapes match."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, expansion: int) -> None:
         super().__init__()
-        wide = inputs * expansion
+        hidden = inputs * expansion
         self.has_shortcut = stride == 1 and inputs == outputs
         self.expand: nn.Module = nn.Identity()
         if expansion > 1:
-            self.expand = nn.Sequential(SameConv2d(inputs, wide, 1), _norm(wide), nn.ReLU6())
-        self.depthwise = SameConv2d(wide, wide, kernel, stride, groups=wide)
-        self.depthwise_norm = _norm(wide)
+            self.expand = nn.Sequential(SameConv2d(inputs, hidden, 1), _norm(hidden), nn.ReLU6())
+        self.depthwise = SameConv2d(hidden, hidden, kernel, stride, groups=hidden)
+        self.depthwise_norm = _norm(hidden)
         self.depthwise_relu = nn.ReLU6()
-        self.project = SameConv2d(wide, outputs, 1)
+        self.project = SameConv2d(hidden, outputs, 1)
         self.project_norm = _norm(outputs)
 
     def forward(self, x: Tensor) -> Tensor:
-        """N x inputs x H x W to N x outputs x ceil(H / stride) x ceil(W / stride)."""
+        """Map `(N, inputs, H, W)` to `(N, outputs, ceil(H / stride), ceil(W / stride))`."""
         y = self.expand(x)
         y = self.depthwise_relu(self.depthwise_norm(self.depthwise(y)))
         y = self.project_norm(self.project(y))
@@ -88,9 +90,9 @@ class EfficientNetLite0(nn.Module):
         self.stem_relu = nn.ReLU6()
         blocks, channels = [], STEM
         for count, kernel, stride, expansion, outputs in STAGES:
-            for place in range(count):
-                first = stride if place == 0 else 1
-                blocks.append(InvertedResidual(channels, outputs, kernel, first, expansion))
+            for index in range(count):
+                block_stride = stride if index == 0 else 1
+                blocks.append(InvertedResidual(channels, outputs, kernel, block_stride, expansion))
                 channels = outputs
         self.blocks = nn.Sequential(*blocks)
         self.last = SameConv2d(channels, LAST, 1)
@@ -105,19 +107,19 @@ class EfficientNetLite0(nn.Module):
                 nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits, N x K, of images N x C x H x W."""
-        x = self.stem_relu(self.stem_norm(self.stem(x)))  # 32 x 112 x 112
-        x = self.blocks(x)  # 320 x 7 x 7
-        x = self.last_relu(self.last_norm(self.last(x)))  # 1280 x 7 x 7
-        x = self.drop(self.flatten(self.pool(x)))  # 1280
-        logits: Tensor = self.output(x)  # 1000
+        """Return logits `(N, K)` for images `(N, C, H, W)`."""
+        x = self.stem_relu(self.stem_norm(self.stem(x)))  # (N, 32, 112, 112)
+        x = self.blocks(x)  # (N, 320, 7, 7)
+        x = self.last_relu(self.last_norm(self.last(x)))  # (N, 1280, 7, 7)
+        x = self.drop(self.flatten(self.pool(x)))  # (N, 1280)
+        logits: Tensor = self.output(x)  # (N, 1000)
         return logits
 
 
 def from_published(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The published weights, by their publisher's layer names, under this network's names.
+    """Rename the layers of the published weights to this network's names.
 
-    A state with other names is returned as it is.
+    A state dict with other names is returned unchanged.
     """
     if "_conv_stem.weight" not in state:
         return dict(state)
@@ -134,8 +136,8 @@ def from_published(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     for name, tensor in state.items():
         layer, _, rest = name.partition(".")
         if layer == "_blocks":
-            number, part, what = rest.split(".")
-            renamed[f"blocks.{number}.{inner[part]}.{what}"] = tensor
+            number, part, parameter = rest.split(".")
+            renamed[f"blocks.{number}.{inner[part]}.{parameter}"] = tensor
         else:
             renamed[f"{({**outer, '_fc': 'output'})[layer]}.{rest}"] = tensor
     return dict(renamed)

@@ -1,7 +1,7 @@
-"""A network's layers and the shapes of its weights, made without memory for them.
+"""Build networks without allocating memory for their weights.
 
-On torch's meta device tensors have a shape and no numbers. What draws first weights is left out:
-there is nothing to draw, and torch would import its decompositions for it, which takes seconds.
+Tensors on torch's meta device have a shape but no data. Weight initialisation is skipped: it would
+have no effect, and torch would import its decompositions for it, which takes seconds.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,14 +13,14 @@ from torch.overrides import TorchFunctionMode
 
 from neocog import models
 
-_DRAWING = {
+_INITIALIZERS = {
     "normal_", "uniform_", "fill_", "zero_", "copy_", "clamp_", "erfinv_",
     "add_", "sub_", "mul_", "div_",
 }  # fmt: skip
 
 
-class _WithoutNumbers(TorchFunctionMode):
-    """Leaves out what changes a tensor's numbers in place."""
+class _SkipInitialization(TorchFunctionMode):
+    """Skips the in-place operations that initialise tensors."""
 
     def __torch_function__(
         self,
@@ -29,7 +29,7 @@ class _WithoutNumbers(TorchFunctionMode):
         args: tuple[Any, ...] = (),
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
-        if getattr(func, "__name__", "") in _DRAWING and args and isinstance(args[0], Tensor):
+        if getattr(func, "__name__", "") in _INITIALIZERS and args and isinstance(args[0], Tensor):
             return args[0]
         return func(*args, **(kwargs or {}))
 
@@ -37,11 +37,11 @@ class _WithoutNumbers(TorchFunctionMode):
 def build_on_meta(
     name: str, num_classes: int, in_channels: int, image_size: tuple[int, int]
 ) -> nn.Module:
-    """The network that `models.build` gives for the same arguments, on the meta device.
+    """Build a network as `models.build` does, but on the meta device.
 
-    However large it is, it takes no memory. Raises as `models.build` does.
+    It takes no memory, however large it is. Raises the same errors as `models.build`.
     """
-    with torch.device("meta"), _WithoutNumbers():
+    with torch.device("meta"), _SkipInitialization():
         return models.build(name, num_classes, in_channels, image_size)
 
 

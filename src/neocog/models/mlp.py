@@ -1,9 +1,11 @@
-"""The three-layer perceptron of the tutorials: 784-200-60-10.
+"""The three-layer perceptron of the tutorials, 784-200-60-10.
 
 Source: the multi-layer perceptron of Rumelhart, Hinton and Williams, "Learning representations by
-back-propagating errors", Nature 323, 1986, as the tutorial "a three-layer network on MNIST" has it.
-Deviations: ReLU (Nair and Hinton, 2010) for the sigmoid. The tutorial ends the network with
-log-softmax; here it gives logits, and the loss takes log-softmax (recipe `threenet`: loss="nll").
+back-propagating errors", Nature 323, 1986, in the form of the tutorial "a three-layer network on
+MNIST".
+Deviations: ReLU (Nair and Hinton, 2010) instead of the sigmoid. The tutorial's network ends with
+log-softmax; this one returns logits, and the loss applies log-softmax (recipe `threenet`:
+loss="nll").
 """
 
 from torch import Tensor, nn
@@ -22,9 +24,9 @@ class ThreeNet(nn.Module):
         self.output = nn.Linear(60, num_classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits, N x K, of images N x C x H x W."""
-        x = self.flatten(x)  # 784
-        x = self.f1_relu(self.f1(x))  # 200
-        x = self.f2_relu(self.f2(x))  # 60
-        logits: Tensor = self.output(x)  # 10
+        """Return logits `(N, K)` for images `(N, C, H, W)`."""
+        x = self.flatten(x)  # (N, 784)
+        x = self.f1_relu(self.f1(x))  # (N, 200)
+        x = self.f2_relu(self.f2(x))  # (N, 60)
+        logits: Tensor = self.output(x)  # (N, 10)
         return logits

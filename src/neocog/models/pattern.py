@@ -1,24 +1,24 @@
-"""The layer pattern as a language: a network from one string.
+"""Layer patterns: a small language that defines a network in one string.
 
-The pattern of the tutorials (CS231n, "Convolutional neural networks"),
-`INPUT -> [[CONV -> RELU]*N -> POOL?]*M -> [FC -> RELU]*K -> FC`, written out:
-`[[conv3-32 relu]*2 pool2]*3 [fc128 relu]*1 fc`. Words, apart by blanks:
+It follows the pattern of CS231n ("Convolutional neural networks"),
+`INPUT -> [[CONV -> RELU]*N -> POOL?]*M -> [FC -> RELU]*K -> FC`; for example
+`[[conv3-32 relu]*2 pool2]*3 [fc128 relu]*1 fc`. Words are separated by spaces:
 
-    conv3-32     convolution of 3 x 3, 32 maps, keeps the size; conv3-64s2 strides by 2, and
-                 conv5-16p0 pads by nothing
-    pool2        the maximum of each 2 x 2; avgpool2 the mean; pool3s2p1 windows that overlap
-    gap          the mean of each whole map
+    conv3-32     3 x 3 convolution, 32 maps, padded to keep the size; conv3-64s2 has stride 2,
+                 conv5-16p0 padding 0
+    pool2        2 x 2 max pooling; avgpool2: average pooling; pool3s2p1: overlapping windows
+    gap          global average pooling
     bn           batch normalisation
     relu tanh sigmoid gelu
-    drop0.5      dropout of half the values
-    fc128        fully connected, 128 units
-    fc           fully connected, one unit a class: the last word of every pattern
-    [...]*3      what is in brackets three times; brackets may stand in brackets
-    ->  INPUT    arrows, and INPUT at the beginning, may be written and change nothing
+    drop0.5      dropout with probability 0.5
+    fc128        fully connected layer of 128 units
+    fc           fully connected layer with one unit per class: the last word of every pattern
+    [...]*3      the words in brackets, three times; brackets can be nested
+    ->  INPUT    arrows and a leading INPUT are ignored
 
-A pattern has at most 2,000 layers and 250 million parameters, and no layer gives more than 100
-million values for an image. Shapes are inferred. A convolution keeps its bias before `bn`, too.
-Weights are drawn as He et al. (2015) do, so that deep patterns learn from the first step.
+A pattern has at most 2,000 layers and 250 million parameters, and no layer has more than 100
+million outputs per image. Shapes are inferred. A convolution before `bn` has a bias, too. Weights
+use He initialisation, because deep patterns hardly start training with torch's defaults.
 """
 
 import math
@@ -30,14 +30,14 @@ from dataclasses import dataclass, field
 from torch import nn
 
 from neocog.errors import UsageError, unknown
-from neocog.models.geometry import convolved
-from neocog.models.initialization import draw_as_he
+from neocog.models.geometry import conv_output_size
+from neocog.models.initialization import init_he
 
-MOST_LAYERS = 2000
-MOST_UNITS = 65536
-MOST_PARAMETERS = 250_000_000  # 1 GB of them; VGG-19 has 144 million
-MOST_VALUES = 100_000_000  # that a layer gives for an image; VGG-19 has 3 million at 224 x 224
-MOST_CHARACTERS = 20_000
+MAX_LAYERS = 2000
+MAX_UNITS = 65536
+MAX_PARAMETERS = 250_000_000  # 1 GB in float32; VGG-19 has 144 million
+MAX_VALUES = 100_000_000  # outputs of a layer per image; VGG-19 has 3 million at 224 x 224
+MAX_CHARACTERS = 20_000
 _POINTWISE: dict[str, Callable[[], nn.Module]] = {
     "relu": nn.ReLU,
     "tanh": nn.Tanh,
@@ -51,27 +51,28 @@ _WORDS = {
     "pool": re.compile(
         r"(max|avg)?pool(?P<kernel>\d{1,9})(s(?P<stride>\d{1,9}))?(p(?P<padding>\d{1,9}))?"
     ),
-    "drop": re.compile(r"drop(?P<share>0?\.\d{1,9}|0|1)"),
+    "drop": re.compile(r"drop(?P<probability>0?\.\d{1,9}|0|1)"),
     "fc": re.compile(r"fc(?P<width>\d{0,9})"),
     "bn": re.compile(r"bn"),
     "gap": re.compile(r"gap"),
     **{word: re.compile(word) for word in _POINTWISE},
 }
-_FORMS = ("conv3-32", "pool2", "avgpool2", "gap", "bn", *_POINTWISE, "drop0.5", "fc128", "fc")
+_EXAMPLES = ("conv3-32", "pool2", "avgpool2", "gap", "bn", *_POINTWISE, "drop0.5", "fc128", "fc")
 
 
 @dataclass(frozen=True)
 class Word:
-    """A word of a pattern and where it stands in it."""
+    """A word of a pattern and its offset in the pattern, in characters."""
 
     text: str
-    begin: int
+    start: int
 
 
 class PatternNet(nn.Sequential):
-    """The layers of a pattern, named by what they are and counted: conv1, relu1, pool1 ... output.
+    """The layers of a pattern in sequence, named conv1, relu1, pool1 and so on, and output.
 
-    A sequence: N x C x H x W to N x K logits. `values_per_image` is what its largest layer gives.
+    It maps images `(N, C, H, W)` to logits `(N, K)`. `values_per_image` is the number of outputs
+    of its largest layer.
     """
 
     values_per_image: int = 0
@@ -79,39 +80,40 @@ class PatternNet(nn.Sequential):
 
 @dataclass
 class _Builder:
-    """The network so far: its layers, and the shape that the next one is given."""
+    """The layers added so far, and the shape of the next layer's input without the batch axis."""
 
     pattern: str
     num_classes: int
     shape: tuple[int, ...]
     layers: dict[str, nn.Module] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
-    last: Word | None = None
+    last_word: Word | None = None
     parameters: int = 0
     values_per_image: int = 0
 
-    def allow(self, word: Word, parameters: int, shape: tuple[int, ...]) -> None:
-        """Raise UsageError where a layer, not yet made, would be larger than a pattern may be."""
+    def check_size(self, word: Word, parameters: int, shape: tuple[int, ...]) -> None:
+        """Raise UsageError if a layer, before it is built, exceeds the limits of a pattern."""
         self.parameters += parameters
         self.values_per_image = max(self.values_per_image, math.prod(shape))
-        if self.parameters > MOST_PARAMETERS:
+        if self.parameters > MAX_PARAMETERS:
             raise _wrong(
                 self.pattern,
                 word,
                 f"with this layer the network has {self.parameters:,} parameters, and a pattern "
-                f"may have {MOST_PARAMETERS:,}",
+                f"may have {MAX_PARAMETERS:,}",
                 "Give it fewer units or maps, or pool more before it.",
             )
-        if math.prod(shape) > MOST_VALUES:
+        if math.prod(shape) > MAX_VALUES:
             raise _wrong(
                 self.pattern,
                 word,
                 f"this layer gives {math.prod(shape):,} values for an image, and may give "
-                f"{MOST_VALUES:,}",
+                f"{MAX_VALUES:,}",
                 "Give it fewer maps, stride more or pad less.",
             )
 
     def add(self, kind: str, layer: nn.Module, shape: tuple[int, ...]) -> None:
+        """Append a layer whose output has this shape."""
         self.counts[kind] += 1
         self.layers[f"{kind}{self.counts[kind]}"] = layer
         self.shape = shape
@@ -120,27 +122,27 @@ class _Builder:
 def build(
     pattern: str, num_classes: int, in_channels: int, image_size: tuple[int, int]
 ) -> PatternNet:
-    """The network that a pattern describes, with random weights.
+    """Build the network that a pattern describes, with random weights.
 
-    Raises UsageError that points at the word which is wrong or does not fit, and says what would.
+    Raises UsageError that marks the invalid word and suggests a correction.
     """
-    pattern = " ".join(pattern.split())  # an error shows it on one line
-    if len(pattern) > MOST_CHARACTERS:
+    pattern = " ".join(pattern.split())  # errors show it on one line
+    if len(pattern) > MAX_CHARACTERS:
         raise UsageError(
-            f"The layer pattern has {len(pattern):,} characters, and may have {MOST_CHARACTERS:,}.",
+            f"The layer pattern has {len(pattern):,} characters, and may have {MAX_CHARACTERS:,}.",
             "Write what is repeated once: [...]*8",
         )
     words = _expand(pattern)
     builder = _Builder(pattern, num_classes, (in_channels, *image_size))
-    for place, word in enumerate(words):
-        kind, values = _read(pattern, word)
-        if kind == "fc" and not values["width"] and place < len(words) - 1:
+    for index, word in enumerate(words):
+        kind, values = _parse_word(pattern, word)
+        if kind == "fc" and not values["width"] and index < len(words) - 1:
             raise _wrong(
                 pattern, word, "`fc` without a number gives the classes, and ends the pattern",
                 "Give the layer in between a width: fc128",
             )  # fmt: skip
         _ADD[kind](builder, word, values)
-        builder.last = word
+        builder.last_word = word
     if not words or words[-1].text.lower() != "fc":
         raise _wrong(
             pattern,
@@ -148,76 +150,78 @@ def build(
             "the pattern must end in `fc`, one unit a class",
             f"For example: {f'{pattern} fc'.strip()}",
         )
-    draw_as_he(list(builder.layers.values())[:-1])  # torch's own weights hardly start deep ones
-    made = PatternNet(OrderedDict(builder.layers))
-    made.values_per_image = builder.values_per_image
-    return made
+    init_he(list(builder.layers.values())[:-1])
+    model = PatternNet(OrderedDict(builder.layers))
+    model.values_per_image = builder.values_per_image
+    return model
 
 
 def _expand(pattern: str) -> list[Word]:
-    """The words in order, brackets multiplied out."""
+    """Return the words in order, with brackets expanded."""
     stack: list[list[Word]] = [[]]
-    opened: list[int] = []
-    held = 0  # words on the stack
+    brackets: list[int] = []  # offsets of the open ones
+    count = 0  # words on the stack
     for match in re.finditer(r"\[|\](?:\s*\*\s*(\d{1,9}))?|[^\s\[\]]+", pattern):
-        text, begin = match.group(), match.start()
+        text, start = match.group(), match.start()
         if text == "->" or (text.lower() == "input" and not stack[0]):
             continue
         if text == "[":
             stack.append([])
-            opened.append(begin)
+            brackets.append(start)
         elif text.startswith("]"):
-            if not opened:
-                raise _wrong(pattern, Word("]", begin), "this bracket closes none", "Remove it.")
-            opened.pop()
+            if not brackets:
+                raise _wrong(pattern, Word("]", start), "this bracket closes none", "Remove it.")
+            brackets.pop()
             times, inner = int(match.group(1) or 1), stack.pop()
-            held += len(inner) * (times - 1)
-            if held > MOST_LAYERS:
-                raise _too_many(pattern, Word(text, begin))
+            count += len(inner) * (times - 1)
+            if count > MAX_LAYERS:
+                raise _too_many(pattern, Word(text, start))
             stack[-1] += inner * times
         else:
-            stack[-1].append(Word(text, begin))
-            held += 1
-        if held > MOST_LAYERS:
-            raise _too_many(pattern, Word(text, begin))
-    if opened:
+            stack[-1].append(Word(text, start))
+            count += 1
+        if count > MAX_LAYERS:
+            raise _too_many(pattern, Word(text, start))
+    if brackets:
         raise _wrong(
-            pattern, Word("[", opened[-1]), "this bracket is not closed", "Close it: [...]*2"
+            pattern, Word("[", brackets[-1]), "this bracket is not closed", "Close it: [...]*2"
         )
     return stack[0]
 
 
-def _read(pattern: str, word: Word) -> tuple[str, dict[str, str | None]]:
-    """What kind of layer a word is, and its numbers."""
-    for kind, form in _WORDS.items():
-        match = form.fullmatch(word.text.lower())
+def _parse_word(pattern: str, word: Word) -> tuple[str, dict[str, str | None]]:
+    """Return the kind of layer that a word names, and its numbers."""
+    for kind, syntax in _WORDS.items():
+        match = syntax.fullmatch(word.text.lower())
         if match:
             return kind, match.groupdict()
-    begins = re.match(r"[a-z]*", word.text.lower())
-    name = begins.group() if begins else ""
-    meant = {"conv": "conv3-32", "maxpool": "pool2", "pool": "pool2", "drop": "drop0.5"}.get(name)
-    if meant:
-        hint = f"For example {meant}: see `neocog models --help` for the words."
+    letters = re.match(r"[a-z]*", word.text.lower())
+    name = letters.group() if letters else ""
+    example = {"conv": "conv3-32", "maxpool": "pool2", "pool": "pool2", "drop": "drop0.5"}.get(name)
+    if example:
+        hint = f"For example {example}: see `neocog models --help` for the words."
     else:
-        hint = unknown("word", word.text, _FORMS).hint or f"Known: {', '.join(_FORMS)}."
+        hint = unknown("word", word.text, _EXAMPLES).hint or f"Known: {', '.join(_EXAMPLES)}."
     raise _wrong(pattern, word, "this is no layer", hint)
 
 
 def _too_many(pattern: str, word: Word) -> UsageError:
-    what = f"this makes more than {MOST_LAYERS:,} layers"
-    return _wrong(pattern, word, what, "Repeat it less often.")
+    reason = f"this makes more than {MAX_LAYERS:,} layers"
+    return _wrong(pattern, word, reason, "Repeat it less often.")
 
 
-def _wrong(pattern: str, word: Word, what: str, hint: str) -> UsageError:
-    mark = " " * word.begin + "^" * max(1, len(word.text))
+def _wrong(pattern: str, word: Word, reason: str, hint: str) -> UsageError:
+    """Return the error that shows the pattern with a word underlined."""
+    marker = " " * word.start + "^" * max(1, len(word.text))
     return UsageError(
-        f"The layer pattern is wrong at {word.text!r}: {what}.\n  {pattern}\n  {mark}", hint
+        f"The layer pattern is wrong at {word.text!r}: {reason}.\n  {pattern}\n  {marker}", hint
     )
 
 
 def _maps(builder: _Builder, word: Word) -> tuple[int, int, int]:
+    """Return the input shape (C, H, W). Raises UsageError after a fully connected layer."""
     if len(builder.shape) != 3:
-        last = builder.last.text if builder.last else ""
+        last = builder.last_word.text if builder.last_word else ""
         raise _wrong(
             builder.pattern, word, f"it works on maps, and after {last!r} there are none",
             "Put it before the first fc.",
@@ -225,7 +229,8 @@ def _maps(builder: _Builder, word: Word) -> tuple[int, int, int]:
     return builder.shape[0], builder.shape[1], builder.shape[2]
 
 
-def _numbers(values: dict[str, str | None], stride: int, padding: int) -> tuple[int, int, int]:
+def _window(values: dict[str, str | None], stride: int, padding: int) -> tuple[int, int, int]:
+    """Return (kernel, stride, padding) of a word, with these defaults."""
     kernel = int(values["kernel"] or 0)
     return (
         kernel,
@@ -234,8 +239,8 @@ def _numbers(values: dict[str, str | None], stride: int, padding: int) -> tuple[
     )
 
 
-def _after(builder: _Builder, word: Word, window: tuple[int, int, int]) -> tuple[int, int]:
-    """Height and width after a window of (kernel, stride, padding)."""
+def _output_size(builder: _Builder, word: Word, window: tuple[int, int, int]) -> tuple[int, int]:
+    """Return (height, width) after a window of (kernel, stride, padding)."""
     _, height, width = _maps(builder, word)
     kernel, stride, padding = window
     if not kernel or not stride:
@@ -249,12 +254,12 @@ def _after(builder: _Builder, word: Word, window: tuple[int, int, int]) -> tuple
             + (f" padded by {padding}" if padding else ""),
             f"At most {room} fits here: use a smaller one, or pool less before it.",
         )
-    return convolved(height, *window), convolved(width, *window)
+    return conv_output_size(height, *window), conv_output_size(width, *window)
 
 
 def _add_conv(builder: _Builder, word: Word, values: dict[str, str | None]) -> None:
     kernel, maps = int(values["kernel"] or 0), int(values["width"] or 0)
-    window = _numbers(values, stride=1, padding=kernel // 2)
+    window = _window(values, stride=1, padding=kernel // 2)
     if values["padding"] is None:
         if kernel and kernel % 2 == 0:
             raise _wrong(
@@ -262,29 +267,29 @@ def _add_conv(builder: _Builder, word: Word, values: dict[str, str | None]) -> N
                 f"Say how it is padded: conv{kernel}-{maps}p0",
             )  # fmt: skip
         if kernel // 2 > min(_maps(builder, word)[1:]):  # more padding than image
-            _after(builder, word, (kernel, window[1], 0))
-    height, width = _after(builder, word, window)
-    if not 1 <= maps <= MOST_UNITS:
+            _output_size(builder, word, (kernel, window[1], 0))
+    height, width = _output_size(builder, word, window)
+    if not 1 <= maps <= MAX_UNITS:
         raise _wrong(
-            builder.pattern, word, f"a convolution has 1 to {MOST_UNITS:,} maps", "Say: conv3-32"
+            builder.pattern, word, f"a convolution has 1 to {MAX_UNITS:,} maps", "Say: conv3-32"
         )
-    weights = maps * (builder.shape[0] * kernel * kernel + 1)
-    builder.allow(word, weights, (maps, height, width))
+    parameters = maps * (builder.shape[0] * kernel * kernel + 1)
+    builder.check_size(word, parameters, (maps, height, width))
     layer = nn.Conv2d(builder.shape[0], maps, *window)
     builder.add("conv", layer, (maps, height, width))
 
 
 def _add_pool(builder: _Builder, word: Word, values: dict[str, str | None]) -> None:
-    window = _numbers(values, stride=int(values["kernel"] or 0), padding=0)
-    height, width = _after(builder, word, window)
+    window = _window(values, stride=int(values["kernel"] or 0), padding=0)
+    height, width = _output_size(builder, word, window)
     if window[2] > window[0] // 2:
         raise _wrong(
             builder.pattern, word, "a pool is padded by at most half its window",
             f"Say: p{window[0] // 2} or less.",
         )  # fmt: skip
-    builder.allow(word, 0, (builder.shape[0], height, width))
-    kind = nn.AvgPool2d if word.text.lower().startswith("avg") else nn.MaxPool2d
-    builder.add("pool", kind(*window), (builder.shape[0], height, width))
+    builder.check_size(word, 0, (builder.shape[0], height, width))
+    layer = nn.AvgPool2d if word.text.lower().startswith("avg") else nn.MaxPool2d
+    builder.add("pool", layer(*window), (builder.shape[0], height, width))
 
 
 def _add_gap(builder: _Builder, word: Word, _values: dict[str, str | None]) -> None:
@@ -293,13 +298,13 @@ def _add_gap(builder: _Builder, word: Word, _values: dict[str, str | None]) -> N
 
 
 def _add_bn(builder: _Builder, word: Word, _values: dict[str, str | None]) -> None:
-    builder.allow(word, 2 * builder.shape[0], builder.shape)
+    builder.check_size(word, 2 * builder.shape[0], builder.shape)
     norm = nn.BatchNorm2d if len(builder.shape) == 3 else nn.BatchNorm1d
     builder.add("bn", norm(builder.shape[0]), builder.shape)
 
 
 def _add_drop(builder: _Builder, _word: Word, values: dict[str, str | None]) -> None:
-    builder.add("drop", nn.Dropout(float(values["share"] or 0)), builder.shape)
+    builder.add("drop", nn.Dropout(float(values["probability"] or 0)), builder.shape)
 
 
 def _add_pointwise(builder: _Builder, word: Word, _values: dict[str, str | None]) -> None:
@@ -314,13 +319,13 @@ def _add_fc(builder: _Builder, word: Word, values: dict[str, str | None]) -> Non
         builder.shape = (maps * height * width,)
     (inputs,) = builder.shape
     if values["width"] == "":
-        builder.allow(word, (inputs + 1) * builder.num_classes, (builder.num_classes,))
+        builder.check_size(word, (inputs + 1) * builder.num_classes, (builder.num_classes,))
         builder.layers["output"] = nn.Linear(inputs, builder.num_classes)
         return
     units = int(values["width"] or 0)
-    if not 1 <= units <= MOST_UNITS:
-        raise _wrong(builder.pattern, word, f"a layer has 1 to {MOST_UNITS:,} units", "Say: fc128")
-    builder.allow(word, (inputs + 1) * units, (units,))
+    if not 1 <= units <= MAX_UNITS:
+        raise _wrong(builder.pattern, word, f"a layer has 1 to {MAX_UNITS:,} units", "Say: fc128")
+    builder.check_size(word, (inputs + 1) * units, (units,))
     builder.add("fc", nn.Linear(inputs, units), (units,))
 
 

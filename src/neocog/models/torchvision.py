@@ -1,4 +1,4 @@
-"""Networks that torchvision or timm has: built there, with their names for the weights."""
+"""Networks built by torchvision or timm, with their layer names."""
 
 import re
 from collections.abc import Callable
@@ -11,37 +11,41 @@ from neocog.models.geometry import require
 
 
 def torchvision_model(
-    name: str, least: int, sides: int = 0
+    name: str, min_size: int, multiple: int = 0
 ) -> Callable[[int, int, tuple[int, int]], nn.Module]:
-    """A function that builds torchvision's network `name` with random weights.
+    """Return a function that builds torchvision's network `name` with random weights.
 
-    Images need `least` pixels a side; with `sides` they must be squares of a multiple of it. For
-    other than 3 channels the first convolution is made
-    anew; it and, for other than 1,000 classes, the last layer differ in shape from torchvision's.
+    Images must have at least `min_size` pixels per side; with `multiple` they must be squares with
+    a side that is a multiple of it. If there are not 3 channels, the first convolution is replaced;
+    if there are not 1,000 classes, the last layer has another shape than torchvision's.
     """
 
     def build(num_classes: int, in_channels: int, image_size: tuple[int, int]) -> nn.Module:
-        require(name, image_size, min(image_size) >= least, f"{least} x {least}")
+        minimum = f"{min_size} x {min_size}"
+        require(name, image_size, min(image_size) >= min_size, minimum)
         from torchvision import models  # takes seconds to import
 
         options = {}
-        if sides:
-            square = image_size[0] == image_size[1] and image_size[0] % sides == 0
-            require(name, image_size, square, f"{least} x {least}, a square of {sides} x n")
+        if multiple:
+            fits = image_size[0] == image_size[1] and image_size[0] % multiple == 0
+            require(name, image_size, fits, f"{minimum}, a square of {multiple} x n")
             options["image_size"] = image_size[0]
         model: nn.Module = models.get_model(name, weights=None, num_classes=num_classes, **options)
         for module in model.modules():
             if isinstance(module, nn.ReLU | nn.Dropout | nn.Hardswish):
-                module.inplace = False
+                module.inplace = False  # it would overwrite the output of the layer before
         if in_channels != 3:
-            _change_channels(model, in_channels)
+            _replace_first_conv(model, in_channels)
         return model
 
     return build
 
 
 def timm_model(name: str) -> Callable[[int, int, tuple[int, int]], nn.Module]:
-    """A function that builds timm's network `name` with random weights, where timm is installed."""
+    """Return a function that builds timm's network `name` with random weights.
+
+    The function raises UsageError if timm is not installed or has no such network.
+    """
 
     def build(num_classes: int, in_channels: int, image_size: tuple[int, int]) -> nn.Module:
         try:
@@ -58,16 +62,17 @@ def timm_model(name: str) -> Callable[[int, int, tuple[int, int]], nn.Module]:
         options = {"num_classes": num_classes, "in_chans": in_channels}
         try:
             model: nn.Module = timm.create_model(name, **options)
-        except Exception as error:  # it says what it does not know in several ways
+        except Exception as error:  # timm raises several types for an unknown name
             reason = str(error).strip().partition("\n")[0]
             raise UsageError(f"timm cannot build {name} ({reason}).") from None
-        del image_size  # timm's networks are made for one size, or take any
+        del image_size  # timm's networks have a fixed size or accept any
         return model
 
     return build
 
 
-def _change_channels(model: nn.Module, in_channels: int) -> None:
+def _replace_first_conv(model: nn.Module, in_channels: int) -> None:
+    """Replace the first convolution by one with `in_channels` inputs and random weights."""
     path, first = next((n, m) for n, m in model.named_modules() if isinstance(m, nn.Conv2d))
     parent, _, name = path.rpartition(".")
     new = nn.Conv2d(

@@ -1,4 +1,4 @@
-"""Recipes: values that say what to train and how. `RECIPES` is the whole list."""
+"""Recipes: values that define what to train and how. `RECIPES` lists them."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -34,7 +34,7 @@ RECIPES: dict[str, Recipe] = {
     )
 }
 
-# What `neocog train DATA` runs where no recipe is named.
+# The recipe of `neocog train DATA` without --recipe.
 DEFAULT_FOR_DATA = {
     "mnist5k": "quickstart",
     "mnist": "mnist",
@@ -46,24 +46,24 @@ DEFAULT_FOR_DATA = {
 
 
 def get(name: str, overrides: Mapping[str, Any] | None = None) -> Recipe:
-    """The recipe called `name`, with `overrides` applied and checked.
+    """Return the recipe called `name` with `overrides` applied.
 
-    Raises UsageError for an unknown recipe, an unknown field or a wrong value.
+    Raises UsageError for an unknown recipe or field, or an invalid value.
     """
     if name not in RECIPES:
         raise unknown("recipe", name, RECIPES)
     recipe = override(RECIPES[name], overrides or {})
-    idle = {"epochs", "learning_rate", "batch_size"} & set(overrides or {})
-    if idle and recipe.feature_views and not recipe.fine_tune:
+    unused = {"epochs", "learning_rate", "batch_size"} & set(overrides or {})
+    if unused and recipe.feature_views and not recipe.fine_tune:
         raise UsageError(
-            f"{', '.join(sorted(idle))}: {name} fits the last layer alone, once and to its end, "
+            f"{', '.join(sorted(unused))}: {name} fits the last layer alone, once and to its end, "
             "and needs none.",
             "To train the whole network, add: --fine-tune",
         )
     return recipe
 
 
-# Networks that have ImageNet weights: what `photos` can begin with.
+# Networks with ImageNet weights, which `photos` can start from.
 PRETRAINED = (
     "efficientnet-lite0",
     *(recipe.model for recipe in cifar10.FROM_SCRATCH if recipe.model != "alexnet-2012"),
@@ -73,48 +73,57 @@ PRETRAINED = (
     "vit_b_16",
 )
 
-# Networks that need their own recipe, on any data of its kind; others train by the data's.
-_KINDS = (("mnist5k", "mnist"), ("cifar10", "cifar100"))
-OWN_RECIPE = {
+# Networks with a recipe of their own, which also applies to similar data. All other networks are
+# trained with the recipe of the data.
+_SIMILAR_DATA = (("mnist5k", "mnist"), ("cifar10", "cifar100"))
+RECIPE_OF_MODEL = {
     "lenet5-1998": "lenet5-1998",
     **{r.model: r.name for r in RECIPES.values() if r.data == "cifar10" and r.model != "convnet"},
 }
 
 
-# Images of your own that are as small and as many as this are learned from nothing.
-SMALL_SIDE, MANY = 64, 2000
+# Custom datasets with at least this many images of at most this side are trained from scratch.
+SMALL_SIDE, MANY_IMAGES = 64, 2000
 
 
 def choose(data: str | None, recipe: str | None, model: str | None = None) -> str:
-    """The name of the recipe: the one named, else the network's own or the data's, else quickstart.
+    """Return the name of the recipe to use: `recipe` itself, the model's or the data's.
 
-    A network that needs its own recipe gets it on any data of the recipe's kind.
+    A model's own recipe is used on similar data only. Without arguments it is quickstart.
     """
     if recipe is not None:
         return recipe
-    usual = DEFAULT_FOR_DATA.get(data or "mnist5k", "photos")
-    if usual == "photos" and model and not (model in PRETRAINED or model.startswith("timm/")):
-        usual = "scratch"
-    if RECIPES[usual].model == model:
-        return usual
-    own = RECIPES.get(OWN_RECIPE.get(model or "", ""))
-    if own and (data is None or any({data, own.data} <= set(kind) for kind in _KINDS)):
+    default = DEFAULT_FOR_DATA.get(data or "mnist5k", "photos")
+    if default == "photos" and model and not (model in PRETRAINED or model.startswith("timm/")):
+        default = "scratch"
+    if RECIPES[default].model == model:
+        return default
+    own = RECIPES.get(RECIPE_OF_MODEL.get(model or "", ""))
+    if own and (data is None or any({data, own.data} <= set(names) for names in _SIMILAR_DATA)):
         return own.name
     if model and data in ("cifar10", "cifar100"):
-        return "cifar10-plain"  # theirs is tuned to its own network
-    return usual
+        return "cifar10-plain"  # the recipe cifar10 is tuned to its own network
+    return default
 
 
-def for_small(count: int, side: int) -> dict[str, Any] | None:
-    """What to change in `scratch` for `count` images with short sides of `side` pixels.
+def scratch_overrides(count: int, side: int) -> dict[str, Any] | None:
+    """Return the overrides of `scratch` for `count` images with short sides of `side` pixels.
 
-    None where they are few or large, and a network that knows photos does better.
+    None if the images are few or large, because a pretrained network is then more accurate.
     """
-    if count < MANY or not 0 < side <= SMALL_SIDE:
+    if count < MANY_IMAGES or not 0 < side <= SMALL_SIDE:
         return None
     shift = round(RECIPES["scratch"].augment_shift_pixels * side / SMALL_SIDE)
     epochs = max(10, min(40, 600_000 // count))
     return {"image_size_pixels": max(side, 16), "augment_shift_pixels": shift, "epochs": epochs}
 
 
-__all__ = ["DEFAULT_FOR_DATA", "RECIPES", "Recipe", "choose", "for_small", "get", "override"]
+__all__ = [
+    "DEFAULT_FOR_DATA",
+    "RECIPES",
+    "Recipe",
+    "choose",
+    "get",
+    "override",
+    "scratch_overrides",
+]

@@ -1,7 +1,7 @@
-"""Recipes for CIFAR-10 and CIFAR-100: the tutorial's, the papers', and ours.
+"""Recipes for CIFAR-10 and CIFAR-100: the tutorial's, the papers' and Neocog's.
 
-The images that were measured with are a copy in Parquet that went through JPEG once, at quality
-75 with the colours at half size: they hold less than the original arrays, and figures are lower.
+Accuracies were measured on a Parquet copy whose images had been JPEG-compressed (quality 75, chroma
+at half resolution), which lowers them compared with the original arrays.
 """
 
 from dataclasses import replace
@@ -12,7 +12,7 @@ CIFAR10_MEAN, CIFAR10_STD = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
 
 # Measured: 89.23% (n = 1; 95% interval 88.6 to 89.8) on images that went through JPEG; 1,503 s of
 # training on one slow core. torch 2.15: neocog reproduce cifar10 --seeds 1
-# On the original arrays its source reports 93% for this network after 11 epochs; not measured here.
+# On the original arrays the source reports 93% for this network after 11 epochs; not measured here.
 CIFAR10 = Recipe(
     name="cifar10",
     source="Neocog: a network with a whitened first layer, after Jordan 2024 (airbench)",
@@ -40,10 +40,10 @@ CIFAR10 = Recipe(
     channels_last=True,
 )
 
-# Measured: 77.56% (n = 1; 95% interval 76.7 to 78.4), the epoch chosen by 5,000 images held back;
-# 8,256 s on one slow core, shared. torch 2.15: neocog reproduce resnet-cifar
-# The tutorial grows its images for training and not for testing; on the middle of grown test
-# images the same weights give 83.0% of the first 4,000 for 76.9%.
+# Measured: 77.56% (n = 1; 95% interval 76.7 to 78.4), the epoch selected on 5,000 validation
+# images; 8,256 s on one slow, shared core. torch 2.15: neocog reproduce resnet-cifar
+# The tutorial enlarges training images but not test images. On center crops of enlarged test images
+# the same weights reach 83.0% of the first 4,000, instead of 76.9%.
 RESNET_CIFAR = Recipe(
     name="resnet-cifar",
     source="Tutorial 001, ResNet on CIFAR-10; prints no figure, so 5,000 images choose the epoch",
@@ -96,9 +96,9 @@ CIFAR10_PLAIN = Recipe(
     channels_last=True,
 )
 
-# 64,000 steps, as in the paper, are 164 epochs: hours on a processor, made for a GPU. Its mean is
-# taken a pixel and ours a channel; it warms `resnet110` up at 0.01 for 400 steps and this does not;
-# 6.61% is that network's mean of five runs, the 6.43% of the abstract its best.
+# The paper's 64,000 steps are 164 epochs: hours on a CPU, so use a GPU. Differences from the paper:
+# the mean is per channel, not per pixel, and `resnet110` has no warm-up at 0.01 for 400 steps. Its
+# 6.61% is the mean of five runs; the 6.43% in the abstract is the best of them.
 _HE = Recipe(
     name="resnet20",
     source="He et al. 2016, section 4.2: CIFAR-10, 64,000 steps; 8.75% test error",
@@ -133,7 +133,7 @@ HE_FAMILY = tuple(
     for layers, error in ((20, 8.75), (32, 7.51), (44, 7.17), (56, 6.97), (110, 6.61))
 )
 
-# Days on a processor. The paper also whitens the images.
+# Takes days on a CPU. The paper also whitens the images.
 ALLCONV = Recipe(
     name="allconv",
     source="Springenberg et al. 2015, All-CNN-C: CIFAR-10 with augmentation; 7.25% test error",
@@ -158,7 +158,7 @@ ALLCONV = Recipe(
     channels_last=True,
 )
 
-# ImageNet's networks from random weights on a smaller data set. Not measured: made for a GPU.
+# ImageNet networks from random weights on a smaller dataset. Not measured: they need a GPU.
 _FROM_SCRATCH = Recipe(
     name="resnet18",
     source="Neocog: a network made for ImageNet, from random weights on CIFAR-10",
@@ -179,8 +179,8 @@ _FROM_SCRATCH = Recipe(
     precision="fast",
     channels_last=True,
 )
-# Without batch norm a network bears a tenth of the learning rate; AlexNet needs larger images.
-_RATES = {
+# Networks without batch norm need a smaller learning rate; AlexNet needs larger images.
+_LEARNING_RATES = {
     **{f"resnet{n}": 0.1 for n in (18, 34, 50, 101, 152)},
     **{f"vgg{n}_bn": 0.05 for n in (11, 13, 16, 19)},
     **{f"vgg{n}": 0.01 for n in (11, 13, 16, 19)},
@@ -188,10 +188,14 @@ _RATES = {
     "alexnet": 0.01,
     "alexnet-2012": 0.01,
 }
-_SIDES = {"alexnet": 64, "alexnet-2012": 67, "squeezenet1_1": 64}
+_IMAGE_SIZES = {"alexnet": 64, "alexnet-2012": 67, "squeezenet1_1": 64}
 FROM_SCRATCH = tuple(
     replace(
-        _FROM_SCRATCH, name=name, model=name, learning_rate=rate, image_size_pixels=_SIDES.get(name)
+        _FROM_SCRATCH,
+        name=name,
+        model=name,
+        learning_rate=learning_rate,
+        image_size_pixels=_IMAGE_SIZES.get(name),
     )
-    for name, rate in _RATES.items()
+    for name, learning_rate in _LEARNING_RATES.items()
 )

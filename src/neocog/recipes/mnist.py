@@ -1,12 +1,12 @@
-"""Recipes for MNIST and its relatives: the tutorials' own, and ours."""
+"""Recipes for MNIST and similar datasets: the tutorials', the papers' and Neocog's."""
 
 from neocog.recipes.recipe import Recipe
 
 MNIST_MEAN, MNIST_STD = (0.1307,), (0.3081,)
-LENET_MEAN, LENET_STD = (0.1 / 1.275,), (1 / 1.275,)  # paper is -0.1 and ink 1.175, as in 1998
+LENET_MEAN, LENET_STD = (0.1 / 1.275,), (1 / 1.275,)  # background -0.1, ink 1.175, as in 1998
 
-# 98.36% +- 0.11 (n = 5) of 1,000 test images; 44 s of training on one slow virtual core, and 16 s
-# on two. torch 2.15: neocog reproduce quickstart --seeds 5
+# Measured: 98.36% +- 0.11 (n = 5) on 1,000 test images; 44 s of training on one slow virtual core,
+# 16 s on two. torch 2.15: neocog reproduce quickstart --seeds 5
 QUICKSTART = Recipe(
     name="quickstart",
     source="Neocog: LeNet-5 on the digits that arrive with pip; what `neocog train` runs",
@@ -28,9 +28,9 @@ QUICKSTART = Recipe(
     std=MNIST_STD,
 )
 
-# 99.45% +- 0.05 (n = 3); 404 s of training on one thread of two cores that others used, too:
-# 1.5 times the processor time of five epochs without bending, which gave 99.47% +- 0.04 (n = 3).
-# torch 2.15: neocog reproduce mnist --seeds 3; other hands: benchmarks/handwriting.py
+# Measured: 99.45% +- 0.05 (n = 3); 404 s of training on one thread of two shared cores, 1.5 times
+# the CPU time of five epochs without elastic distortion, which gave 99.47% +- 0.04 (n = 3).
+# torch 2.15: neocog reproduce mnist --seeds 3; other handwriting: benchmarks/handwriting.py
 MNIST = Recipe(
     name="mnist",
     source="Neocog: strided BatchNorm network, one-cycle SGD, digits bent, worn and in other hands",
@@ -44,7 +44,7 @@ MNIST = Recipe(
     nesterov=True,
     weight_decay=5e-4,
     schedule="one-cycle",
-    select="validation/loss",  # accuracies of 5,000 tie, and a tie once kept the last but one epoch
+    select="validation/loss",  # accuracies on 5,000 images tie, and ties go to the earlier epoch
     augment_shift_pixels=1.2,
     augment_rotate_degrees=8,
     augment_scale_fraction=0.08,
@@ -58,7 +58,7 @@ MNIST = Recipe(
     channels_last=True,
 )
 
-# 99.05% +- 0.05 (n = 5); 28 s of training on one core of the same machine, 10 s on two.
+# Measured: 99.05% +- 0.05 (n = 5); 28 s of training on one core of the same machine, 10 s on two.
 # torch 2.15: neocog reproduce mnist-fast --seeds 5
 MNIST_FAST = Recipe(
     name="mnist-fast",
@@ -79,8 +79,8 @@ MNIST_FAST = Recipe(
     channels_last=True,
 )
 
-# Printed: 98%. Measured: 98.44% +- 0.17 (n = 5), chosen honestly 98.28% (n = 1); 113 s of training
-# on one core. torch 2.15: neocog reproduce lenet --seeds 5
+# Printed: 98%. Measured: 98.44% +- 0.17 (n = 5), selected on validation 98.28% (n = 1); 113 s of
+# training on one core. torch 2.15: neocog reproduce lenet --seeds 5
 LENET = Recipe(
     name="lenet",
     source="Tutorial 000, convolution explained: LeNet with max pooling on MNIST",
@@ -99,8 +99,8 @@ LENET = Recipe(
     honest_validation_size=5000,
 )
 
-# Measured: 98.21% +- 0.19 (n = 5), chosen honestly 98.30% +- 0.13 (n = 5); 29 s of training on one
-# core. torch 2.15: neocog reproduce convnet --seeds 5
+# Measured: 98.21% +- 0.19 (n = 5), selected on validation 98.30% +- 0.13 (n = 5); 29 s of training
+# on one core. torch 2.15: neocog reproduce convnet --seeds 5
 CONVNET = Recipe(
     name="convnet",
     source="Tutorial 001, CNN theory: a BatchNorm CNN on MNIST; ToTensor only; prints no figure",
@@ -119,7 +119,7 @@ CONVNET = Recipe(
 )
 
 # Printed: 99.997% train, 97.959% test. Measured: 99.998% train, 97.88% +- 0.06 test (n = 3; 95%
-# interval 97.75 to 98.02), chosen honestly 97.69% (n = 1); 13 minutes of training on one core.
+# interval 97.75 to 98.02), selected on validation 97.69% (n = 1); 13 minutes on one core.
 # torch 2.15: neocog reproduce threenet --seeds 3
 THREENET = Recipe(
     name="threenet",
@@ -141,8 +141,8 @@ THREENET = Recipe(
     honest_validation_size=5000,
 )
 
-# Printed: 98.75% test, 98.7 to 98.8% of 1,000 images. Measured: 98.69% +- 0.19 (n = 2), chosen
-# honestly 98.91% (n = 1); 12 minutes of training on one free core. torch 2.15: neocog reproduce
+# Printed: 98.75% test, 98.7 to 98.8% of 1,000 images. Measured: 98.69% +- 0.19 (n = 2), selected on
+# validation 98.91% (n = 1); 12 minutes of training on one idle core. torch 2.15: neocog reproduce
 # lenet5 --seeds 2
 LENET5 = Recipe(
     name="lenet5",
@@ -164,8 +164,8 @@ LENET5 = Recipe(
 
 # Printed: 1.7% error. Measured: 98.60% +- 0.18 (n = 5), 1.40% error; 3 minutes of training on one
 # core. torch 2.15: neocog reproduce lenet1 --seeds 5
-# The paper's own criterion, --set loss=squared_error learning_rate=0.005 batch_size=32, was worse:
-# after 5 epochs 97.5% against 97.6% of 5,000 validation images, one run each.
+# The paper's criterion, --set loss=squared_error learning_rate=0.005 batch_size=32, is not better:
+# after 5 epochs 97.5% of 5,000 validation images, against 97.6% (one run each).
 LENET1 = Recipe(
     name="lenet1",
     source="LeCun et al. 1990 and 1998: LeNet-1; 1.7% test error",
@@ -187,7 +187,7 @@ LENET1 = Recipe(
 )
 
 # Printed: 0.95% error. Measured: 99.14% +- 0.07 (n = 5), 0.86% error; 8 minutes of training on one
-# core. torch 2.15: neocog reproduce lenet5-1998 --seeds 5. docs/papers.md: what is not the paper's.
+# core. torch 2.15: neocog reproduce lenet5-1998 --seeds 5. Deviations: docs/papers.md
 LENET5_1998 = Recipe(
     name="lenet5-1998",
     source="LeCun et al. 1998: LeNet-5 as published, no distortions; 0.95% test error",

@@ -1,11 +1,11 @@
-"""Recipes for a person's own photos: a folder, an archive or a table of images."""
+"""Recipes for custom images: a folder, an archive or a table."""
 
 from neocog.recipes.recipe import Recipe
 
-# The backbone's features once, then its last layer in a second or less: benchmarks/transfer.py. On
-# ants and bees 94.8% of 153 test photos are right, 95% interval 90.0 to 97.3, with every seed; over
-# 5 folds of the 245 photos of train and validation 97.1% ± 1.1. How sure it is of strangers:
-# benchmarks/strangers.py.
+# Computes the backbone's features once, then fits the head in at most a second
+# (benchmarks/transfer.py). Ants and bees: 94.8% of 153 test photos, 95% interval 90.0 to 97.3, the
+# same for every seed; 97.1% +- 1.1 over 5 folds of the 245 other photos. Confidence on images of
+# unknown classes: benchmarks/strangers.py.
 PHOTOS = Recipe(
     name="photos",
     source="Neocog: a network that knows ImageNet, with a last layer for your classes",
@@ -14,7 +14,7 @@ PHOTOS = Recipe(
     weights="imagenet",
     feature_views=1,
     fit="crop",
-    mean=(),  # those of the weights, and the sizes
+    mean=(),  # mean, std and sizes are those of the weights
     std=(),
     epochs=5,
     batch_size=16,
@@ -31,8 +31,9 @@ PHOTOS = Recipe(
     channels_last=True,
 )
 
-# Tutorial 003. Its mean and std of 0.5 are not those that AlexNet's weights were made with (0.485,
-# 0.456, 0.406 and 0.229, 0.224, 0.225): the frozen features see paler images than they know.
+# Tutorial 003. Its mean and std of 0.5 differ from those of AlexNet's weights (0.485, 0.456, 0.406
+# and 0.229, 0.224, 0.225), so that the frozen features get images of lower contrast than they were
+# trained on.
 ALEXNET_TRANSFER = Recipe(
     name="alexnet-transfer",
     source="tutorial 003: AlexNet's features frozen, a new classifier; its mean/std of 0.5 are not "
@@ -55,7 +56,7 @@ ALEXNET_TRANSFER = Recipe(
     select="validation/accuracy",
 )
 
-# Learns from nothing, so it wants hundreds of images a class.
+# Trained from scratch; needs hundreds of images per class.
 SCRATCH = Recipe(
     name="scratch",
     source="Neocog: a small network from random weights, for images unlike photos",

@@ -1,4 +1,4 @@
-"""A recipe: everything that decides what is trained and how, as one frozen value."""
+"""`Recipe`: all settings of a training run as one frozen value."""
 
 import dataclasses
 import math
@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from neocog.errors import UsageError, unknown
-from neocog.json_fields import MOST, FieldError, read_fields, read_value, short
+from neocog.json_fields import MAX_NUMBER, FieldError, read_fields, read_value, short
 
-MOST_PIXELS_A_SIDE = 2048  # of what a network gets: `Preprocessing` refuses more
+MOST_PIXELS_A_SIDE = 2048  # of a network's input; `Preprocessing` rejects more
 
 CHOICES: dict[str, tuple[str, ...]] = {
     "loss": ("cross_entropy", "nll", "map", "squared_error"),
@@ -45,107 +45,146 @@ _WRONG_PAIRS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """What to train and how; plain values only, checked when made.
+    """What to train and how: plain values only, checked on construction.
 
-    `image_size_pixels` is the side that images are brought to; None is the data set's own (64
-    for a folder). `fit` says how a folder's are (see `Preprocessing`); named data sets have
-    their own. `resize_pixels` is the short side that fit=crop brings images to before it
-    takes the middle; `train_resize_pixels` another for those to train on. `mean` and `std` are
-    of the images scaled to 0..1, one number a channel; empty, they and the sizes are what the
-    weights were made with. `weights` to begin with are random, imagenet, or a file.
-    `trained_part` is how the names of the layers begin that are trained, the others stay as
-    they are; empty is all. With `feature_views` above 0 the network is no more than run once
-    over so many views of each image to train on (as it is, mirrored, then crops), and its
-    last layer fitted to what comes out; `fine_tune` then trains the whole network, as the other
-    fields say. With `folds` as many fits, each judged on what it has not seen, say how much the
-    accuracy depends on the images. `body_rate_factor` multiplies the learning rate of the
-    layer before the last; towards the first it falls to its square. `validation_size` is how
-    many images are kept back from the official training half; None is the data set's own
-    number and 0 trains on all of them, as published recipes do. `select` names the metric whose
-    best epoch is kept (ties go to the earlier), looked at every `look_every_epochs` and at the
-    last. `validation/loss` is the recipe's own loss, as `train/loss` is; `train/accuracy_after` is
-    measured on the whole training split after the epoch.
-    `augment_*` describe uniform ranges, drawn anew for every image and epoch;
-    `augment_elastic_pixels` is the standard deviation by which points of the image move against
-    each other, `augment_worn_fraction` the share of images with a gap, a pale or a cut off end,
-    `augment_hand_fraction` the share of ones, sevens and nines that get an upstroke, a bar, a foot;
-    `augment_grow_pixels` is the side that images are grown to before a crop of their own size
-    is taken at random (0: not). `augment_flip` alternating mirrors a random half in the first
-    epoch and the other half in the next. `decay_at_epochs` and `decay_factor` belong to
-    schedule=step; `decay_renews_optimizer` also drops its moments there.
-    `norm_bias_rate_factor` multiplies the learning rate of batch norms' biases. `map_penalty`
-    is the constant j of loss=map. `test_mirrored` averages the answers to an image and its
-    mirror image. precision=fast is bfloat16 where the processor is made for it, else float32.
-    `allow_outside` lets links and CSV files name files outside the data's folder.
-    `printed_*` are what the source printed, or this project's README of its own.
-    `honest_validation_size` is what `neocog reproduce` holds back to say, beside a published
-    figure, what an honest choice gives. Raises UsageError where a value is outside its range or
-    two values contradict each other.
+    Raises UsageError if a value is out of range or two values contradict each other. Each field is
+    documented below it.
     """
 
     name: str
+    """The recipe's key in `RECIPES`."""
     source: str
+    """The tutorial, paper or project that the recipe follows."""
     data: str
+    """A dataset name or the path of a dataset; PHOTOS stands for the user's own images."""
     model: str
+    """A key of `MODELS`, timm/NAME or a layer pattern."""
     epochs: int
+    """Number of passes over the training split."""
     batch_size: int
+    """Number of images per optimizer step."""
     learning_rate: float
+    """The learning rate before the schedule; with schedule=one-cycle its maximum."""
     mean: tuple[float, ...]
+    """Mean per channel of images scaled to 0..1; empty: the value of the pretrained weights."""
     std: tuple[float, ...]
+    """Standard deviation per channel of images scaled to 0..1; empty: that of the weights."""
     fit: str = "square"
+    """How custom images are resized (see `Preprocessing`); built-in datasets have their own way."""
     image_size_pixels: int | None = None
+    """Side of the network's input; None: the size of the dataset (64 for custom images) or, with
+    pretrained weights, theirs."""
     resize_pixels: int | None = None
+    """With fit=crop: the short side before the center crop; None: that of the weights."""
     train_resize_pixels: int | None = None
+    """Replaces `resize_pixels` for training images."""
+
     weights: str = "random"
+    """Initial weights: random, imagenet or the path of a file."""
     trained_part: str = ""
+    """Only layers whose names begin with this prefix are trained; empty: all."""
     feature_views: int = 0
+    """If above 0, run the frozen backbone once on this many views of each training image (the
+    image, its mirror image, then random crops) and fit the head to the features."""
     fine_tune: bool = False
+    """After fitting the head, train the whole network as the other fields say."""
     folds: int = 0
+    """Number of folds for a cross-validated accuracy of the head; 0: none."""
     body_rate_factor: float = 1.0
+    """Multiplies the learning rate of the layer before the head; the factor falls geometrically
+    to its square at the first layer."""
+
     validation_size: int | None = None
+    """Number of official training images held out for validation; None: the dataset's default;
+    0: train on all of them, as many published recipes do."""
+
     augment_shift_pixels: float = 0.0
+    """Largest shift in each direction. All random augmentations are redrawn for every image and
+    epoch; bounds are of uniform distributions, both ways."""
     augment_rotate_degrees: float = 0.0
+    """Largest rotation."""
     augment_scale_fraction: float = 0.0
+    """Largest relative change of each side."""
     augment_shear_fraction: float = 0.0
+    """Largest shear, relative to the side."""
     augment_stroke_fraction: float = 0.0
+    """Fraction of images whose strokes are thickened by a pixel; half as many are thinned."""
     augment_elastic_pixels: float = 0.0
+    """Standard deviation of the displacement of grid points in elastic distortion."""
     augment_worn_fraction: float = 0.0
+    """Fraction of digits with a gap in a stroke, a faded end or a cut-off end."""
     augment_hand_fraction: float = 0.0
+    """Fraction of the digits 1, 7 and 9 that get an upstroke, a bar or a foot."""
     augment_grow_pixels: int = 0
+    """Side to which images are enlarged before a random crop of their original size; 0: no crop."""
     augment_flip: str = "none"
+    """Horizontal flips: none, random, or alternating, which mirrors a random half of the images in
+    the first epoch, the other half in the next, and so on."""
     augment_edge: str = "black"
+    """Pixels that a shift moves into the image: black, or the reflected edge."""
+
     loss: str = "cross_entropy"
+    """The training loss; see `CHOICES`."""
     output: str = "auto"
+    """Input of the loss; auto: the one that `loss` requires (see `loss_input`)."""
     label_smoothing: float = 0.0
+    """Probability mass spread over all classes; loss=cross_entropy only."""
     map_penalty: float = 1.0
+    """The constant j in the criterion of LeCun et al. 1998; loss=map only."""
+
     optimizer: str = "sgd"
+    """sgd or adam."""
     momentum: float = 0.0
+    """Momentum of SGD."""
     nesterov: bool = False
+    """Nesterov momentum; needs momentum above 0."""
     weight_decay: float = 0.0
+    """L2 penalty on weights; not applied to biases and norms."""
     schedule: str = "constant"
+    """Learning-rate schedule: constant, one-cycle or step."""
     warmup_fraction: float = 0.3
+    """Fraction of the steps before the maximum; schedule=one-cycle only."""
     decay_at_epochs: tuple[int, ...] = ()
+    """Epochs after which the learning rate is multiplied by `decay_factor`; schedule=step only."""
     decay_factor: float = 0.1
+    """Factor of the learning rate at each decay; schedule=step only."""
     decay_renews_optimizer: bool = False
+    """Reset the optimizer's moments at each decay; schedule=step only."""
     norm_bias_rate_factor: float = 1.0
+    """Multiplies the learning rate of batch-norm biases."""
+
     select: str = "validation/accuracy"
+    """Metric of the epoch that is kept; ties go to the earlier epoch. `validation/loss` is the
+    recipe's own loss, as `train/loss` is; `train/accuracy_after` is measured on the whole training
+    split after the epoch; last keeps the last epoch."""
     look_every_epochs: int = 1
+    """Number of epochs between evaluations of the metric; the last epoch is always evaluated."""
+
     precision: str = "float32"
+    """float32, bfloat16, or fast: bfloat16 if the hardware supports it natively, else float32."""
     channels_last: bool = False
+    """Store tensors in torch.channels_last memory format, which is faster on most CPUs."""
     test_mirrored: bool = False
+    """Average the predictions for an image and its mirror image."""
     allow_outside: bool = False
+    """Allow symbolic links and CSV files to refer to files outside the dataset's folder."""
     honest_validation_size: int | None = None
+    """Validation size with which `neocog reproduce` trains again if the published recipe selected
+    on the test split."""
     seed: int = 0
+    """Seed of every random choice."""
     printed_test_accuracy: float | None = None
+    """Test accuracy, 0..1, stated by the source, or by Neocog's README for its own recipes."""
     printed_train_accuracy: float | None = None
+    """Training accuracy, 0..1, stated by the source."""
 
     def __post_init__(self) -> None:
-        """Check every range, choice and pairing."""
+        """Check ranges, choices and combinations."""
         for field, choices in CHOICES.items():
             if getattr(self, field) not in choices:
                 raise unknown(f"value of {field}:", str(getattr(self, field)), choices)
         self._check_ranges()
-        # Without numbers they are those of the weights.
+        # An empty std is filled in later from the weights.
         if not self.learning_rate > 0 or not min(self.std, default=1) > 0:
             raise UsageError(
                 f"learning_rate ({self.learning_rate}) and std {self.std} must be above 0."
@@ -156,7 +195,7 @@ class Recipe:
         numbers = [v for v in vars(self).values() if isinstance(v, float)]
         if not all(map(math.isfinite, (*numbers, *self.mean, *self.std))) or self.seed >= 2**63:
             raise UsageError("Every number of a recipe must be finite, and seed below 2**63.")
-        self._check_together()
+        self._check_combinations()
 
     def _check_ranges(self) -> None:
         for field, low in _LOWEST.items():
@@ -168,7 +207,7 @@ class Recipe:
             if value is not None and value > high:
                 raise UsageError(f"{field} must be at most {high:,}, not {value:,}.")
 
-    def _check_together(self) -> None:
+    def _check_combinations(self) -> None:
         if len(self.mean) != len(self.std):
             raise UsageError(
                 f"mean and std want one number a channel each, not {short(self.mean)} and "
@@ -186,14 +225,14 @@ class Recipe:
             raise UsageError(
                 "label_smoothing works with loss=cross_entropy.", "Say: --set loss=cross_entropy"
             )
-        bends = (
+        warps = (
             self.augment_rotate_degrees,
             self.augment_scale_fraction,
             self.augment_shear_fraction,
             self.augment_shift_pixels % 1,
             self.augment_elastic_pixels,
         )
-        if self.augment_edge == "reflect" and any(bends):
+        if self.augment_edge == "reflect" and any(warps):
             raise UsageError(
                 "augment_edge=reflect goes with shifts by whole pixels only.",
                 "Say: --set augment_edge=black, or leave turns, stretches and shears out.",
@@ -213,13 +252,13 @@ class Recipe:
                 f"select={self.select} needs a validation split, and validation_size is 0.",
                 "Say: --set select=last or --set validation_size=5000",
             )
-        kind = self.loss if self.loss == "nll" else "cross_entropy"  # the others take logits, too
-        reason = _WRONG_PAIRS.get((self.loss_input, kind))
+        loss = self.loss if self.loss == "nll" else "cross_entropy"  # the others take logits, too
+        reason = _WRONG_PAIRS.get((self.loss_input, loss))
         if reason:
-            fit = "log_softmax" if self.loss == "nll" else "logits"
+            expected = "log_softmax" if self.loss == "nll" else "logits"
             raise UsageError(
                 f"output={self.output} does not go with loss={self.loss}: {reason}.",
-                f"Say: --set output={fit}",
+                f"Say: --set output={expected}",
             )
 
     def _check_transfer(self) -> None:
@@ -241,21 +280,21 @@ class Recipe:
 
     @property
     def loss_input(self) -> str:
-        """What the loss is given: `logits`, `log_softmax` or `softmax`."""
+        """Input of the loss: `logits`, `log_softmax` or `softmax`."""
         if self.output != "auto":
             return self.output
         return "log_softmax" if self.loss == "nll" else "logits"
 
     def to_json(self) -> dict[str, Any]:
-        """All fields as JSON values; `from_json` reads them back."""
+        """Return all fields as JSON values, which `from_json` reads."""
         return dataclasses.asdict(self)
 
     @staticmethod
     def from_json(values: Any) -> "Recipe":
-        """The recipe that `to_json` wrote.
+        """Read the recipe that `to_json` wrote.
 
-        Raises UsageError for what is no JSON object, an unknown or missing field, or a value of
-        another type or out of its range.
+        Raises UsageError if `values` is not a JSON object, a field is unknown or missing, or a
+        value has the wrong type or is out of range.
         """
         if not isinstance(values, Mapping):
             raise UsageError(f"A recipe is a JSON object, not {short(values)}.")
@@ -265,17 +304,17 @@ class Recipe:
             if name not in known:
                 raise unknown("recipe field", name, known)
         try:
-            given = read_fields(Recipe, values)
+            arguments = read_fields(Recipe, values)
         except FieldError as error:
-            raise _cannot_be(error) from None
-        missing = [f.name for f in fields if f.default is dataclasses.MISSING]
-        missing = [name for name in missing if name not in given]
+            raise _wrong_type(error) from None
+        required = [f.name for f in fields if f.default is dataclasses.MISSING]
+        missing = [name for name in required if name not in arguments]
         if missing:
             raise UsageError(f"The recipe is incomplete: it has no {', '.join(missing)}.")
-        return Recipe(**given)
+        return Recipe(**arguments)
 
 
-def _cannot_be(error: FieldError) -> UsageError:
+def _wrong_type(error: FieldError) -> UsageError:
     return UsageError(
         f"The recipe's {error.name} cannot be {error.shown}: expected {error.expected}."
     )
@@ -333,52 +372,50 @@ _HIGHEST: dict[str, float] = {
 
 
 def override(recipe: Recipe, values: Mapping[str, Any]) -> Recipe:
-    """The recipe with some fields replaced; text is read as the field's own type.
+    """Return the recipe with fields replaced; text is parsed as the type of its field.
 
-    `{"epochs": "3", "mean": "0.5"}` is what `--set epochs=3 mean=0.5` gives. Raises UsageError for
-    an unknown field (the nearest name is suggested) and for a value of the wrong type.
+    `--set epochs=3 mean=0.5` arrives as `{"epochs": "3", "mean": "0.5"}`. Raises UsageError for an
+    unknown field, with the nearest name as a suggestion, and for a value of the wrong type.
     """
     hints = typing.get_type_hints(Recipe)
-    fixed: dict[str, Any] = {}
+    changes: dict[str, Any] = {}
     for name, value in values.items():
         if name not in hints or name in ("name", "source"):
             raise unknown("recipe field", name, set(hints) - {"name", "source"})
         if not (isinstance(value, tuple | list) or value is None):
-            fixed[name] = _read(name, hints[name], str(value))
+            changes[name] = _parse(name, hints[name], str(value))
             continue
         try:
-            fixed[name] = read_value(name, hints[name], value)
+            changes[name] = read_value(name, hints[name], value)
         except FieldError as error:
-            raise _cannot_be(error) from None
-    return dataclasses.replace(recipe, **fixed)
+            raise _wrong_type(error) from None
+    return dataclasses.replace(recipe, **changes)
 
 
-def _read(name: str, kind: Any, text: str) -> Any:
-    if isinstance(kind, types.UnionType):
+def _parse(name: str, hint: Any, text: str) -> Any:
+    """Parse text as a field's type. Raises UsageError if it is not a value of that type."""
+    if isinstance(hint, types.UnionType):
         if text.lower() in ("none", "null"):
             return None
-        kind = next(k for k in typing.get_args(kind) if k is not types.NoneType)
-    if typing.get_origin(kind) is tuple:
-        kind = typing.get_args(kind)[0]
-        return tuple(_read(name, kind, part) for part in text.strip("()[]").split(",") if part)
-    if kind is bool:
+        hint = next(h for h in typing.get_args(hint) if h is not types.NoneType)
+    if typing.get_origin(hint) is tuple:
+        hint = typing.get_args(hint)[0]
+        return tuple(_parse(name, hint, part) for part in text.strip("()[]").split(",") if part)
+    if hint is bool:
         words = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
         if text.lower() in words:
             return words[text.lower()]
-    elif kind is str:
+    elif hint is str:
         return text
     else:
         try:
-            number = kind(text)
+            number = hint(text)
         except ValueError:
             number = None
-        if number is not None and (kind is float or abs(number) < MOST):
+        if number is not None and (hint is float or abs(number) < MAX_NUMBER):
             return number
-    wanted = {int: "a whole number", float: "a number", bool: "true or false"}[kind]
+    expected = {int: "a whole number", float: "a number", bool: "true or false"}[hint]
+    example = {int: "10", float: "0.01", bool: "true"}[hint]
     raise UsageError(
-        f"{name} wants {wanted}, not {short(text)}.", f"For example: --set {name}={_example(kind)}"
+        f"{name} wants {expected}, not {short(text)}.", f"For example: --set {name}={example}"
     )
-
-
-def _example(kind: Any) -> str:
-    return {int: "10", float: "0.01", bool: "true"}[kind]

@@ -26,7 +26,7 @@ from neocog.explanations import (
     resolve,
 )
 from neocog.inspection.hooks import as_feature_maps
-from neocog.predict import named
+from neocog.predict import parse_inputs
 from neocog.rendering import grids
 from neocog.rendering.html import render
 from neocog.rendering.i18n import language
@@ -132,7 +132,7 @@ def explain(
     `explain` of the run. Raises UsageError for an unknown class or layer, before any work.
     """
     lang = language(lang)
-    model, sources, empty_folders = named(arguments, runs_folder(runs_dir), "explain")
+    model, sources, empty_folders = parse_inputs(arguments, runs_folder(runs_dir), "explain")
     classifier = load(model, device=device)
     request = resolve(classifier, request)
     folder = make_output_folder(out, model)

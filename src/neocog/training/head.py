@@ -23,7 +23,12 @@ from neocog.classifier import Classifier
 from neocog.data import ImageSet, Splits
 from neocog.data.splits import folds
 from neocog.errors import UsageError
-from neocog.metrics.selection import differences, first_of_equals, log_losses, one_more_wrong
+from neocog.metrics.selection import (
+    log_losses,
+    one_standard_error,
+    paired_differences,
+    smoothing_for,
+)
 from neocog.models.pretrained import last_layer
 from neocog.recipes import Recipe
 from neocog.training.features import compute_features
@@ -280,7 +285,7 @@ def _choice(parts: list[tuple["Problem", Tensor, NDArray[np.int64]]], by: str) -
     if not parts:
         return Choice(middle, middle, by, [], [], [])
     truth = np.concatenate([labels for _, _, labels in parts])
-    smoothing = one_more_wrong(len(truth))
+    smoothing = smoothing_for(len(truth))
     losses, smoothed = [], np.zeros((0, len(truth)))
     for penalty in PENALTIES:
         outputs = []
@@ -293,8 +298,8 @@ def _choice(parts: list[tuple["Problem", Tensor, NDArray[np.int64]]], by: str) -
         means = smoothed.mean(1)
         if len(means) > 2 and means[-1] > means[-2] > means[-3]:
             break
-    chosen, best = PENALTIES[first_of_equals(smoothed)], PENALTIES[int(means.argmin())]
-    errors = differences(smoothed)[1]
+    chosen, best = PENALTIES[one_standard_error(smoothed)], PENALTIES[int(means.argmin())]
+    errors = paired_differences(smoothed)[1]
     return Choice(chosen, best, by, losses, means.tolist(), errors.tolist())
 
 

@@ -88,7 +88,7 @@ def train(
     runs.sweep_left_overs(folder)
     base = f"{recipe.name}-{Path(recipe.data).name.partition('.')[0]}"
     run = runs.create_named(name, folder) if name else runs.create(base, folder)
-    with run.held():
+    with run.locked():
         with _telling_of_a_full_disk(run):
             run.write_environment(_environment(recipe, chosen, splits, seconds))
             if splits.train.paths:
@@ -111,7 +111,7 @@ def resume(
     """
     recipe, environment = run.read_recipe(), run.read_environment()
     chosen = pick_device(environment["device"] if device == "auto" else device)
-    with run.held(), _threads_of(environment):
+    with run.locked(), _threads_of(environment):
         sweep(run.path)
         _go_on(run, recipe, environment, chosen, (report, on_data))
     return run

@@ -8,7 +8,7 @@ from markupsafe import escape
 
 from neocog import recipes
 from neocog.data import ImageSet
-from neocog.evaluation.evaluate import evaluate, judge
+from neocog.evaluation.evaluate import classification_metrics, evaluate
 from neocog.models import build
 from neocog.rendering.i18n import LANGUAGES, translator
 from neocog.report import page
@@ -33,7 +33,7 @@ def written(judged):
 
 def changed(found, test, probabilities):
     """The evaluation of other images and answers, as if they were the run's own."""
-    result = {**found.result, **judge(test, probabilities)}
+    result = {**found.result, **classification_metrics(test, probabilities)}
     return replace(found, test=test, probabilities=probabilities, result=result)
 
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from neocog import classifier, data, models, recipes, runs
 from neocog.data import ImageSet, Preprocessing, decode_cache
-from neocog.data.cache import remembered
+from neocog.data.cache import cached
 from neocog.errors import NeocogError
 from neocog.evaluation.evaluate import evaluate
 from neocog.report import page, plots
@@ -34,7 +34,7 @@ def nothing():
 
 
 @each_fault
-def test_a_file_is_the_old_or_the_new(tmp_path, how):
+def test_a_file_has_the_old_or_the_new_content(tmp_path, how):
     file = tmp_path / "disk" / "file"
 
     def check():
@@ -54,7 +54,7 @@ def test_a_file_is_the_old_or_the_new(tmp_path, how):
 
 
 @each_fault
-def test_what_was_appended_stays(tmp_path, how):
+def test_appended_text_survives(tmp_path, how):
     file = tmp_path / "disk" / "file"
     done = []
 
@@ -70,7 +70,7 @@ def test_what_was_appended_stays(tmp_path, how):
     assert strike_everywhere(file.parent, how, lambda: append(file, "a\n"), work, check) == 6
 
 
-def test_the_disk_finds_what_is_not_synced(tmp_path):
+def test_the_faulty_disk_loses_unsynced_data(tmp_path):
     """The harness itself: a write without fsync is lost, or is zeros."""
     for how, expected in (("lost", None), ("zeros", bytes(3))):
         file = tmp_path / how / "file"
@@ -111,7 +111,7 @@ def lines_of(run):
 
 @some_places
 @each_fault
-def test_a_run_goes_on_to_the_same_bits_wherever_its_training_was_struck(
+def test_a_run_resumes_to_the_same_bits_after_any_fault(
     tmp_path, monkeypatch, recipe, whole, how, step
 ):
     monkeypatch.setattr(sys.modules["neocog.training.train"], "_git_commit", lambda: None)
@@ -135,7 +135,7 @@ def test_a_run_goes_on_to_the_same_bits_wherever_its_training_was_struck(
 
 
 @each_fault
-def test_an_evaluation_is_given_whatever_cannot_be_recorded(tmp_path, whole, how):
+def test_an_evaluation_is_returned_even_if_it_cannot_be_recorded(tmp_path, whole, how):
     folder = tmp_path / "runs"
     _, undisturbed = whole
     expected = evaluate(undisturbed.path).result
@@ -162,7 +162,7 @@ def test_an_evaluation_is_given_whatever_cannot_be_recorded(tmp_path, whole, how
 
 @pytest.mark.slow
 @pytest.mark.parametrize("how", ["full", "lost"])
-def test_a_report_is_written_after_it_was_struck(tmp_path, whole, how):
+def test_a_report_is_written_after_a_fault(tmp_path, whole, how):
     folder = tmp_path / "runs"
     _, undisturbed = whole
     judged = []
@@ -198,13 +198,13 @@ def photos(tmp_path):
     return tmp_path / "photos"
 
 
-FORM = data.Form((0.5,) * 3, (0.5,) * 3, image_size=16)
+FORM = data.DataConfig((0.5,) * 3, (0.5,) * 3, image_size=16)
 
 
 @some_places
 @each_fault
 @pytest.mark.parametrize("before", [False, True], ids=["new", "grown"])
-def test_decoded_images_are_right_wherever_their_cache_was_struck(
+def test_decoded_images_are_correct_after_any_fault(
     tmp_path, photos, monkeypatch, how, before, step
 ):
     """Made from nothing, and where a new pack takes the place of an old one."""
@@ -231,7 +231,7 @@ def test_decoded_images_are_right_wherever_their_cache_was_struck(
 
 
 @each_fault
-def test_features_are_right_wherever_their_cache_was_struck(tmp_path, monkeypatch, how):
+def test_features_are_correct_after_any_fault(tmp_path, monkeypatch, how):
     folder = tmp_path / "cache"
     monkeypatch.setenv("NEOCOG_CACHE", str(folder))
     torch.manual_seed(0)
@@ -251,14 +251,14 @@ def test_features_are_right_wherever_their_cache_was_struck(tmp_path, monkeypatc
 
 
 @each_fault
-def test_a_remembered_array_is_right_wherever_it_was_struck(tmp_path, monkeypatch, how):
+def test_a_cached_array_is_correct_after_any_fault(tmp_path, monkeypatch, how):
     folder = tmp_path / "cache"
     monkeypatch.setenv("NEOCOG_CACHE", str(folder))
     (tmp_path / "source").write_text("x")
     array = np.arange(100, dtype=np.uint8).reshape(4, 25)
 
     def work():
-        return remembered([tmp_path / "source"], "rule", lambda: (array, True))
+        return cached([tmp_path / "source"], "rule", lambda: (array, True))
 
     def check():
         assert np.array_equal(work(), array)
@@ -281,34 +281,36 @@ each_damage = pytest.mark.parametrize("how", ["zeros", "bit", "short"])
 
 
 @each_damage
-@pytest.mark.parametrize("name", ["*.pixels", "*.thumbnails", "index.json", "near.json"])
-def test_a_damaged_pack_is_decoded_again_and_that_is_said(
+@pytest.mark.parametrize("name", ["*.pixels", "*.thumbs", "index.json", "near.json"])
+def test_a_damaged_store_is_decoded_again_with_a_warning(
     tmp_path, photos, monkeypatch, caplog, how, name
 ):
     """Zeroed pixels trained to 50% instead of 93% in silence."""
     monkeypatch.setenv("NEOCOG_CACHE", str(tmp_path / "cache"))
-    listing, rule = data.open_dataset(str(photos)), FORM.rule()
-    first, diagnosis = data.check_custom(listing, rule)
+    index, rule = data.open_dataset(str(photos)), FORM.preprocessing()
+    first, report = data.check_custom(index, rule)
     pixels, thumbnails = np.array(first.images), np.array(first.thumbnails)
     (file,) = (tmp_path / "cache").rglob(name)
     damaged(file, how)
-    again, judged = data.check_custom(listing, rule)
+    again, judged = data.check_custom(index, rule)
     assert (np.array(again.images) == pixels).all() and (again.thumbnails == thumbnails).all()
-    assert judged.findings == diagnosis.findings
+    assert judged.findings == report.findings
     assert "damaged" in caplog.text
     caplog.clear()
-    data.check_custom(listing, rule)
+    data.check_custom(index, rule)
     assert not caplog.text
 
 
-def test_one_damaged_image_is_decoded_again_and_no_other(photos, monkeypatch, tmp_path):
+def test_only_the_damaged_image_is_decoded_again(photos, monkeypatch, tmp_path):
     monkeypatch.setenv("NEOCOG_CACHE", str(tmp_path / "cache"))
     data.load(str(photos), FORM)
     (file,) = (tmp_path / "cache").rglob("*.pixels")
     damaged(file, "bit")
     read = []
-    examine = decode_cache.examine
-    monkeypatch.setattr(decode_cache, "examine", lambda *a: read.append(a) or examine(*a))
+    decode = decode_cache.decode_with_metadata
+    monkeypatch.setattr(
+        decode_cache, "decode_with_metadata", lambda *a: read.append(a) or decode(*a)
+    )
     data.load(str(photos), FORM)
     assert len(read) == 1
 
@@ -317,28 +319,28 @@ def test_an_index_cannot_name_files_outside_its_folder(photos, monkeypatch, tmp_
     monkeypatch.setenv("NEOCOG_CACHE", str(tmp_path / "cache"))
     expected = data.load(str(photos), FORM).describe()
     (file,) = (tmp_path / "cache").rglob("index.json")
-    index = decode_cache.read_json(file)
-    for key in ("pixels", "thumbnails"):
+    index = decode_cache.load_json(file)
+    for key in ("pixels", "thumbs"):
         victim = tmp_path / f"victim.{key}"
         (file.parent / index[key]).rename(victim)
         index[key] = str(victim)
-    decode_cache.keep_json(file, index)
+    decode_cache.save_json(file, index)
     save = photos / "cat" / "1.png"
     save.rename(photos / "cat" / "renamed.png")
     assert data.load(str(photos), FORM).describe()["sizes"] == expected["sizes"]
-    assert (tmp_path / "victim.pixels").exists() and (tmp_path / "victim.thumbnails").exists()
+    assert (tmp_path / "victim.pixels").exists() and (tmp_path / "victim.thumbs").exists()
     assert "not its own" in caplog.text
 
 
 @each_damage
-def test_a_damaged_array_is_made_again(tmp_path, monkeypatch, how):
+def test_a_damaged_array_is_computed_again(tmp_path, monkeypatch, how):
     monkeypatch.setenv("NEOCOG_CACHE", str(tmp_path / "cache"))
     (tmp_path / "source").write_text("x")
     made = []
 
     def get():
         make = lambda: (made.append(1) or np.full((9, 9), 7, np.uint8), True)  # noqa: E731
-        return remembered([tmp_path / "source"], "rule", make)
+        return cached([tmp_path / "source"], "rule", make)
 
     get()
     (file,) = (tmp_path / "cache" / "data" / "decoded").iterdir()

@@ -93,7 +93,7 @@ WAYS = {
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_the_digit_is_found_as_mnist_had_it(way, mnist5k):
+def test_a_digit_on_paper_is_found_as_in_mnist(way, mnist5k):
     likeness = []
     for image in mnist5k.test.images[::100]:
         canvas = WAYS[way](drawn(image, 200)).clip(0, 255).astype(np.uint8)
@@ -106,7 +106,7 @@ def test_the_digit_is_found_as_mnist_had_it(way, mnist5k):
     assert np.mean(np.array(likeness) > 0.85) >= 0.9, sorted(likeness)[:5]
 
 
-def test_the_longer_side_fills_the_box_and_the_mass_lies_in_the_middle(mnist5k):
+def test_the_longer_side_fills_the_box_and_the_mass_is_centred(mnist5k):
     for image in mnist5k.test.images[::50]:
         canvas = on_paper(drawn(image, 200)).astype(np.uint8)
         found = find_digit(canvas, size=28, box=20)
@@ -117,7 +117,7 @@ def test_the_longer_side_fills_the_box_and_the_mass_lies_in_the_middle(mnist5k):
 
 
 @pytest.mark.parametrize("pen", [1, 30])
-def test_a_hairline_and_a_broad_brush_get_the_stroke_that_mnist_has(pen):
+def test_thin_and_thick_strokes_are_normalized(pen):
     canvas = np.full((400, 400, 3), 240, np.uint8)
     canvas[60:340, 200 - pen : 200 + pen] = 20
     found = find_digit(canvas, 28, 20).astype(float) / 255
@@ -125,7 +125,7 @@ def test_a_hairline_and_a_broad_brush_get_the_stroke_that_mnist_has(pen):
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (3, 400), (28, 28), (5, 5)])
-def test_any_shape_is_taken_or_refused_but_never_fails(shape):
+def test_any_shape_is_accepted_or_refused(shape):
     random = np.random.default_rng(1)
     canvas = random.integers(0, 256, (*shape, 3), dtype=np.uint8)
     with suppress(NeocogError):
@@ -154,19 +154,19 @@ def lines(*strokes, canvas=(28, 28), pen=1, smooth=1):
 SEVEN = [(4, 4), (14, 4), (8, 19)]
 
 
-def test_mnists_own_digits_are_taken_to_the_bit(mnist5k):
+def test_mnist_digits_are_unchanged_bit_for_bit(mnist5k):
     rule = mnist5k.preprocessing
     for image in np.concatenate([mnist5k.train.images, mnist5k.test.images]):
         canvas = np.repeat(image, 3, axis=2)
-        assert rule.taken(canvas).as_it_is
-        assert np.array_equal(rule.fit_image(canvas), image)
+        assert rule.crop_info(canvas).as_it_is
+        assert np.array_equal(rule.transform_image(canvas), image)
 
 
 @pytest.mark.parametrize("smooth", [1, 4])
-def test_a_thin_digit_of_28_x_28_that_is_small_and_off_centre_is_set_anew(mnist5k, smooth):
+def test_a_small_off_centre_28_x_28_digit_is_placed_again(mnist5k, smooth):
     canvas = lines(SEVEN, smooth=smooth)
-    assert not mnist5k.preprocessing.taken(canvas).as_it_is
-    found = mnist5k.preprocessing.fit_image(canvas)[:, :, 0]
+    assert not mnist5k.preprocessing.crop_info(canvas).as_it_is
+    found = mnist5k.preprocessing.transform_image(canvas)[:, :, 0]
     rows, columns = np.nonzero(found > 64)
     assert 19 <= max(np.ptp(rows), np.ptp(columns)) + 1 <= 21
     assert np.abs(np.array(ndimage.center_of_mass(found)) - 13.5).max() < 0.6
@@ -176,14 +176,14 @@ def test_a_thin_digit_of_28_x_28_that_is_small_and_off_centre_is_set_anew(mnist5
 
 
 @pytest.mark.parametrize("pen", [2, 9])
-def test_the_bar_of_a_7_that_was_cut_out_tightly_is_not_a_printed_line(pen):
+def test_the_bar_of_a_tightly_cropped_7_is_not_a_printed_line(pen):
     canvas = 255 - lines([(0, 1), (99, 1), (40, 150)], canvas=(150, 100), pen=pen)
     found = find_digit(canvas, 28, 20)
     above = found[found.max(axis=1) > 64][:3]
     assert (above > 64).any(axis=0).sum() >= 11
 
 
-def test_a_stroke_that_is_cut_off_by_the_edge_belongs_to_its_digit():
+def test_a_stroke_cut_by_the_edge_belongs_to_its_digit():
     """The two pieces of a 5, each of which leaves the image at the top."""
     body = [(60, -5), (55, 90), (110, 100), (120, 150), (60, 190)]
     canvas = 255 - lines(body, [(75, 2), (130, 1)], canvas=(220, 180), pen=8)

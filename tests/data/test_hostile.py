@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from PIL import Image, features
 
 from neocog import data
-from neocog.data.decode import examine, quietly, read_bytes, read_image
+from neocog.data.decode import decode_with_metadata, ignore_pillow_warnings, read_bytes, read_image
 from neocog.data.sources import archive
 from neocog.errors import NeocogError
 
@@ -98,17 +98,17 @@ def fuzz(name, count):
         content = broken(CORPUS[name], rng)
         began = time.perf_counter()
         try:
-            with quietly():
-                image, facts, thumb = examine(content, 512, lambda image: image)
+            with ignore_pillow_warnings():
+                image, facts, thumbnail = decode_with_metadata(content, 512, lambda image: image)
             assert image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3
-            assert thumb.shape == (32, 32) and facts.width * facts.height > 0
+            assert thumbnail.shape == (32, 32) and facts.width * facts.height > 0
         except NeocogError as error:
             assert_is_one_line(error)
         assert time.perf_counter() - began < SECONDS, f"{name}, seed {seed}"
 
 
 @pytest.mark.parametrize("name", CORPUS)
-def test_a_sound_file_of_every_kind_is_read(name):
+def test_a_valid_file_of_every_format_is_read(name):
     assert read_image(CORPUS[name]).shape[2] == 3
 
 
@@ -149,16 +149,16 @@ ARCHIVES = dict(archives())
 def listed(path):
     """What a data set holds, each member read: nothing but NeocogError may come of it."""
     try:
-        listing = data.open_dataset(str(path))
+        index = data.open_dataset(str(path))
     except NeocogError as error:
         assert_is_one_line(error)
         return None
-    for image in listing.samples:
+    for image in index.samples:
         try:
             read_bytes(image.source)
         except NeocogError as error:
             assert_is_one_line(error)
-    return listing
+    return index
 
 
 @pytest.mark.parametrize("name", ARCHIVES)
@@ -171,12 +171,12 @@ def test_a_broken_archive_or_table_is_read_or_refused(tmp_path, name, count):
         NOISE.rotate(n).save(tmp_path / "ab"[n % 2] / f"{n}.png")
     path = tmp_path / name
     path.write_bytes(ARCHIVES[name])
-    assert len(listed(path).images) == 4
+    assert len(listed(path).samples) == 4
     for seed in range(count):
         rng = random.Random(f"{name} {seed}")
         path.write_bytes(broken(ARCHIVES[name], rng))
         began = time.perf_counter()
-        with quietly():
+        with ignore_pillow_warnings():
             listed(path)
         assert time.perf_counter() - began < SECONDS, f"{name}, seed {seed}"
 
@@ -202,17 +202,17 @@ def test_any_bytes_called_csv_are_read_or_refused(tmp_path, content):
 
 @ANYTHING
 @given(labels=st.lists(CELLS, min_size=1, max_size=8), delimiter=st.sampled_from(",;\t"))
-def test_labels_in_a_table_come_out_as_they_went_in(tmp_path, labels, delimiter):
+def test_labels_in_a_table_round_trip(tmp_path, labels, delimiter):
     """But for the blanks around them; a row without a label is left out."""
     (tmp_path / "one.png").write_bytes(CORPUS["png"])
     with (tmp_path / "list.csv").open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file, delimiter=delimiter)
         table.writerows([("path", "label"), *(("one.png", label) for label in labels)])
-    listing = listed(tmp_path / "list.csv")
+    index = listed(tmp_path / "list.csv")
     expected = [label.strip() for label in labels if label.strip()]
-    assert [p.label for p in listing.samples] == expected if expected else listing is None
-    if listing:
-        assert len(listing.left_out) == len(labels) - len(expected)
+    assert [p.label for p in index.samples] == expected if expected else index is None
+    if index:
+        assert len(index.unused) == len(labels) - len(expected)
 
 
 NAMES = st.lists(
@@ -224,9 +224,9 @@ NAMES = st.lists(
 
 @ANYTHING
 @given(names=NAMES)
-def test_no_name_in_an_archive_points_out_of_it(tmp_path, names):
+def test_no_member_name_leaves_the_archive(tmp_path, names):
     content = CORPUS["bmp"]
-    with zipfile.ZipFile(tmp_path / "any.zip", "w") as packed, quietly():
+    with zipfile.ZipFile(tmp_path / "any.zip", "w") as packed, ignore_pillow_warnings():
         for name in names:
             packed.writestr(zipfile.ZipInfo(name), content)
     with tarfile.open(tmp_path / "any.tar", "w") as packed:
@@ -235,9 +235,9 @@ def test_no_name_in_an_archive_points_out_of_it(tmp_path, names):
             entry.size = len(content)
             packed.addfile(entry, io.BytesIO(content))
     for kind in ("zip", "tar"):
-        found, left_out = archive.members(tmp_path / f"any.{kind}")
+        found, unused = archive.members(tmp_path / f"any.{kind}")
         folders = sum(name.endswith("/") for name in names)
-        assert len(found) + len(left_out) >= len(names) - folders
+        assert len(found) + len(unused) >= len(names) - folders
         for member in found:
             parts = member.name.replace("\\", "/").split("/")
             assert ".." not in parts and not member.name.startswith(("/", "\\"))
@@ -250,17 +250,18 @@ from pathlib import Path
 from neocog import data
 from neocog.data.decode import read_images
 from neocog.errors import NeocogError
-rule = data.Form((0.5,) * 3, (0.5,) * 3, fit="crop", image_size=224, resize=256).rule()
+config = data.DataConfig((0.5,) * 3, (0.5,) * 3, fit="crop", image_size=224, resize=256)
+rule = config.preprocessing()
 path, copies = Path(sys.argv[1]), int(sys.argv[2])
 def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 before, began = peak(), time.perf_counter()
 try:
     if path.suffix in (".zip", ".gz", ".tar", ".csv"):
-        sources = [image.source for image in data.open_dataset(str(path)).images]
+        sources = [image.source for image in data.open_dataset(str(path)).samples]
         told = [s() if callable(s) else s for s in sources] and "read"
     else:
-        found = read_images([path] * copies, rule.fit_image, rule.shrink_to)
+        found = read_images([path] * copies, rule.transform_image, rule.shrink_to)
         told = next((f for f in found if isinstance(f, str)), "read")
 except NeocogError as error:
     told = error.message
@@ -340,7 +341,7 @@ def hostile(folder, name):
         ("claims.png", 20, 1000, "damaged or truncated"),
     ],
 )
-def test_a_hostile_image_costs_little(tmp_path, name, seconds, megabytes, told):
+def test_a_hostile_image_is_cheap(tmp_path, name, seconds, megabytes, told):
     spent = cost(hostile(tmp_path, name))
     assert told in spent[2] and spent[0] < seconds and spent[1] < megabytes, spent
 
@@ -356,14 +357,14 @@ def test_a_hostile_image_costs_little(tmp_path, name, seconds, megabytes, told):
         ("rows.csv", 120, 1500, "more than 2,000,000 rows"),
     ],
 )
-def test_a_hostile_archive_costs_little(tmp_path, name, seconds, megabytes, told):
+def test_a_hostile_archive_is_cheap(tmp_path, name, seconds, megabytes, told):
     spent = cost(hostile(tmp_path, name))
     assert told in spent[2] and spent[0] < seconds and spent[1] < megabytes, spent
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["deep.png", "float.tif", "alpha.png"])
-def test_88_megapixels_at_once_on_every_core_take_the_memory_of_one(tmp_path, name):
+def test_88_megapixel_images_on_every_core_need_the_memory_of_one(tmp_path, name):
     seconds, megabytes, told = cost(hostile(tmp_path, name), copies=3)
     assert told == "read" and megabytes < 1500 and seconds < 250, (seconds, megabytes, told)
 

@@ -14,14 +14,14 @@ def test_parts_are_disjoint_and_cover_everything():
 
 
 @pytest.mark.parametrize("sizes", [[100], [37, 411], [1, 998]])
-def test_every_class_has_its_share_to_within_a_image(sizes):
+def test_every_class_has_its_share_to_within_one_image(sizes):
     counts = np.bincount(LABELS, minlength=4)
     for part in stratified(LABELS, sizes, seed=1):
         share = np.bincount(LABELS[part], minlength=4) - counts * len(part) / 1000
         assert np.abs(share).max() <= 2
 
 
-def test_the_seed_decides():
+def test_the_split_depends_on_the_seed():
     a, b, c = (stratified(LABELS, [100], seed)[0] for seed in (5, 5, 6))
     assert (a == b).all()
     assert (a != c).any()

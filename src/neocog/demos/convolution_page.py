@@ -147,7 +147,7 @@ def from_run(
     classifier = classifiers.load(path, device="cpu")
     rule = classifier.preprocessing
     try:
-        fitted = rule.fit_image(decode.read_image(image, rule.shrink_to))
+        fitted = rule.transform_image(decode.read_image(image, rule.shrink_to))
     except NeocogError as error:
         raise NeocogError(
             f"{image}: {error.message}.", "Name an image: --image photo.jpg"

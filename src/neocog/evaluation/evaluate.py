@@ -338,17 +338,17 @@ def _read_other(
     """
     if name in data.DATASETS or not data.exists(name):
         return data.load(name).test, "test", []
-    listing = data.open_dataset(name, allow_outside)
-    decoded, diagnosis = data.check_custom(listing, rule)
-    found = data.as_set(listing, decoded, diagnosis)
-    split = next((s for s in ("test", "validation") if s in listing.splits), "all")
+    index = data.open_dataset(name, allow_outside)
+    decoded, report = data.check_custom(index, rule)
+    found = data.to_image_set(index, decoded, report)
+    split = next((s for s in ("test", "validation") if s in index.splits), "all")
     if split != "all":
-        splits = [listing.samples[n].split for n in diagnosis.kept]
+        splits = [index.samples[n].split for n in report.indices]
         found = found.subset(np.nonzero(np.array(splits, dtype=object) == split)[0])
     if not len(found):
         raise NeocogError(f"{name} holds no images that can be used.")
     notes = [f"judged on what is called {split} there"] if split != "all" else []
-    told = [f for f in diagnosis.findings if f.severity != "note" and f.kind not in ABOUT_TRAINING]
+    told = [f for f in report.findings if f.severity != "note" and f.kind not in ABOUT_TRAINING]
     notes += [finding.message for finding in told]
     return found, split, notes
 
@@ -461,7 +461,7 @@ def _fitted(classifier: Classifier, images: Images) -> tuple[Images, NDArray[np.
     for number in range(len(images)):
         image = images[number]
         try:
-            fitted.append(rule.fit_image(np.broadcast_to(image, (*image.shape[:2], 3))))
+            fitted.append(rule.transform_image(np.broadcast_to(image, (*image.shape[:2], 3))))
         except NeocogError:
             failed.append(number)
     return np.stack(fitted), np.array(failed, dtype=np.int64)

@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from neocog.data.sources.folder import SHEETS_MARK
+from neocog.data.sources.folder import CONTACT_SHEETS_MARKER
 from neocog.escaping import visible
 from neocog.examine import DatasetInspection
 from neocog.rendering.fonts import drawn_font
@@ -26,15 +26,15 @@ def draw(found: DatasetInspection, folder: Path) -> list[Path]:
     training first, with a red frame, then others taken evenly from all of the class. Sheets drawn
     before are deleted.
     """
-    usable, kept = found.decoded.usable, set(found.diagnosis.kept.tolist())
-    labels = np.array([found.listing.samples[n].label for n in usable], dtype=object)
+    usable, kept = found.decoded.readable, set(found.report.indices.tolist())
+    labels = np.array([found.index.samples[n].label for n in usable], dtype=object)
     make_folder(folder)
     sweep(folder)
-    mark = folder / SHEETS_MARK
+    mark = folder / CONTACT_SHEETS_MARKER
     for old in mark.read_text("utf-8").splitlines() if mark.exists() else ():
         (folder / old).unlink(missing_ok=True)
     written: list[Path] = []
-    for name in found.listing.classes[:MOST_CLASSES]:
+    for name in found.index.classes[:MOST_CLASSES]:
         places = np.nonzero(labels == name)[0]
         if not len(places):
             continue
@@ -83,7 +83,7 @@ def _sheet(
             sheet.paste(RED, (left - 3, top - 3, left + SIDE + 3, top + SIDE + 3))
         pixels = Image.fromarray(found.decoded.images[place])
         sheet.paste(pixels.resize((SIDE, SIDE), Image.Resampling.BILINEAR), (left, top))
-        path = found.listing.samples[found.decoded.usable[place]].path
+        path = found.index.samples[found.decoded.readable[place]].path
         stem = _end(visible(PurePosixPath(path).name), small_font)
         pen.text((left, top + SIDE + 1), stem, INK, small_font)
     return sheet

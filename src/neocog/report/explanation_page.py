@@ -16,7 +16,7 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from neocog.classifier import Classifier, Prediction, load
-from neocog.data.decode import quietly, read_image
+from neocog.data.decode import ignore_pillow_warnings, read_image
 from neocog.data.preprocess import CropInfo
 from neocog.errors import NeocogError, UsageError, unknown
 from neocog.explain.attributions import integrated_gradients, occlusion
@@ -182,10 +182,10 @@ def _explained(
     """One image, looked at in every way."""
     rule = classifier.preprocessing
     try:
-        with quietly():
+        with ignore_pillow_warnings():
             img = read_image(source, rule.shrink_to)
-            fitted = rule.fit_image(img)
-            taken = rule.taken(img)
+            fitted = rule.transform_image(img)
+            taken = rule.crop_info(img)
     except NeocogError as error:
         return ImageExplanation(Prediction(name, error=error.message))
     prediction = classifier.describe(name, classifier.probabilities(fitted[None])[0], TOP)

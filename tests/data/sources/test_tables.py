@@ -35,7 +35,7 @@ def test_reads_images_labels_and_class_names(tmp_path, parquet):
     made, rows = images(6)
     file = parquet(tmp_path / "some.parquet", rows, ["cat", "dog"])
     (table,) = tables.read_parquet(file).values()
-    found, skipped = tables.decode(table, RULE)
+    found, skipped = tables.decode_table(table, RULE)
     assert (found.images == made).all()
     assert found.labels.tolist() == [0, 1, 0, 1, 0, 1]
     assert found.classes == ("cat", "dog") and not skipped
@@ -44,36 +44,36 @@ def test_reads_images_labels_and_class_names(tmp_path, parquet):
 def test_images_are_decoded_once(tmp_path, parquet, monkeypatch):
     made, rows = images(4)
     file = parquet(tmp_path / "some.parquet", rows, ["a", "b"])
-    tables.decode(tables.read_parquet(file)["train"], RULE)
+    tables.decode_table(tables.read_parquet(file)["train"], RULE)
     monkeypatch.setattr(tables, "read_images", lambda *_: pytest.fail("decoded again"))
-    again, _ = tables.decode(tables.read_parquet(file)["train"], RULE)
+    again, _ = tables.decode_table(tables.read_parquet(file)["train"], RULE)
     assert (again.images == made).all()
 
 
-def test_a_changed_file_is_decoded_anew(tmp_path, parquet):
+def test_a_changed_file_is_decoded_again(tmp_path, parquet):
     file = tmp_path / "some.parquet"
     for seed in (0, 1):
         made, rows = images(4, seed)
         parquet(file, rows, ["a", "b"])
-        found, _ = tables.decode(tables.read_parquet(file)["train"], RULE)
+        found, _ = tables.decode_table(tables.read_parquet(file)["train"], RULE)
         assert (found.images == made).all()
 
 
-def test_an_unreadable_row_is_told_every_time(tmp_path, parquet):
+def test_an_unreadable_row_is_reported_every_time(tmp_path, parquet):
     _, rows = images(4)
     rows[2] = (b"no image", 0)
     file = parquet(tmp_path / "some.parquet", rows, ["a", "b"])
     for _ in range(2):
-        found, skipped = tables.decode(tables.read_parquet(file)["train"], RULE)
+        found, skipped = tables.decode_table(tables.read_parquet(file)["train"], RULE)
         assert len(found) == 3 and found.labels.tolist() == [0, 1, 1]
         assert skipped == [f"row 2: {NOT_AN_IMAGE}"]
 
 
-def test_a_folder_of_tables_is_split_by_their_names(tmp_path, parquet):
+def test_a_folder_of_tables_is_split_by_file_name(tmp_path, parquet):
     for k, (name, count) in enumerate((("train-00000-of-00002", 30), ("train-00001-of-00002", 30),
                                        ("test-00000-of-00001", 20))):  # fmt: skip
         parquet(tmp_path / "set" / f"{name}.parquet", images(count, k)[1], ["a", "b"])
-    splits = data.load(str(tmp_path / "set"), data.Form((0.5,) * 3, (0.5,) * 3, image_size=8))
+    splits = data.load(str(tmp_path / "set"), data.DataConfig((0.5,) * 3, (0.5,) * 3, image_size=8))
     assert {name: len(part) for name, part in splits.parts.items()} == {
         "train": 50, "validation": 10, "test": 20,
     }  # fmt: skip
@@ -81,11 +81,11 @@ def test_a_folder_of_tables_is_split_by_their_names(tmp_path, parquet):
 
 def test_one_table_is_split_in_three(tmp_path, parquet):
     file = parquet(tmp_path / "all.parquet", images(100)[1], ["a", "b"])
-    splits = data.load(str(file), data.Form((0.5,) * 3, (0.5,) * 3, image_size=8))
+    splits = data.load(str(file), data.DataConfig((0.5,) * 3, (0.5,) * 3, image_size=8))
     assert [len(part) for part in splits.parts.values()] == [68, 16, 16]
 
 
-def test_a_table_without_notes_is_read_by_its_types(tmp_path, parquet):
+def test_a_table_without_metadata_is_read_by_its_types(tmp_path, parquet):
     file = parquet(tmp_path / "plain.parquet", images(4)[1], None)
     (table,) = tables.read_parquet(file).values()
     assert table.classes == ("0", "1")
@@ -142,7 +142,7 @@ HUGE = {
 
 
 @pytest.mark.parametrize("name", HUGE)
-def test_sizes_are_not_believed(name, tmp_path):
+def test_sizes_in_headers_are_not_trusted(name, tmp_path):
     make, says = HUGE[name]
     pq.write_table(make(), tmp_path / "t.parquet", compression="zstd")
     with pytest.raises(NeocogError) as caught:
@@ -157,7 +157,7 @@ def test_a_small_table_takes_little_memory(tmp_path):
 import resource, sys
 from pathlib import Path
 import pyarrow.parquet
-from neocog.data import tables
+from neocog.data.sources import tables
 from neocog.errors import NeocogError
 for path in sorted(Path(sys.argv[1]).glob("*.parquet")):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -208,7 +208,7 @@ NAMES = st.recursive(st.none() | st.text(max_size=3) | st.integers(), st.lists, 
 
 @settings(deadline=None, max_examples=200)
 @given(st.lists(CELLS, max_size=6), NAMES, st.sampled_from(["ClassLabel", "Value", 3, None]))
-def test_any_labels_and_notes_are_read_or_refused(tmp_path_factory, labels, names, kind):
+def test_any_labels_and_metadata_are_read_or_refused(tmp_path_factory, labels, names, kind):
     path = tmp_path_factory.getbasetemp() / "any.parquet"
     pq.write_table(noted(raw(labels, kind=pa.int64()), names, kind), path)
     try:

@@ -1,4 +1,4 @@
-"""`neocog data`, as a user types it."""
+"""The command `neocog data`."""
 
 import json
 

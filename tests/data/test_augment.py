@@ -20,14 +20,14 @@ def test_shift_fills_with_black(batch):
     padded = torch.nn.functional.pad(batch, (2, 2, 2, 2))
     places = set()
     for before, after in zip(padded, moved, strict=True):
-        found = [
+        shifts = [
             (y, x)
             for y in range(5)
             for x in range(5)
             if torch.equal(before[:, y : y + 28, x : x + 28], after)
         ]
-        assert found
-        places.add(found[0])
+        assert shifts
+        places.add(shifts[0])
     assert len(places) == 25
 
 
@@ -45,7 +45,7 @@ def test_shift_can_reflect_the_edge(batch):
 
 
 def test_grow_and_crop_matches_torchvision():
-    """Resize(40) and RandomCrop(32) of torchvision, image by image, at every place alike."""
+    """Image by image, torchvision's Resize(40) and RandomCrop(32), at equally likely positions."""
     images = torch.randint(0, 256, (162, 3, 32, 32), generator=seeded(5)).float()
     smooth = torch.nn.functional.avg_pool2d(images, 5, 1, 2).round()
     changed = augment.grow_and_crop(smooth, 40, seeded(1))
@@ -60,7 +60,7 @@ def test_grow_and_crop_matches_torchvision():
                 for x in range(9)
             ]
         )
-        assert apart.min() <= 1  # Pillow rounds between its two passes
+        assert apart.min() <= 1  # Pillow rounds after each of its two passes
         places.view(-1)[apart.argmin()] += 1
     assert (places.sum(0) > 5).all() and (places.sum(1) > 5).all()
 
@@ -86,7 +86,7 @@ def test_affine_without_bounds_changes_nothing(batch):
 
 
 def test_affine_rotation_is_bounded():
-    """A line from the centre to the right, turned: its far end says by how much."""
+    """The far end of a line from the centre shows the angle of rotation."""
     batch = torch.zeros(300, 1, 101, 101)
     batch[:, :, 50, 50:95] = 255
     turned = augment.affine(batch, seeded(2), 20, 0, 0, 0)[:, 0]
@@ -127,7 +127,7 @@ def test_augmentations_depend_on_the_generator_and_copy_the_batch(name, batch):
 
 
 def test_elastic_deformation_is_smooth_and_bounded(batch):
-    """A dot is found where the displaced grid says; far points move apart, near ones together."""
+    """A dot moves as its displacement says; near points move together, far ones independently."""
     dots = torch.zeros(200, 1, 28, 28)
     dots[:, :, 10, 10] = dots[:, :, 10, 14] = dots[:, :, 20, 20] = 255
     bent = augment.elastic(dots, 0.5, seeded(3))[:, 0]
@@ -153,7 +153,7 @@ def test_damage_strokes_removes_ink_from_the_requested_fraction(batch):
     changed = augment.damage_strokes(batch, 0.6, seeded(3))
     assert (changed <= batch + 1e-3).all()
     less = changed.sum((1, 2, 3)) < batch.sum((1, 2, 3)) - 1
-    # Some gaps fall beside the strokes, some cuts take nothing.
+    # Some gaps miss the strokes, and some cuts remove nothing.
     assert 0.3 < less.float().mean() < 0.6
     lost = 1 - changed.sum((1, 2, 3)) / batch.sum((1, 2, 3))
     assert lost.max() < 0.5 and lost.mean() > 0.01
@@ -183,7 +183,7 @@ def test_continental_strokes_are_added_in_the_right_place(digit, mnist5k):
 
 
 def spread(batch, axis):
-    """How many rows (2) or columns (3) lie between the first and the last that have ink, N."""
+    """The number of rows (2) or columns (3) from the first to the last with ink, shape `(N,)`."""
     has = (batch[:, 0] > 64).any(2 if axis == 2 else 1).int()
     return 28 - has.argmax(1) - has.flip(1).argmax(1)
 

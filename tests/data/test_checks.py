@@ -1,4 +1,4 @@
-"""The doctor finds what was done to a sound data set, and nothing else."""
+"""The checks find the defects planted in a valid dataset, and nothing else."""
 
 import io
 import shutil
@@ -19,7 +19,7 @@ from .test_custom import image, save
 
 @pytest.fixture
 def photos(tmp_path):
-    """30 + 30 sound images, of which every fifth is held out."""
+    """30 + 30 valid images, of which every fifth is in `val`."""
     for n in range(60):
         split = "val" if n % 5 == 0 else "train"
         save(tmp_path / split / ("cat" if n % 2 else "dog") / f"{n}.png", n)
@@ -27,9 +27,9 @@ def photos(tmp_path):
 
 
 def kinds(folder):
-    found = inspect_dataset(str(folder))
-    return found.is_valid, {
-        f["kind"]: (f["severity"], f["paths"]) for f in found.to_json()["findings"]
+    inspection = inspect_dataset(str(folder))
+    return inspection.is_valid, {
+        f["kind"]: (f["severity"], f["paths"]) for f in inspection.to_json()["findings"]
     }
 
 
@@ -47,12 +47,12 @@ def test_duplicates_across_splits_or_labels_are_errors(photos):
     save(photos / "train" / "cat" / "leak.png", 5)  # 5 is a cat in val
     save(photos / "train" / "cat" / "nearly.jpg", 15, quality=70)
     save(photos / "train" / "dog" / "conflict.png", 7)  # 7 is a cat in train
-    is_valid, found = kinds(photos)
+    is_valid, findings = kinds(photos)
     assert not is_valid
-    assert found["duplicates_across_splits"] == ("error", ["train/cat/leak.png"])
-    assert found["near_duplicates_across_splits"] == ("error", ["train/cat/nearly.jpg"])
-    assert found["conflicting_labels"][0] == "error"
-    # A pair is one copy; the other of the pair stands beside it.
+    assert findings["duplicates_across_splits"] == ("error", ["train/cat/leak.png"])
+    assert findings["near_duplicates_across_splits"] == ("error", ["train/cat/nearly.jpg"])
+    assert findings["conflicting_labels"][0] == "error"
+    # A pair counts as one copy; `same_as` is the other image.
     values = {f["kind"]: f for f in inspect_dataset(str(photos)).to_json()["findings"]}
     conflict = values["conflicting_labels"]
     assert (conflict["count"], conflict["paths"]) == (1, ["train/dog/conflict.png"])
@@ -71,13 +71,13 @@ def test_duplicates_within_a_split_are_used_once_and_near_duplicates_stay_togeth
     for n in range(0, 20, 2):
         save(tmp_path / "dog" / f"{n} again.png", n)
         save(tmp_path / "dog" / f"{n} nearly.jpg", n, quality=60)
-    is_valid, found = kinds(tmp_path)
+    is_valid, findings = kinds(tmp_path)
     assert is_valid
-    assert found["duplicates"][0] == found["near_duplicates"][0] == "warning"
+    assert findings["duplicates"][0] == findings["near_duplicates"][0] == "warning"
     values = inspect_dataset(str(tmp_path)).to_json()["findings"]
     (copies,) = [f for f in values if f["kind"] == "duplicates"]
     (nearly,) = [f for f in values if f["kind"] == "near_duplicates"]
-    assert copies["count"] == nearly["count"] == 10  # of ten images, and not twenty
+    assert copies["count"] == nearly["count"] == 10  # 10 copies, not 20 images
     assert nearly["message"].startswith("10 images that are nearly the same as another")
     assert copies["paths"][0] == "dog/0 again.png" and copies["same_as"][0] == "dog/0.png"
     splits = data.load(str(tmp_path), data.DataConfig((0.5,) * 3, (0.5,) * 3, image_size=16))
@@ -107,12 +107,12 @@ def test_misleading_files_are_reported(photos):
     (folder / "phone.HEIC").write_bytes(bytes(4) + b"ftypheic" + bytes(100))
     save(folder / "jpeg.heic", 505, format="JPEG", exif=turned)
     image(506, 90).resize((90, 30)).save(folder / "long.png")
-    is_valid, found = kinds(photos)
+    is_valid, findings = kinds(photos)
     assert is_valid
-    paths = {kind: [p.rpartition("/")[2] for p in found[kind][1]] for kind in found}
+    paths = {kind: [p.rpartition("/")[2] for p in findings[kind][1]] for kind in findings}
     assert paths["empty"] == ["empty.jpg"]
     assert paths["not_an_image"] == ["text.jpg"]
-    assert paths["corrupt"] == ["half.jpg", "phone.HEIC"]  # it begins as HEIC, and holds nothing
+    assert paths["corrupt"] == ["half.jpg", "phone.HEIC"]  # a HEIC header without content
     assert paths["wrong_suffix"] == ["jpeg.heic", "really a jpeg.png"]
     assert paths["modes"] == ["cmyk.jpg"]
     assert paths["turned"] == ["jpeg.heic", "turned.jpg"]
@@ -126,11 +126,11 @@ def test_missing_small_and_unbalanced_classes_are_reported(photos):
     save(photos / "val" / "bird" / "1.png", 900)
     for n in range(1000, 1100):
         save(photos / "train" / "cat" / f"{n}.png", n)
-    is_valid, found = kinds(photos)
-    assert not is_valid  # birds are asked for and were never shown
-    assert found["class_missing"] == ("error", ["bird"])
-    assert found["few_images"] == ("warning", ["bird"])
-    assert found["imbalance"][0] == "warning"
+    is_valid, findings = kinds(photos)
+    assert not is_valid  # birds are evaluated but never trained on
+    assert findings["class_missing"] == ("error", ["bird"])
+    assert findings["few_images"] == ("warning", ["bird"])
+    assert findings["imbalance"][0] == "warning"
 
 
 def test_edited_photos_are_near_duplicates_and_different_ones_are_not():
@@ -143,9 +143,9 @@ def test_edited_photos_are_near_duplicates_and_different_ones_are_not():
     assert near_duplicates(thumbnails, names) == []
     darker = (thumbnails[:5] * 0.7 + 20).astype(np.uint8)
     noisy = (thumbnails[5:9] + random.normal(0, 3, (4, 32, 32))).clip(0, 255).astype(np.uint8)
-    found = near_duplicates(np.concatenate([thumbnails, darker, noisy]), np.arange(309))
-    assert sorted(map(tuple, found)) == [(n, 300 + n) for n in range(9)]
-    flat = np.full((4, 32, 32), 200, dtype=np.uint8)  # white paper is like white paper
+    groups = near_duplicates(np.concatenate([thumbnails, darker, noisy]), np.arange(309))
+    assert sorted(map(tuple, groups)) == [(n, 300 + n) for n in range(9)]
+    flat = np.full((4, 32, 32), 200, dtype=np.uint8)  # white paper resembles white paper
     assert near_duplicates(flat, np.arange(4)) == []
 
 
@@ -158,8 +158,8 @@ def test_groups_across_splits_are_errors(photos, tmp_path):
         for path in sorted(photos.rglob("*.png")):
             row = path.relative_to(photos)
             table.writerow([row, row.parts[1], row.parts[0], int(path.stem) // 3])
-    is_valid, found = kinds(photos / "list.csv")
-    assert not is_valid and found["group_across_splits"][0] == "error"
+    is_valid, findings = kinds(photos / "list.csv")
+    assert not is_valid and findings["group_across_splits"][0] == "error"
     splits = data.load(
         str(photos / "list.csv"), data.DataConfig((0.5,) * 3, (0.5,) * 3, image_size=16)
     )
@@ -179,8 +179,8 @@ def test_invalid_exif_is_ignored(photos, orientation):
 def test_a_class_without_training_images_is_reported_and_removed(photos):
     save(photos / "val" / "bird" / "1.png", 900)
     save(photos / "val" / "bird" / "2.png", 901)
-    is_valid, found = kinds(photos)
-    assert not is_valid and found["class_missing"] == ("error", ["bird"])
+    is_valid, findings = kinds(photos)
+    assert not is_valid and findings["class_missing"] == ("error", ["bird"])
     splits = data.load(str(photos), data.DataConfig((0.5,) * 3, (0.5,) * 3, image_size=16))
     assert splits.classes == ("cat", "dog") == splits.test.classes
     assert len(splits.test) == 12 and not any("bird" in path for path in splits.test.paths)
@@ -191,13 +191,13 @@ def test_a_class_without_training_images_is_reported_and_removed(photos):
 def test_class_names_that_differ_by_case_or_spaces_are_reported(tmp_path):
     for n, name in enumerate(("dog", "Dog", "hot dog", "hotdog ", "cat") * 12):
         save(tmp_path / name / f"{n}.png", n)
-    _, found = kinds(tmp_path)
+    _, findings = kinds(tmp_path)
     values = [
         f["message"]
         for f in inspect_dataset(str(tmp_path)).to_json()["findings"]
         if f["kind"] == "similar_classes"
     ]
-    assert found["similar_classes"][0] == "warning"
+    assert findings["similar_classes"][0] == "warning"
     assert values == [
         '2 classes whose names differ by case or spaces only: "Dog", "dog": are they one?',
         '2 classes whose names differ by case or spaces only: "hot dog", "hotdog ": are they one?',
@@ -210,8 +210,8 @@ def test_groups_in_a_table_are_reported(tmp_path):
         save(tmp_path / f"{n}.png", n)
         rows.append(f"{n}.png,{'ab'[n % 2]},g{n // 4}")
     (tmp_path / "list.csv").write_text("\n".join(rows))
-    is_valid, found = kinds(tmp_path / "list.csv")
-    assert is_valid and list(found) == ["groups"] and found["groups"][0] == "note"
+    is_valid, findings = kinds(tmp_path / "list.csv")
+    assert is_valid and list(findings) == ["groups"] and findings["groups"][0] == "note"
     (finding,) = inspect_dataset(str(tmp_path / "list.csv")).to_json()["findings"]
     assert finding["message"].startswith("10 groups of images given: the images of a group stay")
 
@@ -225,7 +225,7 @@ def test_findings_about_files_list_their_names(photos, neocog_command):
 
 
 def photo(seed, side=160):
-    """Something like a photo: colours that change on every scale."""
+    """A synthetic photo: colours that vary at every scale."""
     random = np.random.default_rng(seed)
     canvas = np.zeros((side, side, 3))
     for cells in (3, 6, 12, 24, 48):
@@ -248,26 +248,26 @@ def test_mirrored_and_cropped_copies_across_splits_are_found(tmp_path):
     photo(15).crop((10, 4, 154, 148)).save(cat / "cropped.jpg", quality=70)
     photo(25).crop((31, 20, 159, 148)).transpose(mirror).save(cat / "both.png")
     values = {f["kind"]: f for f in inspect_dataset(str(tmp_path)).to_json()["findings"]}
-    found = values.pop("near_duplicates_across_splits")
-    pairs = dict(zip(found["paths"], found["same_as"], strict=True))
+    near = values.pop("near_duplicates_across_splits")
+    pairs = dict(zip(near["paths"], near["same_as"], strict=True))
     assert pairs == {
         "train/cat/mirrored.jpg": "val/cat/5.png",
         "train/cat/cropped.jpg": "val/cat/15.png",
         "train/cat/both.png": "val/cat/25.png",
     }
-    assert found["severity"] == "error" and set(values) <= {"exif_missing"}
+    assert near["severity"] == "error" and set(values) <= {"exif_missing"}
 
 
 def test_similar_digits_are_not_reported_as_crops(mnist5k):
-    """What is found are the upright strokes that were called near-duplicates before."""
+    """Only the upright strokes remain that are near-duplicates without crops."""
     digits = [Image.fromarray(image[:, :, 0]) for image in mnist5k.train.images[:600]]
     for side, count in ((32, 600), (96, 600), (32, 100), (200, 100)):
         large = [digit.resize((side, side)).resize((32, 32)) for digit in digits[:count]]
         thumbnails = np.stack([np.asarray(image) for image in large])
-        found = near_duplicates(thumbnails, np.arange(count))
+        groups = near_duplicates(thumbnails, np.arange(count))
         assert (
-            found == components(duplicates._similar_pairs(thumbnails, thumbnails))
-            and len(found) <= 3
+            groups == components(duplicates._similar_pairs(thumbnails, thumbnails))
+            and len(groups) <= 3
         )
 
 
@@ -288,7 +288,7 @@ def test_a_dataset_without_usable_images_gets_one_clear_message(
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
     if kind == "locked":
         folder = Path(shutil.make_archive(str(tmp_path / "set"), "zip", folder))
-        content = bytearray(folder.read_bytes())  # the flag that says that a password is needed
+        content = bytearray(folder.read_bytes())  # the flag for a password
         for mark, place in ((b"PK\3\4", 6), (b"PK\1\2", 8)):
             begin = content.find(mark)
             while begin >= 0:
@@ -296,10 +296,10 @@ def test_a_dataset_without_usable_images_gets_one_clear_message(
                 begin = content.find(mark, begin + 4)
         folder.write_bytes(content)
     code, out, err = neocog_command(command, folder)
-    told = {
+    message = {
         "heic": "pip install 'neocog[heic]'", "truncated": "damaged", "locked": "password"
     }[kind]  # fmt: skip
-    assert told in out + err and "reshape" not in out + err
+    assert message in out + err and "reshape" not in out + err
     if command == "train":
         assert code == 1 and "None of the 4 images" in err
     else:

@@ -1,4 +1,4 @@
-"""A person's own images, in every form in which they come."""
+"""A user's own dataset, in every supported format."""
 
 import csv
 import io
@@ -19,12 +19,12 @@ from neocog.data.sources import tables
 from neocog.data.sources.index import parse_layout
 from neocog.errors import NeocogError, UsageError
 
-FORM = data.DataConfig((0.5,) * 3, (0.5,) * 3, image_size=16)
+CONFIG = data.DataConfig((0.5,) * 3, (0.5,) * 3, image_size=16)
 random = np.random.default_rng(0)
 
 
 def image(seed, side=24):
-    """An image like no other: blocks of random colours."""
+    """A unique image: blocks of random colours."""
     blocks = np.random.default_rng(seed).integers(0, 256, (6, 6, 3), dtype=np.uint8)
     return Image.fromarray(blocks).resize((side, side), Image.Resampling.NEAREST)
 
@@ -43,8 +43,8 @@ def photos(tmp_path):
 
 
 def places(*names):
-    found, unused = parse_layout(names, Path("root"))
-    return [(p.split, p.label) for p in found], unused
+    entries, unused = parse_layout(names, Path("root"))
+    return [(p.split, p.label) for p in entries], unused
 
 
 def test_class_split_and_enclosing_folders_are_recognized():
@@ -64,8 +64,8 @@ def test_class_split_and_enclosing_folders_are_recognized():
 
 def test_files_that_are_not_labelled_images_are_reported_by_kind():
     litter = ("__MACOSX/a/1.jpg", ".ipynb_checkpoints/1.jpg", "a/Thumbs.db", "a/._1.jpg")
-    found, unused = places("a/1.jpg", "b/2.jfif", "3.jpg", "a/n.txt", *litter)
-    assert found == [(None, "a"), (None, "b")]
+    labelled, unused = places("a/1.jpg", "b/2.jfif", "3.jpg", "a/n.txt", *litter)
+    assert labelled == [(None, "a"), (None, "b")]
     assert sorted(unused) == [
         ("no_class", "3.jpg"), ("other_file", "a/n.txt"),
     ]  # fmt: skip
@@ -87,8 +87,8 @@ def packed(folder, kind):
 
 @pytest.mark.parametrize("kind", ["zip", "tar", "gztar"])
 def test_an_archive_is_read_like_its_folder(photos, kind):
-    from_folder = data.load(str(photos), FORM)
-    from_archive = data.load(str(packed(photos, kind)), FORM)
+    from_folder = data.load(str(photos), CONFIG)
+    from_archive = data.load(str(packed(photos, kind)), CONFIG)
     for name, part in from_folder.parts.items():
         other = from_archive.parts[name]
         order = [other.paths.index(f"photos/{path}") for path in part.paths]
@@ -140,7 +140,7 @@ def test_archive_members_cannot_leave_the_archive(photos, tmp_path):
         link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
         archive.addfile(link)
     for kind, file in (("points_out", "set.zip"), ("link", "set.tar")):
-        splits = data.load(str(tmp_path / file), FORM)
+        splits = data.load(str(tmp_path / file), CONFIG)
         assert kind in {finding["kind"] for finding in splits.findings}
         assert sum(map(len, splits.parts.values())) == 40
     assert not (tmp_path.parent / "cat").exists()
@@ -179,7 +179,7 @@ def test_a_table_names_images_labels_splits_and_groups(photos, tmp_path):
     index = data.open_dataset(write_csv(tmp_path / "list.csv", rows))
     assert index.classes == ("cat", "dog") and index.splits == ["train", "test"]
     assert sorted(kind for kind, _ in index.unused) == ["missing", "no_label"]
-    splits = data.load(str(tmp_path / "list.csv"), FORM)
+    splits = data.load(str(tmp_path / "list.csv"), CONFIG)
     group_of = {image.path: image.group for image in index.samples}
     train, held = ({group_of[p] for p in part.paths} for part in (splits.train, splits.validation))
     assert held and not train & held
@@ -214,13 +214,13 @@ def test_wrong_tables_are_refused(photos, tmp_path, text, message):
 
 def test_adding_images_moves_few_others(photos):
     def where():
-        splits = data.load(str(photos), FORM)
+        splits = data.load(str(photos), CONFIG)
         return {path: name for name, part in splits.parts.items() for path in part.paths}
 
     before = where()
     for n in range(100, 108):
         save(photos / ("cat" if n % 2 else "dog") / f"{n}.png", n)
-    (photos / "cat" / "1.png").rename(photos / "cat" / "z.png")  # the content decides
+    (photos / "cat" / "1.png").rename(photos / "cat" / "z.png")  # the content determines the split
     after = where()
     assert after.pop("cat/z.png") == before.pop("cat/1.png")
     moved = [path for path, split in before.items() if after[path] != split]
@@ -233,30 +233,30 @@ def test_only_changed_files_are_decoded_again(photos, monkeypatch):
     monkeypatch.setattr(
         decode_cache, "decode_with_metadata", lambda *a: read.append(a) or decode(*a)
     )
-    first = data.load(str(photos), FORM)
+    first = data.load(str(photos), CONFIG)
     assert len(read) == 40
-    again = data.load(str(photos), FORM)
+    again = data.load(str(photos), CONFIG)
     assert len(read) == 40
     assert first.describe() == again.describe()
     save(photos / "cat" / "1.png", 1000)
     (photos / "dog" / "0.png").rename(photos / "dog" / "renamed.png")
     (photos / "dog" / "2.png").unlink()
-    changed = data.load(str(photos), FORM)
+    changed = data.load(str(photos), CONFIG)
     assert len(read) == 41
     images = {p: i for part in changed.parts.values() for p, i in zip(part.paths, part.images)}  # noqa: B905
-    preprocessing = FORM.preprocessing()
+    preprocessing = CONFIG.preprocessing()
     assert len(images) == 39
     for path, seed in (("cat/1.png", 1000), ("dog/renamed.png", 0), ("dog/4.png", 4)):
         assert (images[path] == preprocessing.transform_image(np.asarray(image(seed)))).all()
     assert decode_cache.clear() > 0
-    data.load(str(photos), FORM)
+    data.load(str(photos), CONFIG)
     assert len(read) == 80
 
 
 def test_datasets_larger_than_memory_stay_on_disk(photos, monkeypatch):
-    inside = data.load(str(photos), FORM)
+    inside = data.load(str(photos), CONFIG)
     monkeypatch.setattr(custom, "MAX_IN_MEMORY_BYTES", 0)
-    outside = data.load(str(photos), FORM)
+    outside = data.load(str(photos), CONFIG)
     assert isinstance(outside.train.images, LazyImages)
     assert outside.describe() == inside.describe()
     assert (np.asarray(outside.train.images) == inside.train.images).all()
@@ -264,20 +264,20 @@ def test_datasets_larger_than_memory_stay_on_disk(photos, monkeypatch):
 
 
 def test_a_read_only_cache_only_costs_time(photos, monkeypatch, tmp_path):
-    expected = data.load(str(photos), FORM)
+    expected = data.load(str(photos), CONFIG)
     (tmp_path / "file").write_text("")
     monkeypatch.setattr(decode_cache, "decoded_folder", lambda: tmp_path / "file")
-    assert data.load(str(photos), FORM).describe() == expected.describe()
+    assert data.load(str(photos), CONFIG).describe() == expected.describe()
 
 
 def test_a_damaged_cache_is_rebuilt(photos):
-    expected = data.load(str(photos), FORM)
+    expected = data.load(str(photos), CONFIG)
     for file in decode_cache.decoded_folder().rglob("index.json"):
         file.write_text("{")
-    assert data.load(str(photos), FORM).describe() == expected.describe()
+    assert data.load(str(photos), CONFIG).describe() == expected.describe()
     for file in decode_cache.decoded_folder().rglob("*.pixels"):
         file.write_bytes(b"short")
-    assert data.load(str(photos), FORM).describe() == expected.describe()
+    assert data.load(str(photos), CONFIG).describe() == expected.describe()
 
 
 def test_training_images_can_have_their_own_resize(photos):
@@ -302,7 +302,7 @@ def test_a_full_disk_is_reported_before_decoding(photos, monkeypatch):
         decode_cache.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(1, 1, 1)
     )
     with pytest.raises(NeocogError, match=r"40 decoded images take .* has room for 0.0 GB"):
-        data.load(str(photos), FORM)
+        data.load(str(photos), CONFIG)
 
 
 def test_run_folders_and_contact_sheets_are_not_classes(photos, monkeypatch):
@@ -321,25 +321,25 @@ def test_run_folders_and_contact_sheets_are_not_classes(photos, monkeypatch):
 def test_a_file_that_cannot_be_read_does_not_invalidate_the_cache(photos):
     (photos / "cat" / "empty.png").write_bytes(b"")
     (photos / "cat" / "text.png").write_text("hello")
-    first = data.load(str(photos), FORM)
+    first = data.load(str(photos), CONFIG)
     before = sorted(decode_cache.decoded_folder().rglob("*.pixels"))
-    told = []
-    again = data.load(str(photos), FORM, lambda *counts: told.append(counts))
-    assert sorted(decode_cache.decoded_folder().rglob("*.pixels")) == before and not told
+    progress = []
+    again = data.load(str(photos), CONFIG, lambda *counts: progress.append(counts))
+    assert sorted(decode_cache.decoded_folder().rglob("*.pixels")) == before and not progress
     assert again.findings == first.findings and len(first.findings) == 2
 
 
 def test_two_processes_can_decode_the_same_dataset(photos):
-    """The second begins and ends while the first is in the middle of it."""
+    """The second starts and finishes while the first is decoding."""
     inner = []
 
     def meanwhile(done, total):
         if not inner:
-            inner.append(data.load(str(photos), FORM))
+            inner.append(data.load(str(photos), CONFIG))
 
-    outer = data.load(str(photos), FORM, meanwhile)
+    outer = data.load(str(photos), CONFIG, meanwhile)
     assert outer.describe() == inner[0].describe()
-    assert data.load(str(photos), FORM).describe() == outer.describe()
+    assert data.load(str(photos), CONFIG).describe() == outer.describe()
 
 
 def test_names_that_are_not_utf_8_are_read(photos):
@@ -347,7 +347,7 @@ def test_names_that_are_not_utf_8_are_read(photos):
 
     folder = os.fsencode(photos) + b"/" + "狗".encode("gbk")
     os.rename(photos / "cat", folder)  # noqa: PTH104 - bytes are no Path
-    splits = data.load(str(photos), FORM)
+    splits = data.load(str(photos), CONFIG)
     assert splits.classes == ("dog", "狗")
     assert all(path.encode() for path in splits.train.paths)
 
@@ -401,7 +401,7 @@ def test_a_class_missing_from_a_split_because_of_groups_is_reported(photos, tmp_
     for path in sorted(photos.rglob("*.png")):
         n, label = int(path.stem), path.parent.name
         rows.append((f"photos/{label}/{n}.png", label, f"{n // 20}" if label == "cat" else ""))
-    splits = data.load(write_csv(tmp_path / "list.csv", rows), FORM)
+    splits = data.load(write_csv(tmp_path / "list.csv", rows), CONFIG)
     assert "class_missing" in {finding["kind"] for finding in splits.findings}
 
 
@@ -418,9 +418,9 @@ def test_an_unknown_zip_compression_is_not_reported_as_a_password(photos, monkey
 
 def test_a_blank_image_is_reported(photos):
     Image.new("RGBA", (60, 40), (0, 0, 0, 0)).save(photos / "cat" / "nothing.png")
-    splits = data.load(str(photos), FORM)
-    (found,) = [finding for finding in splits.findings if finding["kind"] == "blank"]
-    assert found["count"] == 1 and "cat/nothing.png" in found["paths"]
+    splits = data.load(str(photos), CONFIG)
+    (blank,) = [finding for finding in splits.findings if finding["kind"] == "blank"]
+    assert blank["count"] == 1 and "cat/nothing.png" in blank["paths"]
 
 
 def test_grey_images_for_an_rgb_network_are_reported(tmp_path):
@@ -432,12 +432,12 @@ def test_grey_images_for_an_rgb_network_are_reported(tmp_path):
         folder.mkdir(exist_ok=True)
         (image if n < 3 else image.convert("RGB")).save(folder / f"{n}.png")
     rgb = data.DataConfig((0.5,) * 3, (0.5,) * 3)
-    found = [f for f in data.load(str(tmp_path), rgb).findings if f["kind"] == "grey_to_rgb"]
-    assert [(f["severity"], f["count"]) for f in found] == [("note", 3)]
-    assert found[0]["message"].startswith("3 images in shades of grey: the one channel is")
-    assert found[0]["paths"] == ["a/0.png", "a/2.png", "b/1.png"]
+    findings = [f for f in data.load(str(tmp_path), rgb).findings if f["kind"] == "grey_to_rgb"]
+    assert [(f["severity"], f["count"]) for f in findings] == [("note", 3)]
+    assert findings[0]["message"].startswith("3 images in shades of grey: the one channel is")
+    assert findings[0]["paths"] == ["a/0.png", "a/2.png", "b/1.png"]
     kinds = {f["kind"] for f in data.load(str(tmp_path), data.DataConfig()).findings}
-    assert "grey_to_rgb" not in kinds  # the network takes grey ones
+    assert "grey_to_rgb" not in kinds  # the network takes grey images
 
 
 def test_a_table_can_name_outside_files_only_with_allow_outside(photos, tmp_path):
@@ -499,14 +499,14 @@ def test_a_zip_member_with_an_extreme_compression_ratio_is_refused(tmp_path, mon
 
     monkeypatch.setattr(archive, "MIN_MEMBER_LIMIT_BYTES", 2**20)
     content = io.BytesIO()
-    image(1, 1500).save(content, "BMP")  # 6.8 MB, which shrink well, as real ones do
+    image(1, 1500).save(content, "BMP")  # 6.8 MB, which compress well
     with zipfile.ZipFile(tmp_path / "set.zip", "w", zipfile.ZIP_DEFLATED) as packed:
         packed.writestr("a/zeros.png", bytes(32 * 2**20))
         packed.writestr("b/fine.bmp", content.getvalue()[: 2**20])
-    found = {p.path: p for p in data.open_dataset(str(tmp_path / "set.zip")).samples}
+    samples = {p.path: p for p in data.open_dataset(str(tmp_path / "set.zip")).samples}
     with pytest.raises(NeocogError, match="more than 100 times its size"):
-        found["a/zeros.png"].source()
-    assert len(found["b/fine.bmp"].source()) == 2**20
+        samples["a/zeros.png"].source()
+    assert len(samples["b/fine.bmp"].source()) == 2**20
 
 
 @pytest.mark.parametrize("kind", ["zip", "tar", "gztar"])
@@ -532,7 +532,7 @@ def test_a_table_that_is_too_large_is_refused(photos, tmp_path, monkeypatch):
 @pytest.mark.parametrize("way", ["above", "absolute", "link"])
 def test_a_cache_index_cannot_name_a_file_outside_the_cache(photos, tmp_path, monkeypatch, way):
     monkeypatch.setenv("NEOCOG_CACHE", str(tmp_path / "cache"))
-    expected = data.load(str(photos), FORM)
+    expected = data.load(str(photos), CONFIG)
     (index,) = decode_cache.decoded_folder().rglob("index.json")
     values = cache.load_json(index)
     outside = tmp_path / "precious"
@@ -544,8 +544,8 @@ def test_a_cache_index_cannot_name_a_file_outside_the_cache(photos, tmp_path, mo
         cache.save_json(index, {**values, "pixels": named})
     outside.write_bytes(bytes(outside.stat().st_size))  # what would be trained on instead
     save(photos / "cat" / "more.png", 4000)  # rewrites the store
-    found = data.load(str(photos), FORM)
+    loaded = data.load(str(photos), CONFIG)
     assert outside.is_file()
-    images = dict(zip(found.train.paths, found.train.images, strict=True))
+    images = dict(zip(loaded.train.paths, loaded.train.images, strict=True))
     for path, image in zip(expected.train.paths, expected.train.images, strict=True):
         assert (images.get(path, image) == image).all()

@@ -21,9 +21,9 @@ def test_mnist5k_is_split_3500_500_1000_stratified(mnist5k):
 
 def test_digits_equal_scikit_learns():
     reference = load_digits()
-    found = bundled.read_digits()
-    assert (found.labels == reference.target).all()
-    assert np.abs(found.images[:, :, :, 0] / 255 * 16 - reference.images).max() < 0.04
+    digits = bundled.read_digits()
+    assert (digits.labels == reference.target).all()
+    assert np.abs(digits.images[:, :, :, 0] / 255 * 16 - reference.images).max() < 0.04
 
 
 @pytest.mark.parametrize("name", EMBEDDED)
@@ -49,11 +49,11 @@ def test_a_dataset_defaults_to_its_own_normalization(name, monkeypatch):
     side = 8 if name == "digits" else 32 if channels == 3 else 28
     images = np.random.default_rng(0).integers(0, 256, (60, side, side, channels), dtype=np.uint8)
     labels = np.arange(60, dtype=np.int64) % 2
-    some = data.ImageSet(images, labels, ("a", "b"))
+    image_set = data.ImageSet(images, labels, ("a", "b"))
     entry = data.DATASETS[name]
     few = replace(
         entry,
-        read=lambda: (some, None if entry.test_size else some),
+        read=lambda: (image_set, None if entry.test_size else image_set),
         validation_size=10,
         test_size=10 if entry.test_size else 0,
     )

@@ -31,10 +31,10 @@ def saved(image, kind="PNG", **options):
     return buffer.getvalue()
 
 
-def assert_is_the_image(found, tolerance=3):
-    assert found.dtype == np.uint8
-    assert found.shape == IMAGE.shape
-    assert np.abs(found.astype(int) - IMAGE).mean() < tolerance
+def assert_is_the_image(decoded, tolerance=3):
+    assert decoded.dtype == np.uint8
+    assert decoded.shape == IMAGE.shape
+    assert np.abs(decoded.astype(int) - IMAGE).mean() < tolerance
 
 
 RGB = Image.fromarray(IMAGE)
@@ -68,8 +68,8 @@ def test_every_format_gives_the_same_image(content):
 
 
 def test_cmyk_is_read():
-    found = read_image(saved(RGB.convert("CMYK"), "JPEG", quality=95))
-    assert_is_the_image(found, tolerance=25)
+    decoded = read_image(saved(RGB.convert("CMYK"), "JPEG", quality=95))
+    assert_is_the_image(decoded, tolerance=25)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -82,40 +82,40 @@ def test_exif_orientation_is_applied(orientation):
 def test_alpha_is_composited_over_white():
     rgba = np.dstack([np.zeros((20, 20, 3), np.uint8), np.zeros((20, 20), np.uint8)])
     rgba[5:15, 5:15, 3] = 255
-    found = read_image(saved(Image.fromarray(rgba)))
-    assert found[0, 0].tolist() == [255, 255, 255]
-    assert found[10, 10].tolist() == [0, 0, 0]
+    decoded = read_image(saved(Image.fromarray(rgba)))
+    assert decoded[0, 0].tolist() == [255, 255, 255]
+    assert decoded[10, 10].tolist() == [0, 0, 0]
 
 
 def test_white_ink_on_transparent_stays_visible():
     rgba = np.full((20, 20, 4), 255, np.uint8)
     rgba[:, :, 3] = 0
     rgba[5:15, 5:15, 3] = 255
-    found = read_image(saved(Image.fromarray(rgba)))
-    assert found[0, 0].tolist() == [0, 0, 0]
-    assert found[10, 10].tolist() == [255, 255, 255]
+    decoded = read_image(saved(Image.fromarray(rgba)))
+    assert decoded[0, 0].tolist() == [0, 0, 0]
+    assert decoded[10, 10].tolist() == [255, 255, 255]
 
 
 def test_a_transparent_palette_colour_is_white():
     palette = Image.new("P", (10, 10), 0)
     palette.putpalette([0, 0, 0, 200, 0, 0])
     palette.putpixel((5, 5), 1)
-    found = read_image(saved(palette, transparency=0))
-    assert found[0, 0].tolist() == [255, 255, 255]
-    assert found[5, 5].tolist() == [200, 0, 0]
+    decoded = read_image(saved(palette, transparency=0))
+    assert decoded[0, 0].tolist() == [255, 255, 255]
+    assert decoded[5, 5].tolist() == [200, 0, 0]
 
 
 @pytest.mark.parametrize("top", [65535, 255], ids=["16 bits used", "8 bits in 16"])
 def test_16_bit_grey(top):
     ramp = np.linspace(0, top, 256).astype(np.uint16)[None].repeat(4, axis=0)
-    found = read_image(saved(Image.fromarray(ramp)))
-    assert np.abs(found[0, :, 0].astype(int) - np.arange(256)).max() <= 1
+    decoded = read_image(saved(Image.fromarray(ramp)))
+    assert np.abs(decoded[0, :, 0].astype(int) - np.arange(256)).max() <= 1
 
 
 def test_float_tiff():
     ramp = np.linspace(0, 1, 256, dtype=np.float32)[None].repeat(4, axis=0)
-    found = read_image(saved(Image.fromarray(ramp), "TIFF"))
-    assert np.abs(found[0, :, 0].astype(int) - np.arange(256)).max() <= 1
+    decoded = read_image(saved(Image.fromarray(ramp), "TIFF"))
+    assert np.abs(decoded[0, :, 0].astype(int) - np.arange(256)).max() <= 1
 
 
 def test_a_large_jpeg_is_not_reduced_below_shrink_to():
@@ -130,7 +130,7 @@ def chunk(kind, body):
 
 
 def bomb(width, height):
-    """A PNG of a few bytes that says it is enormous."""
+    """A tiny PNG whose header claims a huge size."""
     head = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
     body = chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(b"\0" * 1000)) + chunk(b"IEND", b"")
     return b"\x89PNG\r\n\x1a\n" + body
@@ -180,7 +180,7 @@ def test_heic_is_read_upright_by_every_orientation(orientation):
     assert_is_the_image(read_image(content), tolerance=8)
     fitted, metadata, _ = decode.decode_with_metadata(content, 512, lambda image: image)
     assert fitted.shape == IMAGE.shape and metadata.format == "HEIF"
-    assert metadata.orientation <= 1  # libheif has turned it: nothing is left to be turned
+    assert metadata.orientation <= 1  # libheif has applied it
 
 
 def test_heic_without_its_extra_is_refused_with_a_hint(monkeypatch):
@@ -211,7 +211,7 @@ def test_a_video_is_not_an_image():
 
 
 def with_scans(count, size=(64, 64)):
-    """A progressive JPEG with this many scans: its last one again and again."""
+    """A progressive JPEG with this many scans: the last one is repeated."""
     random = np.random.default_rng(0).integers(0, 255, (*size[::-1], 3), dtype=np.uint8)
     content = saved(Image.fromarray(random), "JPEG", progressive=True)
     begin = content.rindex(b"\xff\xda")
@@ -226,14 +226,14 @@ def test_a_jpeg_with_hundreds_of_scans_is_refused_and_one_with_many_is_read():
 
 
 def test_scans_are_counted_in_the_image_only():
-    """Not in the film that a phone appends, nor in the preview in its EXIF."""
+    """Not in the video that a phone appends, nor in the EXIF preview."""
     content = saved(RGB, "JPEG", comment=b"\xff\xda" * 200) + b"\xff\xda\0\0" * 200
     assert_is_the_image(read_image(content), tolerance=8)
 
 
 def test_few_scans_of_very_many_pixels_are_refused():
     content = bytearray(with_scans(90))
-    frame = content.index(b"\xff\xc2")  # height and width, which nothing else repeats
+    frame = content.index(b"\xff\xc2")  # height and width
     content[frame + 5 : frame + 9] = struct.pack(">HH", 9000, 9000)
     with pytest.raises(NeocogError, match=r"90 scans of 9,000 x 9,000 pixels"):
         read_image(bytes(content))
@@ -250,7 +250,7 @@ def test_108_megapixels_are_decoded_at_a_reduced_scale():
 
 
 def test_stripes_give_the_same_result_as_the_whole_image(monkeypatch):
-    """For every kind of pixel; the whole is one stripe."""
+    """For every pixel mode; by default these images are a single stripe."""
     random = np.random.default_rng(0)
     noise = Image.fromarray(random.integers(0, 256, (31, 20, 4), dtype=np.uint8))
     palette = noise.convert("RGB").quantize(16)
@@ -310,14 +310,14 @@ for packing in ("tiff_lzw", "tiff_deflate", "jpeg", "group4"):
 
 
 def test_libtiff_prints_nothing_itself():
-    found = subprocess.run(
+    decoded = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", MAKE_TIFF],
         capture_output=True,
         text=True,
         check=True,
     )
-    assert "refused" in found.stdout
-    assert found.stderr == ""
+    assert "refused" in decoded.stdout
+    assert decoded.stderr == ""
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no FIFOs")

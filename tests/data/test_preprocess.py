@@ -15,14 +15,18 @@ DIGIT = Preprocessing((28, 28), 1, "digit", (0.1307,), (0.3081,))
 COLOUR = Preprocessing((32, 32), 3, "square", (0.48, 0.46, 0.41), (0.27, 0.26, 0.28))
 
 
-@pytest.mark.parametrize("rule", [DIGIT, COLOUR], ids=["grey", "colour"])
-def test_normalize_equals_torchvision(rule):
+@pytest.mark.parametrize("preprocessing", [DIGIT, COLOUR], ids=["grey", "colour"])
+def test_normalize_equals_torchvision(preprocessing):
     images = np.random.default_rng(0).integers(
-        0, 256, (5, *rule.image_size, rule.channels), dtype=np.uint8
+        0, 256, (5, *preprocessing.image_size, preprocessing.channels), dtype=np.uint8
     )
-    steps = [v2.ToImage(), v2.ToDtype(torch.float32, scale=True), v2.Normalize(rule.mean, rule.std)]
+    steps = [
+        v2.ToImage(),
+        v2.ToDtype(torch.float32, scale=True),
+        v2.Normalize(preprocessing.mean, preprocessing.std),
+    ]
     reference = torch.stack([v2.Compose(steps)(image) for image in images])
-    ours = rule.normalize(torch.tensor(images))
+    ours = preprocessing.normalize(torch.tensor(images))
     assert ours.shape == reference.shape
     assert torch.allclose(ours, reference, atol=1e-5)
 
@@ -56,10 +60,10 @@ def test_square_pads_with_the_background_colour_and_keeps_the_aspect_ratio():
 
 
 def test_a_light_background_is_inverted_with_dark_background():
-    rule = Preprocessing((28, 28), 1, "square", (0.3,), (0.3,), dark_background=True)
+    preprocessing = Preprocessing((28, 28), 1, "square", (0.3,), (0.3,), dark_background=True)
     white = np.full((280, 280, 3), 250, dtype=np.uint8)
     white[80:200, 80:200] = 40
-    fitted = rule.transform_image(white)[:, :, 0]
+    fitted = preprocessing.transform_image(white)[:, :, 0]
     assert fitted[0, 0] < 10
     assert fitted[14, 14] > 200
 
@@ -80,22 +84,24 @@ def test_invalid_preprocessing_is_refused(wrong):
 
 
 def test_digits_get_a_wider_border_in_a_larger_image(mnist5k):
-    """LeNet-5 of 1998 takes the 28 x 28 in the middle of 32 x 32."""
-    rule = Preprocessing((32, 32), 1, "digit", (0.1,), (0.8,))
+    """LeNet-5 of 1998 has 28 x 28 digits in the middle of 32 x 32 images."""
+    preprocessing = Preprocessing((32, 32), 1, "digit", (0.1,), (0.8,))
     images = mnist5k.test.images[:20]
-    wide = rule.transform_images(images)
+    wide = preprocessing.transform_images(images)
     assert wide.shape == (20, 32, 32, 1)
     assert (wide[:, 2:-2, 2:-2] == images).all() and wide.sum() == images.sum()
     for image, expected in zip(images, wide, strict=True):  # the same image, from a file
-        assert (rule.transform_image(np.repeat(image, 3, axis=2)) == expected).all()
+        assert (preprocessing.transform_image(np.repeat(image, 3, axis=2)) == expected).all()
 
 
 def test_colour_images_of_a_dataset_are_resized_like_new_ones():
-    rule = Preprocessing((67, 67), 3, "square", (0.5,) * 3, (0.5,) * 3)
+    preprocessing = Preprocessing((67, 67), 3, "square", (0.5,) * 3, (0.5,) * 3)
     images = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), dtype=np.uint8)
-    larger = rule.transform_images(images)
+    larger = preprocessing.transform_images(images)
     assert larger.shape == (4, 67, 67, 3)
-    assert all((rule.transform_image(i) == e).all() for i, e in zip(images, larger, strict=True))
+    assert all(
+        (preprocessing.transform_image(i) == e).all() for i, e in zip(images, larger, strict=True)
+    )
     assert COLOUR.transform_images(images) is images
 
 
@@ -104,23 +110,23 @@ def test_mirrored_averages_the_predictions():
     images = torch.randint(0, 256, (5, 32, 32, 3), dtype=torch.uint8)
     plain = logits(model, COLOUR, images)
     mirrored = logits(model, COLOUR, images.flip(2))
-    found = logits(model, replace(COLOUR, mirrored=True), images)
-    assert torch.allclose(found, (plain + mirrored) / 2, atol=1e-5)
+    averaged = logits(model, replace(COLOUR, mirrored=True), images)
+    assert torch.allclose(averaged, (plain + mirrored) / 2, atol=1e-5)
 
 
 def test_crop_equals_resize_and_centre_crop():
-    """Against torchvision's Resize and CenterCrop, in one step instead of two."""
+    """The reference is torchvision's Resize and CenterCrop, here in one step."""
     from torchvision.transforms import v2
 
-    rule = Preprocessing((64, 64), 3, "crop", (0.5,) * 3, (0.5,) * 3, resize=73)
+    preprocessing = Preprocessing((64, 64), 3, "crop", (0.5,) * 3, (0.5,) * 3, resize=73)
     random = np.random.default_rng(0)
     for height, width in ((300, 200), (150, 400), (73, 73)):
         smooth = Image.fromarray(random.integers(0, 256, (4, 4, 3), dtype=np.uint8))
         image = smooth.resize((width, height), Image.Resampling.BICUBIC)
         expected = v2.CenterCrop(64)(v2.Resize(73)(image))
-        found = rule.transform_image(np.asarray(image)).astype(int)
-        assert np.abs(found - np.asarray(expected)).mean() < 3
-    assert rule.transform_image(np.asarray(image)[:, :3]).shape == (64, 64, 3)
+        averaged = preprocessing.transform_image(np.asarray(image)).astype(int)
+        assert np.abs(averaged - np.asarray(expected)).mean() < 3
+    assert preprocessing.transform_image(np.asarray(image)[:, :3]).shape == (64, 64, 3)
 
 
 def test_crop_info_describes_the_used_part():

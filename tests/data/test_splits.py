@@ -43,7 +43,7 @@ def test_by_content_every_class_has_its_share_and_groups_stay_together():
         for part in parts[:2]:
             assert (labels[part] == label).sum() == pytest.approx(0.15 * count, abs=4)
     where = {int(g): {k for k, part in enumerate(parts) if g in groups[part]} for g in groups}
-    assert all(len(found) == 1 for found in where.values())
+    assert all(len(parts) == 1 for parts in where.values())
 
 
 def test_by_content_a_large_group_does_not_swallow_a_small_part():

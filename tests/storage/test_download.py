@@ -24,7 +24,7 @@ class Quiet(SimpleHTTPRequestHandler):
 
 @pytest.fixture
 def server(tmp_path, monkeypatch):
-    """A local server of a folder; its address and the folder."""
+    """A local server of a folder: its address and the folder."""
     monkeypatch.setenv("NEOCOG_OFFLINE", "0")
     folder = tmp_path / "served"
     folder.mkdir()
@@ -148,7 +148,7 @@ HOSTILE = [
 
 @pytest.fixture
 def hostile_server():
-    """A function that starts a server which answers by `answer(write)`, and gives its address."""
+    """Start a server that answers by `answer(write)`; return its address."""
     servers = []
 
     def serve(answer):

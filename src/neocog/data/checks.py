@@ -295,11 +295,11 @@ def _check_duplicates(
             copies["conflicting_labels"] |= _other_labels(samples, group)
             unused[group] = True
             continue
-        crossing, judged = _across_splits(samples, group)
+        leaking, evaluated = _across_splits(samples, group)
         # Prefers "1.jpg" to "1 (copy).jpg".
-        first = min(judged, key=lambda n: (len(samples[n].path), samples[n].path))
-        copies["duplicates_across_splits"] |= dict.fromkeys(crossing, first)
-        copies["duplicates"] |= dict.fromkeys([n for n in judged if n != first], first)
+        first = min(evaluated, key=lambda n: (len(samples[n].path), samples[n].path))
+        copies["duplicates_across_splits"] |= dict.fromkeys(leaking, first)
+        copies["duplicates"] |= dict.fromkeys([n for n in evaluated if n != first], first)
         unused[[n for n in group if n != first]] = True
     for group in near:
         rest = [n for n in group if not (unused[n] or dropped[n])]
@@ -307,10 +307,10 @@ def _check_duplicates(
             continue
         if len({samples[n].label for n in rest}) > 1:
             copies["near_conflicting_labels"] |= _other_labels(samples, rest)
-        crossing, judged = _across_splits(samples, rest)
-        copies["near_duplicates_across_splits"] |= dict.fromkeys(crossing, judged[0])
-        copies["near_duplicates"] |= dict.fromkeys(judged[1:], judged[0])
-        unused[crossing] = True
+        leaking, evaluated = _across_splits(samples, rest)
+        copies["near_duplicates_across_splits"] |= dict.fromkeys(leaking, evaluated[0])
+        copies["near_duplicates"] |= dict.fromkeys(evaluated[1:], evaluated[0])
+        unused[leaking] = True
     for kind, severity, message in _DUPLICATES:
         collector.add(kind, severity, sorted(copies[kind]), message, twins=copies[kind])
     return unused
@@ -327,8 +327,8 @@ def _across_splits(samples: Sequence[Sample], group: list[int]) -> tuple[list[in
     The last of train, validation, test keeps its samples.
     """
     ranks = [SPLIT_RANK.get(samples[n].split or "train", 0) for n in group]
-    crossing = [n for n, rank in zip(group, ranks, strict=True) if rank < max(ranks)]
-    return crossing, [n for n, rank in zip(group, ranks, strict=True) if rank == max(ranks)]
+    leaking = [n for n, rank in zip(group, ranks, strict=True) if rank < max(ranks)]
+    return leaking, [n for n, rank in zip(group, ranks, strict=True) if rank == max(ranks)]
 
 
 def _check_groups(collector: FindingCollector, dropped: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -167,11 +167,11 @@ class Preprocessing:
         rows, columns = np.nonzero(grey > 32)
         longer = max(np.ptp(rows), np.ptp(columns)) + 1
         mass = grey.astype(np.float64)
-        apart = [
+        offsets = [
             abs(float((mass.sum(axis=1 - axis) * np.arange(side)).sum() / mass.sum()) - side // 2)
             for axis, side in enumerate(grey.shape)
         ]
-        return bool(0.9 * self.box <= longer <= self.box and max(apart) <= 1)
+        return bool(0.9 * self.box <= longer <= self.box and max(offsets) <= 1)
 
     def transform_images(self, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Convert a dataset's images, `(N, H, W, C)`, to `image_size`.

@@ -21,7 +21,7 @@ def md5(content):
 
 @pytest.fixture
 def files(tmp_path, monkeypatch) -> tuple[CifarFiles, dict[str, bytes]]:
-    """CIFAR-10 in its own layout with few images, and the contents of its files by name."""
+    """CIFAR-10's layout with few images, and the contents of its files by name."""
     random = np.random.default_rng(0)
     contents = {"batches.meta": pickle.dumps({"label_names": [f"class {k}" for k in range(10)]})}
     for name in (*CIFAR10.train, *CIFAR10.test):
@@ -101,8 +101,8 @@ def test_the_archive_is_downloaded_checked_and_extracted(
     monkeypatch.delenv("NEOCOG_OFFLINE")
     train, _ = cifar.read_cifar(small)
     assert len(train) == 100
-    kept = tmp_path / "cache" / small.folder
-    assert sorted(p.name for p in kept.iterdir()) == sorted(contents)
+    folder = tmp_path / "cache" / small.folder
+    assert sorted(p.name for p in folder.iterdir()) == sorted(contents)
     assert not (tmp_path / "evil").exists()
     monkeypatch.setenv("NEOCOG_OFFLINE", "1")
     assert len(cifar.read_cifar(small)[1]) == 20

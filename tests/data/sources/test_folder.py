@@ -12,7 +12,7 @@ from neocog.errors import NeocogError, UsageError
 
 
 def fill(folder, name, count, colour):
-    """Images that are like no others: near-duplicates would be parted from them."""
+    """Save unique images, so that no near-duplicates move between splits."""
     random = np.random.default_rng(zlib.crc32(str(folder / name).encode()))
     (folder / name).mkdir(parents=True, exist_ok=True)
     for number in range(count):
@@ -128,7 +128,7 @@ def test_links_out_of_the_folder_are_not_followed(photos, tmp_path):
 
 
 def linked(photos, store):
-    """The photos moved to a store, and a folder that links to each of them."""
+    """The photos moved to a store, and a folder of links to them."""
     shutil.move(photos, store)
     for file in sorted(store.rglob("*.png")):
         link = photos / file.relative_to(store)

@@ -19,7 +19,7 @@ def idx(array):
 
 @pytest.fixture
 def files(tmp_path, monkeypatch):
-    """A small data set in MNIST's layout in a NEOCOG_DATA folder, its names and contents."""
+    """A small dataset in MNIST's layout in a NEOCOG_DATA folder, with names and contents."""
     random = np.random.default_rng(0)
     contents = {
         TRAIN_IMAGES: idx(random.integers(0, 256, (60, 28, 28), dtype=np.uint8)),
@@ -114,7 +114,7 @@ def test_the_official_files_are_split_as_documented():
     assert [len(part) for part in splits.parts.values()] == [55000, 5000, 10000]
     whole = np.bincount(np.concatenate([splits.train.labels, splits.validation.labels]))
     assert np.abs(np.bincount(splits.validation.labels) - whole / 12).max() <= 1
-    # Known of MNIST: the first test image is a 7, the mean pixel of the training half .1307.
+    # Known facts: the first test image is a 7, and the mean of the training pixels is 0.1307.
     assert splits.test.labels[0] == 7
     pixels = np.concatenate([splits.train.images, splits.validation.images])
     assert pixels.mean() / 255 == pytest.approx(0.1307, abs=5e-5)

@@ -57,8 +57,8 @@ COPIES = {
 
 def thumb_of(image):
     """The image's small grey form, as the doctor has it of a file."""
-    with decode.quietly():
-        return decode.examine(saved(image, 90), 512, lambda image: image)[2]
+    with decode.ignore_pillow_warnings():
+        return decode.decode_with_metadata(saved(image, 90), 512, lambda image: image)[2]
 
 
 def planted(folder):
@@ -96,15 +96,15 @@ def planted(folder):
 
 def small():
     """Images in which there is nothing to be found, or little; and the time for many."""
-    form = data.Form((0.5,) * 3, (0.5,) * 3)
+    form = data.DataConfig((0.5,) * 3, (0.5,) * 3)
     for name, count, given in (
-        ("mnist5k", 3500, data.Form()),
+        ("mnist5k", 3500, data.DataConfig()),
         ("cifar10", 2000, form),
         ("cifar10", 10000, form),
     ):
         images = np.asarray(data.load(name, given).train.images[:count])
         grey = [Image.fromarray(i[:, :, 0] if i.shape[2] == 1 else i).convert("L") for i in images]
-        side = (decode.THUMB, decode.THUMB)
+        side = (decode.THUMBNAIL_SIZE, decode.THUMBNAIL_SIZE)
         thumbnails = np.stack([np.asarray(g.resize(side, Image.Resampling.BOX)) for g in grey])
         began, used = time.perf_counter(), time.process_time()
         groups = near_duplicates(thumbnails, np.arange(len(thumbnails)))

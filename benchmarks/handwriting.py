@@ -301,7 +301,7 @@ def answers(classifier: Classifier, drawn: list[Drawn]) -> tuple[NDArray[np.int6
     fitted, empty = [], []
     for one in drawn:
         try:
-            fitted.append(rule.fit_image(one.image))
+            fitted.append(rule.transform_image(one.image))
         except NeocogError:
             fitted.append(blank)
         empty.append(fitted[-1] is blank)

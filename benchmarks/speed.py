@@ -45,7 +45,7 @@ def tutorial_way(name: str, count: int) -> float:
     from torchvision import datasets, transforms
 
     recipe = recipes.get(name)
-    everything = data.load(DATA, data.Form(validation_size=0)).train
+    everything = data.load(DATA, data.DataConfig(validation_size=0)).train
     with tempfile.TemporaryDirectory() as folder:
         raw = Path(folder) / "MNIST" / "raw"
         raw.mkdir(parents=True)
@@ -74,7 +74,7 @@ def tutorial_way(name: str, count: int) -> float:
 def plain_way(name: str, count: int) -> float:
     """Images a second of the least that plain PyTorch needs: floats in memory, no figures."""
     recipe = recipes.get(name)
-    splits = data.load(DATA, data.Form(recipe.mean, recipe.std, 60000 - count))
+    splits = data.load(DATA, data.DataConfig(recipe.mean, recipe.std, 60000 - count))
     images = splits.preprocessing.normalize(torch.tensor(splits.train.images))
     labels = torch.tensor(splits.train.labels)
     model, optimizer = published(recipe)
@@ -119,7 +119,7 @@ def where(name: str, steps: int = 300) -> dict[str, float]:
     """The share of each phase of a step, by the clock: on a CPU nothing runs behind its back."""
     keep_freed_memory()
     recipe = recipes.get(name)
-    splits = data.load(DATA, data.Form(recipe.mean, recipe.std))
+    splits = data.load(DATA, data.DataConfig(recipe.mean, recipe.std))
     images, labels = loader.to_device(splits.train, torch.device("cpu"))
     model = models.build(recipe.model, 10, 1, (28, 28))
     optimizer, loss_of = make_optimizer(model, recipe), make_loss(recipe)

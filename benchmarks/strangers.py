@@ -37,7 +37,7 @@ POOL = {"cifar10": 200, "mnist": 80}  # images of a class
 CERTAIN = 0.99
 MOST_TEST, MOST_STRANGERS = 100, 1500  # images of a class, images in all
 WAYS = ("least", "chosen", "refit")
-COLOUR = data.Form((0.5,) * 3, (0.5,) * 3)
+COLOUR = data.DataConfig((0.5,) * 3, (0.5,) * 3)
 VALIDATION_SHARE = 0.15 / 0.85  # of what is not test, as `neocog train FOLDER` holds back
 
 
@@ -77,7 +77,7 @@ def photos(folder: Path) -> dict[str, tuple[list[np.ndarray], list[str]]]:
     images = [np.asarray(Image.open(p).convert("RGB")) for p in paths]
     found = {"hymenoptera": (images, [p.parent.name for p in paths])}
     for name, count in POOL.items():
-        form = COLOUR if name == "cifar10" else data.Form()
+        form = COLOUR if name == "cifar10" else data.DataConfig()
         test = data.load(name, form).test
         chosen = np.concatenate([np.flatnonzero(test.labels == k)[:count] for k in range(10)])
         raw = np.asarray(test.images)[chosen]
@@ -96,13 +96,13 @@ def features(folder: Path, kept: Path | None) -> tuple[dict[str, torch.Tensor], 
             {name: stored[f"{name}/labels"] for name in sources},
         )
     recipe = pretrained.with_weight_defaults(recipes.get("photos", {"data": "mnist5k"}))
-    rule = data.data_config(recipe).rule()
+    rule = data.data_config(recipe).preprocessing()
     model = models.build("efficientnet-lite0", 2, 3, rule.image_size)
     pretrained.load_pretrained(model, "efficientnet-lite0", "imagenet")
     model.output = torch.nn.Identity()
     rows, labels = {}, {}
     for name, (images, classes) in photos(folder).items():
-        fitted = np.stack([rule.fit_image(image) for image in images])
+        fitted = np.stack([rule.transform_image(image) for image in images])
         rows[name] = predict_logits(
             InferenceModule(model, rule), fitted, lambda n, name=name: print(name, n, flush=True)
         )

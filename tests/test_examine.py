@@ -1,4 +1,4 @@
-"""`neocog data`, as a user types it."""
+"""The command `neocog data`."""
 
 import json
 
@@ -7,7 +7,7 @@ import pytest
 from neocog import recipes
 from neocog.data import decode_cache
 from neocog.errors import UsageError
-from neocog.examine import examine
+from neocog.examine import inspect_dataset
 
 from .data.test_custom import save
 
@@ -19,7 +19,7 @@ def photos(tmp_path):
     return tmp_path / "photos"
 
 
-def test_a_sound_set_is_told_as_json(neocog_command, photos, tmp_path):
+def test_a_valid_dataset_as_json(neocog_command, photos, tmp_path):
     code, out, err = neocog_command("data", photos, "--json", "--sheets", tmp_path / "sheets")
     assert code == 0
     values = json.loads(out)
@@ -38,20 +38,22 @@ def test_a_sound_set_is_told_as_json(neocog_command, photos, tmp_path):
         (("train", "valid", "test"), "the splits as they are given"),
     ],
 )
-def test_what_train_will_judge_by_is_said(photos, tmp_path, names, plan):
+def test_the_plan_names_the_evaluation_splits(photos, tmp_path, names, plan):
     for n, name in enumerate(names):
         for k in range(4):
             save(tmp_path / "split" / name / "ab"[k % 2] / f"{k}.png", 100 + 10 * n + k)
-    assert examine(str(tmp_path / "split")).plan == plan
+    assert inspect_dataset(str(tmp_path / "split")).plan == plan
 
 
-def test_a_table_with_nothing_to_train_on_is_told(photos, tmp_path):
+def test_a_table_without_training_images_is_reported(photos, tmp_path):
     rows = [f"{p},{p.parent.name},test" for p in sorted(photos.rglob("*.png"))]
     (tmp_path / "set.csv").write_text("\n".join(["path,label,split", *rows]), "utf-8")
-    assert examine(str(tmp_path / "set.csv")).plan.startswith("none of these: they are test")
+    assert inspect_dataset(str(tmp_path / "set.csv")).plan.startswith(
+        "none of these: they are test"
+    )
 
 
-def test_what_would_make_a_number_wrong_exits_with_3(neocog_command, photos, tmp_path):
+def test_errors_exit_with_3(neocog_command, photos, tmp_path):
     save(photos / "猫" / "too.png", 0)
     code, out, _ = neocog_command("data", photos, "--runs", tmp_path / "runs")
     assert code == 3
@@ -61,17 +63,17 @@ def test_what_would_make_a_number_wrong_exits_with_3(neocog_command, photos, tmp
 
 
 def test_the_cache_can_be_cleared(neocog_command, photos):
-    examine(str(photos))
-    assert any(decode_cache.packs_folder().iterdir())
+    inspect_dataset(str(photos))
+    assert any(decode_cache.decoded_folder().iterdir())
     code, out, _ = neocog_command("data", "--clear-cache")
     assert code == 0 and "MB of decoded images and features deleted" in out
-    assert not any(decode_cache.packs_folder().rglob("*.pixels"))
+    assert not any(decode_cache.decoded_folder().rglob("*.pixels"))
 
 
-def test_names_that_are_no_images_of_ones_own(neocog_command, tmp_path):
+def test_published_and_missing_datasets_are_refused(neocog_command, tmp_path):
     assert neocog_command("data")[0] == 2
     with pytest.raises(UsageError, match="published data set"):
-        examine("mnist")
+        inspect_dataset("mnist")
     code, _, err = neocog_command("data", tmp_path / "none")
     assert code == 2 and "There is no file or folder" in err
 
@@ -85,7 +87,7 @@ def test_the_demo_of_normalisation(neocog_command):
     assert neocog_command("demo", "normalization", 5)[0] == 2
 
 
-def test_small_and_many_images_are_trained_from_nothing(neocog_command, photos, monkeypatch):
+def test_many_small_images_are_trained_from_scratch(neocog_command, photos, monkeypatch):
     from neocog import recipes
 
     monkeypatch.setattr(recipes, "MANY_IMAGES", 30)
@@ -95,8 +97,8 @@ def test_small_and_many_images_are_trained_from_nothing(neocog_command, photos, 
     assert (recipes.scratch_overrides(40, 24) or {})["image_size_pixels"] == 24
 
 
-def test_small_and_many_images_are_held_at_their_own_size(photos, monkeypatch):
-    assert examine(str(photos)).decoded.images.shape[1:3] == (224, 224)
+def test_many_small_images_keep_their_size(photos, monkeypatch):
+    assert inspect_dataset(str(photos)).decoded.images.shape[1:3] == (224, 224)
     monkeypatch.setattr(recipes, "MANY_IMAGES", 10)
-    side = min(examine(str(photos)).decoded.images.shape[1:3])
+    side = min(inspect_dataset(str(photos)).decoded.images.shape[1:3])
     assert 16 <= side <= 64

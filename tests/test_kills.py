@@ -77,7 +77,7 @@ times = pytest.mark.parametrize("times", [1, pytest.param(10, marks=pytest.mark.
 
 @times
 def test_data_and_its_cache_outlast_kills(forked, photos, tmp_path, times):
-    form = data.Form((0.5,) * 3, (0.5,) * 3, image_size=64)
+    form = data.DataConfig((0.5,) * 3, (0.5,) * 3, image_size=64)
     command = ("data", photos, "--sheets", tmp_path / "sheets")
     seconds, code = forked(*command)
     assert code == 0

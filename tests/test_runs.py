@@ -252,7 +252,7 @@ def test_temporary_files_of_killed_processes_are_deleted_at_the_next_start(tmp_p
         left(run.path, "notes.json"),
         left(tmp_path, f".neocog-{gone}-0123abcd.tmp"),  # not in a run
     ]
-    runs.sweep_left_overs(tmp_path)
+    runs.sweep_leftovers(tmp_path)
     assert not any(path.exists() for path in swept)
     assert all(path.exists() for path in (*kept, run.recipe_file))
 
@@ -263,8 +263,8 @@ def test_left_over_packs_and_temporary_folders_are_swept(tmp_path, monkeypatch):
     pack = tmp_path / "cache" / "photos" / "key"
     pack.mkdir(parents=True)
     named = left(pack, f"{gone}-00000000.pixels")
-    decode_cache.keep_json(pack / "index.json", {"pixels": named.name})
-    swept = [left(pack, f"{gone}-11111111.pixels"), left(pack, f"{gone}-11111111.thumbnails")]
+    decode_cache.save_json(pack / "index.json", {"pixels": named.name})
+    swept = [left(pack, f"{gone}-11111111.pixels"), left(pack, f"{gone}-11111111.thumbs")]
     kept = [named, left(pack, f"{os.getpid()}-11111111.pixels"),
             left(pack, f"{gone}-22222222.pixels", when=time.time())]  # fmt: skip
     for process, there in ((gone, swept), (os.getpid(), kept)):
@@ -275,6 +275,6 @@ def test_left_over_packs_and_temporary_folders_are_swept(tmp_path, monkeypatch):
     link = tmp_path / "tmp" / f"neocog-{gone}-linklink"
     link.symlink_to(tmp_path / "cache")
     os.utime(link, (OLD, OLD), follow_symlinks=False)
-    decode_cache.sweep_left_overs(tmp_path / "cache")
+    decode_cache.sweep_leftovers(tmp_path / "cache")
     assert not any(path.exists() for path in swept)
     assert all(path.exists() for path in (*kept, pack / "index.json"))

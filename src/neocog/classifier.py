@@ -114,7 +114,7 @@ class Classifier:
         rule, found = self.preprocessing, []
         for begin in range(0, len(sources), READ_AT_ONCE):
             some = sources[begin : begin + READ_AT_ONCE]
-            read = read_images((source for _, source in some), rule.fit_image, rule.shrink_to)
+            read = read_images((source for _, source in some), rule.transform_image, rule.shrink_to)
             fitted = [image for image in read if not isinstance(image, str)]
             shares = iter(self.probabilities(np.stack(fitted)) if fitted else ())
             found += [

@@ -1,89 +1,89 @@
-"""Look at a person's images: what is there, in which splits, and what is wrong with it."""
+"""Inspect a user's dataset without training: contents, splits and problems."""
 
 from collections import Counter
 from dataclasses import dataclass, replace
 from typing import Any
 
 from neocog import recipes
-from neocog.data import Form, check_custom, data_config, exists, look_at, open_dataset
+from neocog.data import DataConfig, check_custom, data_config, exists, measure_dataset, open_dataset
 from neocog.data.checks import DatasetReport
-from neocog.data.custom import TEST_SHARE, grey_to_rgb
+from neocog.data.custom import TEST_FRACTION, grey_to_rgb
 from neocog.data.decode import ImageMetadata
-from neocog.data.decode_cache import DecodedDataset, Reading
+from neocog.data.decode_cache import DecodedDataset, OnProgress
 from neocog.data.sources.index import DatasetIndex
 from neocog.errors import UsageError
 
-# As the recipe `photos` holds its images, so that what is decoded is decoded for both; many small
-# images are held as the recipe that they get.
-FORM = Form((0.5,) * 3, (0.5,) * 3, fit="crop", image_size=224, resize=256)
+# As in the recipe `photos`, so that `neocog train` finds the decoded images in the cache. Many
+# small images are decoded for the recipe that `neocog train` would choose.
+PHOTOS_CONFIG = DataConfig((0.5,) * 3, (0.5,) * 3, fit="crop", image_size=224, resize=256)
 
 
 @dataclass(frozen=True)
 class DatasetInspection:
-    """A person's data set and what the doctor says of it."""
+    """A user's dataset and the report of its checks."""
 
     data: str
-    listing: DatasetIndex
+    index: DatasetIndex
     decoded: DecodedDataset
-    diagnosis: DatasetReport
+    report: DatasetReport
 
     @property
-    def sound(self) -> bool:
-        """Whether nothing was found that would make a number wrong."""
-        return self.diagnosis.sound
+    def is_valid(self) -> bool:
+        """True if no finding is an error, that is, none makes an accuracy wrong."""
+        return self.report.is_valid
 
     @property
     def splits(self) -> dict[str, dict[str, int]]:
-        """How many images are fit for use, by split and class; `all` where no split is given."""
-        samples = self.listing.samples
-        kept = [samples[n] for n in self.diagnosis.kept]
-        counts = Counter((p.split or "all", p.label) for p in kept)
-        names = self.listing.splits or ["all"]
-        return {s: {c: counts[s, c] for c in self.listing.classes} for s in names}
+        """The number of usable images by split and class; `all` without splits."""
+        samples = self.index.samples
+        used = [samples[n] for n in self.report.indices]
+        counts = Counter((p.split or "all", p.label) for p in used)
+        names = self.index.splits or ["all"]
+        return {s: {c: counts[s, c] for c in self.index.classes} for s in names}
 
     @property
     def plan(self) -> str:
-        """What `neocog train` takes to choose and to judge by, in words."""
-        given = self.listing.splits
-        if len(self.listing.classes) < 2:
+        """How `neocog train` would choose the validation and test images, in words."""
+        splits = self.index.splits
+        if len(self.index.classes) < 2:
             return "nothing of one class: there is nothing to tell apart"
-        if given and "train" not in given:
-            return f"none of these: they are {' and '.join(given)}, with nothing to train on"
-        if len(given) == 3:
+        if splits and "train" not in splits:
+            return f"none of these: they are {' and '.join(splits)}, with nothing to train on"
+        if len(splits) == 3:
             return "the splits as they are given"
-        if len(given) == 2:
-            return f"what is called {given[1]} as test, and a part of train as validation"
-        return f"validation and test, {TEST_SHARE:.0%} each, by the images' content"
+        if len(splits) == 2:
+            return f"what is called {splits[1]} as test, and a part of train as validation"
+        return f"validation and test, {TEST_FRACTION:.0%} each, by the images' content"
 
     @property
     def sizes(self) -> dict[str, Any]:
-        """Width and height, as stored, of the smallest, the middle and the largest image."""
-        facts = [f for f in self.decoded.facts if isinstance(f, ImageMetadata)]
-        sizes = sorted(((f.width, f.height) for f in facts), key=lambda s: s[0] * s[1])
+        """Width and height, as stored, of the smallest, median and largest image."""
+        metadata = [f for f in self.decoded.metadata if isinstance(f, ImageMetadata)]
+        sizes = sorted(((f.width, f.height) for f in metadata), key=lambda s: s[0] * s[1])
         places = {"least": 0, "median": len(sizes) // 2, "most": -1}
         return {name: list(sizes[place]) if sizes else [0, 0] for name, place in places.items()}
 
     def to_json(self) -> dict[str, Any]:
-        """What `neocog data --json` prints."""
-        facts = [f for f in self.decoded.facts if isinstance(f, ImageMetadata)]
+        """Return the value that `neocog data --json` prints."""
+        metadata = [f for f in self.decoded.metadata if isinstance(f, ImageMetadata)]
         return {
             "data": self.data,
-            "n": len(self.listing.samples),
-            "used": len(self.diagnosis.kept),
-            "classes": list(self.listing.classes),
+            "n": len(self.index.samples),
+            "used": len(self.report.indices),
+            "classes": list(self.index.classes),
             "splits": self.splits,
             "plan": self.plan,
             "sizes": self.sizes,
-            "modes": dict(Counter(f.mode for f in facts).most_common()),
-            "formats": dict(Counter(f.format for f in facts).most_common()),
-            "findings": self.diagnosis.to_json(),
+            "modes": dict(Counter(f.mode for f in metadata).most_common()),
+            "formats": dict(Counter(f.format for f in metadata).most_common()),
+            "findings": self.report.to_json(),
         }
 
 
-def examine(
-    data: str, reading: Reading | None = None, *, allow_outside: bool = False
+def inspect_dataset(
+    data: str, on_progress: OnProgress | None = None, *, allow_outside: bool = False
 ) -> DatasetInspection:
-    """Read and judge a person's images. Raises as `data.open_dataset` does."""
+    """Index, decode and check a user's dataset. Raises as `data.open_dataset` does."""
     if data in recipes.DEFAULT_FOR_DATA and not exists(data):
         raise UsageError(
             f"{data} is a published data set; the doctor looks at images of your own.",
@@ -91,12 +91,12 @@ def examine(
         )
     if not exists(data):
         raise UsageError(f"There is no file or folder {data}.", "For example: neocog data photos/")
-    small = recipes.scratch_overrides(*look_at(data, allow_outside))
-    form = data_config(recipes.get("scratch", small)) if small else FORM
-    listing = open_dataset(data, allow_outside)
-    rule = form.rule()
-    decoded, diagnosis = check_custom(listing, rule, reading)
-    diagnosis = replace(
-        diagnosis, findings=[*diagnosis.findings, *grey_to_rgb(listing, decoded, rule)]
+    small = recipes.scratch_overrides(*measure_dataset(data, allow_outside))
+    config = data_config(recipes.get("scratch", small)) if small else PHOTOS_CONFIG
+    index = open_dataset(data, allow_outside)
+    preprocessing = config.preprocessing()
+    decoded, report = check_custom(index, preprocessing, on_progress)
+    report = replace(
+        report, findings=[*report.findings, *grey_to_rgb(index, decoded, preprocessing)]
     )
-    return DatasetInspection(data, listing, decoded, diagnosis)
+    return DatasetInspection(data, index, decoded, report)

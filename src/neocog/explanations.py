@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from neocog.classifier import Classifier, Prediction
-from neocog.data.decode import quietly, read_image
+from neocog.data.decode import ignore_pillow_warnings, read_image
 from neocog.data.preprocess import CropInfo
 from neocog.errors import NeocogError, unknown
 from neocog.explain import explanation
@@ -101,10 +101,10 @@ def explain_image(
     Raises NeocogError for an image that cannot be decoded or prepared.
     """
     preprocessing = classifier.preprocessing
-    with quietly():
+    with ignore_pillow_warnings():
         original = read_image(source, preprocessing.shrink_to)
-        prepared = preprocessing.fit_image(original)
-        crop = preprocessing.taken(original)
+        prepared = preprocessing.transform_image(original)
+        crop = preprocessing.crop_info(original)
     probabilities = classifier.probabilities(prepared[None])[0]
     prediction = classifier.describe(name, probabilities, TOP)
     label = request.label or prediction.label

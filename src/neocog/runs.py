@@ -321,7 +321,7 @@ def check_name(name: str) -> None:
         )
 
 
-def sweep_left_overs(folder: Path) -> None:
+def sweep_leftovers(folder: Path) -> None:
     """Delete the temporary files that killed processes left in the runs below `folder`."""
     for run in map(Run, folder.glob("*")):
         if run.environment_file.is_file():

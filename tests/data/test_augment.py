@@ -15,23 +15,23 @@ def batch(mnist5k):
     return torch.tensor(mnist5k.train.images[:200]).permute(0, 3, 1, 2).float()
 
 
-def test_shift_moves_whole_images_and_brings_in_black(batch):
+def test_shift_fills_with_black(batch):
     moved = augment.shift(batch, 2, seeded(1))
     padded = torch.nn.functional.pad(batch, (2, 2, 2, 2))
     places = set()
     for before, after in zip(padded, moved, strict=True):
-        found = [
+        shifts = [
             (y, x)
             for y in range(5)
             for x in range(5)
             if torch.equal(before[:, y : y + 28, x : x + 28], after)
         ]
-        assert found
-        places.add(found[0])
+        assert shifts
+        places.add(shifts[0])
     assert len(places) == 25
 
 
-def test_shift_brings_in_the_mirrored_edge_where_asked(batch):
+def test_shift_can_reflect_the_edge(batch):
     moved = augment.shift(batch, 2, seeded(1), "reflect")
     padded = torch.nn.functional.pad(batch, (2, 2, 2, 2), mode="reflect")
     assert all(
@@ -44,8 +44,8 @@ def test_shift_brings_in_the_mirrored_edge_where_asked(batch):
     )
 
 
-def test_grow_and_crop_is_the_tutorials_transform_on_a_batch():
-    """Resize(40) and RandomCrop(32) of torchvision, image by image, at every place alike."""
+def test_grow_and_crop_matches_torchvision():
+    """Image by image, torchvision's Resize(40) and RandomCrop(32), at equally likely positions."""
     images = torch.randint(0, 256, (162, 3, 32, 32), generator=seeded(5)).float()
     smooth = torch.nn.functional.avg_pool2d(images, 5, 1, 2).round()
     changed = augment.grow_and_crop(smooth, 40, seeded(1))
@@ -60,25 +60,23 @@ def test_grow_and_crop_is_the_tutorials_transform_on_a_batch():
                 for x in range(9)
             ]
         )
-        assert apart.min() <= 1  # Pillow rounds between its two passes
+        assert apart.min() <= 1  # Pillow rounds after each of its two passes
         places.view(-1)[apart.argmin()] += 1
     assert (places.sum(0) > 5).all() and (places.sum(1) > 5).all()
 
 
-def test_alternating_flips_show_both_forms_in_two_epochs():
-    first, second, third = (
-        augment.which_are_mirrored(1000, "alternating", 3, epoch) for epoch in range(3)
-    )
+def test_alternating_flips_show_both_sides_in_two_epochs():
+    first, second, third = (augment.flip_mask(1000, "alternating", 3, epoch) for epoch in range(3))
     assert torch.equal(first, ~second) and torch.equal(first, third)
     assert 400 < first.sum() < 600
-    draws = [augment.which_are_mirrored(1000, "random", 3, epoch) for epoch in range(2)]
+    draws = [augment.flip_mask(1000, "random", 3, epoch) for epoch in range(2)]
     assert 400 < (draws[0] == draws[1]).sum() < 600
-    assert augment.which_are_mirrored(1000, "none", 3, 0) is None
+    assert augment.flip_mask(1000, "none", 3, 0) is None
 
 
-def test_mirror_exchanges_left_and_right_where_told(batch):
+def test_flip_flips_the_selected_images(batch):
     which = torch.arange(len(batch)) % 3 == 0
-    mirrored = augment.mirror(batch, which)
+    mirrored = augment.flip(batch, which)
     assert torch.equal(mirrored[0], batch[0].flip(2)) and torch.equal(mirrored[1], batch[1])
 
 
@@ -87,8 +85,8 @@ def test_affine_without_bounds_changes_nothing(batch):
     assert torch.allclose(same, batch, atol=1e-2)
 
 
-def test_affine_turns_no_further_than_its_bound():
-    """A line from the centre to the right, turned: its far end says by how much."""
+def test_affine_rotation_is_bounded():
+    """The far end of a line from the centre shows the angle of rotation."""
     batch = torch.zeros(300, 1, 101, 101)
     batch[:, :, 50, 50:95] = 255
     turned = augment.affine(batch, seeded(2), 20, 0, 0, 0)[:, 0]
@@ -101,24 +99,24 @@ def test_affine_turns_no_further_than_its_bound():
     assert degrees.max() > 17
 
 
-def test_strokes_thicken_and_thin_the_shares_asked_for(batch):
-    changed = augment.strokes(batch, 0.4, seeded(3))
+def test_vary_stroke_width_changes_the_requested_fractions(batch):
+    changed = augment.vary_stroke_width(batch, 0.4, seeded(3))
     ink = (changed.sum((1, 2, 3)) - batch.sum((1, 2, 3))).sign()
     assert (ink > 0).float().mean() == pytest.approx(0.4, abs=0.1)
     assert (ink < 0).float().mean() == pytest.approx(0.2, abs=0.1)
 
 
 @pytest.mark.parametrize("name", ["shift", "affine", "strokes", "grow", "elastic", "worn", "hands"])
-def test_the_generator_decides_and_the_batch_is_not_changed(name, batch):
+def test_augmentations_depend_on_the_generator_and_copy_the_batch(name, batch):
     labels = torch.full((200,), 7)
     calls = {
         "shift": lambda g: augment.shift(batch, 2, g),
         "affine": lambda g: augment.affine(batch, g, 10, 0.1, 0.1, 1),
-        "strokes": lambda g: augment.strokes(batch, 0.3, g),
+        "strokes": lambda g: augment.vary_stroke_width(batch, 0.3, g),
         "grow": lambda g: augment.grow_and_crop(batch, 36, g),
         "elastic": lambda g: augment.elastic(batch, 0.5, g),
-        "worn": lambda g: augment.worn(batch, 0.5, g),
-        "hands": lambda g: hands.other_hands(batch, labels, 0.5, g),
+        "worn": lambda g: augment.damage_strokes(batch, 0.5, g),
+        "hands": lambda g: hands.add_continental_strokes(batch, labels, 0.5, g),
     }
     before = batch.clone()
     first, second, other = (calls[name](seeded(k)) for k in (1, 1, 2))
@@ -128,8 +126,8 @@ def test_the_generator_decides_and_the_batch_is_not_changed(name, batch):
     assert first.shape == batch.shape
 
 
-def test_elastic_bends_smoothly_and_by_no_more_than_its_deviates(batch):
-    """A dot is found where the displaced grid says; far points move apart, near ones together."""
+def test_elastic_deformation_is_smooth_and_bounded(batch):
+    """A dot moves as its displacement says; near points move together, far ones independently."""
     dots = torch.zeros(200, 1, 28, 28)
     dots[:, :, 10, 10] = dots[:, :, 10, 14] = dots[:, :, 20, 20] = 255
     bent = augment.elastic(dots, 0.5, seeded(3))[:, 0]
@@ -151,22 +149,22 @@ def test_elastic_bends_smoothly_and_by_no_more_than_its_deviates(batch):
     assert torch.allclose(same, batch, atol=1e-2)
 
 
-def test_worn_takes_ink_from_the_share_asked_for_and_adds_none(batch):
-    changed = augment.worn(batch, 0.6, seeded(3))
+def test_damage_strokes_removes_ink_from_the_requested_fraction(batch):
+    changed = augment.damage_strokes(batch, 0.6, seeded(3))
     assert (changed <= batch + 1e-3).all()
     less = changed.sum((1, 2, 3)) < batch.sum((1, 2, 3)) - 1
-    # Some gaps fall beside the strokes, some cuts take nothing.
+    # Some gaps miss the strokes, and some cuts remove nothing.
     assert 0.3 < less.float().mean() < 0.6
     lost = 1 - changed.sum((1, 2, 3)) / batch.sum((1, 2, 3))
     assert lost.max() < 0.5 and lost.mean() > 0.01
 
 
 @pytest.mark.parametrize("digit", [1, 7, 9])
-def test_other_hands_add_a_stroke_where_the_digit_has_its_place(digit, mnist5k):
+def test_continental_strokes_are_added_in_the_right_place(digit, mnist5k):
     chosen = np.flatnonzero(mnist5k.train.labels == digit)[:150]
     batch = torch.tensor(mnist5k.train.images[chosen]).permute(0, 3, 1, 2).float()
     labels = torch.full((len(batch),), digit)
-    changed = hands.other_hands(batch, labels, 0.999, seeded(4))
+    changed = hands.add_continental_strokes(batch, labels, 0.999, seeded(4))
     added = (changed.sum((1, 2, 3)) - batch.sum((1, 2, 3))) / 255
     assert 3 < added.median() < 25
     ys = torch.arange(28.0)[:, None]
@@ -185,25 +183,25 @@ def test_other_hands_add_a_stroke_where_the_digit_has_its_place(digit, mnist5k):
 
 
 def spread(batch, axis):
-    """How many rows (2) or columns (3) lie between the first and the last that have ink, N."""
+    """The number of rows (2) or columns (3) from the first to the last with ink, shape `(N,)`."""
     has = (batch[:, 0] > 64).any(2 if axis == 2 else 1).int()
     return 28 - has.argmax(1) - has.flip(1).argmax(1)
 
 
-def test_other_hands_leave_other_digits_and_the_rest_alone(mnist5k):
+def test_continental_strokes_leave_other_digits_unchanged(mnist5k):
     batch = torch.tensor(mnist5k.train.images[::15]).permute(0, 3, 1, 2).float()
     labels = torch.tensor(mnist5k.train.labels[::15])
-    changed = hands.other_hands(batch, labels, 0.5, seeded(4))
+    changed = hands.add_continental_strokes(batch, labels, 0.5, seeded(4))
     same = torch.tensor([torch.equal(a, b) for a, b in zip(batch, changed, strict=True)])
     may = (labels == 1) | (labels == 7) | (labels == 9)
     assert same[~may].all()
     assert (~same[may]).float().mean() == pytest.approx(0.5, abs=0.15)
 
 
-def test_a_stroke_covers_what_a_disc_moved_along_it_covers():
+def test_stroke_coverage_matches_a_moving_disc():
     like = torch.zeros(1, 28, 28)
     begin, end, pen = torch.tensor([[5.0, 6.0]]), torch.tensor([[20.0, 15.0]]), torch.tensor([3.0])
-    drawn = hands.covered(like, begin, end, pen)[0]
+    drawn = hands.stroke_coverage(like, begin, end, pen)[0]
     image = Image.new("L", (28 * 16, 28 * 16))
     draw = ImageDraw.Draw(image)
     for share in np.linspace(0, 1, 400):

@@ -1,4 +1,4 @@
-"""A person's own images, in every form in which they come."""
+"""A user's own dataset, in every supported format."""
 
 import csv
 import io
@@ -19,12 +19,12 @@ from neocog.data.sources import tables
 from neocog.data.sources.index import parse_layout
 from neocog.errors import NeocogError, UsageError
 
-FORM = data.Form((0.5,) * 3, (0.5,) * 3, image_size=16)
+CONFIG = data.DataConfig((0.5,) * 3, (0.5,) * 3, image_size=16)
 random = np.random.default_rng(0)
 
 
 def image(seed, side=24):
-    """An image like no other: blocks of random colours."""
+    """A unique image: blocks of random colours."""
     blocks = np.random.default_rng(seed).integers(0, 256, (6, 6, 3), dtype=np.uint8)
     return Image.fromarray(blocks).resize((side, side), Image.Resampling.NEAREST)
 
@@ -43,11 +43,11 @@ def photos(tmp_path):
 
 
 def places(*names):
-    found, left_out = parse_layout(names, Path("root"))
-    return [(p.split, p.label) for p in found], left_out
+    entries, unused = parse_layout(names, Path("root"))
+    return [(p.split, p.label) for p in entries], unused
 
 
-def test_class_folders_splits_and_folders_around_all():
+def test_class_split_and_enclosing_folders_are_recognized():
     two = [(None, "a"), (None, "b")]
     assert places("b/1.jpg", "a/x/2.PNG") == (two, [])
     assert places("all/b/1.jpg", "all/a/2.png")[0] == two
@@ -62,15 +62,15 @@ def test_class_folders_splits_and_folders_around_all():
         places("val/a/1.jpg", "val/b/2.jpg", "test/a/3.jpg", "test/b/4.jpg")
 
 
-def test_what_is_no_labelled_image_is_left_out_by_its_kind():
+def test_files_that_are_not_labelled_images_are_reported_by_kind():
     litter = ("__MACOSX/a/1.jpg", ".ipynb_checkpoints/1.jpg", "a/Thumbs.db", "a/._1.jpg")
-    found, left_out = places("a/1.jpg", "b/2.jfif", "3.jpg", "a/n.txt", *litter)
-    assert found == [(None, "a"), (None, "b")]
-    assert sorted(left_out) == [
+    labelled, unused = places("a/1.jpg", "b/2.jfif", "3.jpg", "a/n.txt", *litter)
+    assert labelled == [(None, "a"), (None, "b")]
+    assert sorted(unused) == [
         ("no_class", "3.jpg"), ("other_file", "a/n.txt"),
     ]  # fmt: skip
-    _, left_out = places("train/a/1.jpg", "train/b/2.jpg", "test/3.jpg", "extra/a/4.jpg")
-    assert sorted(left_out) == [("beside_splits", "extra/a/4.jpg"), ("no_class", "test/3.jpg")]
+    _, unused = places("train/a/1.jpg", "train/b/2.jpg", "test/3.jpg", "extra/a/4.jpg")
+    assert sorted(unused) == [("beside_splits", "extra/a/4.jpg"), ("no_class", "test/3.jpg")]
 
 
 def test_a_class_called_train_is_a_class_and_images_without_folders_are_refused():
@@ -86,9 +86,9 @@ def packed(folder, kind):
 
 
 @pytest.mark.parametrize("kind", ["zip", "tar", "gztar"])
-def test_an_archive_is_read_as_its_folder(photos, kind):
-    from_folder = data.load(str(photos), FORM)
-    from_archive = data.load(str(packed(photos, kind)), FORM)
+def test_an_archive_is_read_like_its_folder(photos, kind):
+    from_folder = data.load(str(photos), CONFIG)
+    from_archive = data.load(str(packed(photos, kind)), CONFIG)
     for name, part in from_folder.parts.items():
         other = from_archive.parts[name]
         order = [other.paths.index(f"photos/{path}") for path in part.paths]
@@ -97,29 +97,29 @@ def test_an_archive_is_read_as_its_folder(photos, kind):
 
 
 @pytest.mark.parametrize("kind", ["zip", "tar"])
-def test_an_empty_class_folder_of_an_archive_is_told(photos, kind):
+def test_an_empty_class_folder_in_an_archive_is_reported(photos, kind):
     for name in ("bird", "cow/brown", "__MACOSX/x"):
         (photos / name).mkdir(parents=True)
-    listing = data.open_dataset(str(packed(photos, kind)))
-    empty = [name for what, name in listing.left_out if what == "empty_folder"]
+    index = data.open_dataset(str(packed(photos, kind)))
+    empty = [name for what, name in index.unused if what == "empty_folder"]
     assert sorted(empty) == ["photos/bird", "photos/cow/brown"]
-    beside = data.open_dataset(str(photos)).left_out
+    beside = data.open_dataset(str(photos)).unused
     assert sorted(beside) == [("empty_folder", "bird"), ("empty_folder", "cow/brown")]
 
 
-def test_a_folder_is_not_empty_for_want_of_entries_between(photos, tmp_path):
+def test_a_folder_without_intermediate_entries_is_not_empty(photos, tmp_path):
     content = next(photos.rglob("*.png")).read_bytes()
     with zipfile.ZipFile(tmp_path / "set.zip", "w") as archive:
         archive.mkdir("photos")
         for name in ("train/a/1.png", "train/b/2.png", "test/a/3.png", "test/b/4.png"):
             archive.writestr(f"photos/{name}", content)
         archive.mkdir("photos/test/c")
-    assert data.open_dataset(str(tmp_path / "set.zip")).left_out == [
+    assert data.open_dataset(str(tmp_path / "set.zip")).unused == [
         ("empty_folder", "photos/test/c")
     ]
 
 
-def test_a_cache_that_cannot_be_written_is_told(neocog_command, photos, monkeypatch):
+def test_a_read_only_cache_is_reported(neocog_command, photos, monkeypatch):
     from neocog.data import decode_cache
 
     monkeypatch.setenv("NEOCOG_CACHE", str(next(photos.rglob("*.png")) / "below"))
@@ -130,7 +130,7 @@ def test_a_cache_that_cannot_be_written_is_told(neocog_command, photos, monkeypa
         decode_cache._temporary_folder.cache_clear()
 
 
-def test_an_archive_cannot_reach_out_of_itself(photos, tmp_path):
+def test_archive_members_cannot_leave_the_archive(photos, tmp_path):
     content = io.BytesIO()
     image(99).save(content, "PNG")
     with zipfile.ZipFile(packed(photos, "zip"), "a") as archive:
@@ -140,7 +140,7 @@ def test_an_archive_cannot_reach_out_of_itself(photos, tmp_path):
         link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
         archive.addfile(link)
     for kind, file in (("points_out", "set.zip"), ("link", "set.tar")):
-        splits = data.load(str(tmp_path / file), FORM)
+        splits = data.load(str(tmp_path / file), CONFIG)
         assert kind in {finding["kind"] for finding in splits.findings}
         assert sum(map(len, splits.parts.values())) == 40
     assert not (tmp_path.parent / "cat").exists()
@@ -176,17 +176,17 @@ def test_a_table_names_images_labels_splits_and_groups(photos, tmp_path):
         label = "cat" if n % 2 else "dog"
         rows.append((f"photos/{label}/{n}.png", label, f"g{n // 4}", "eval" if n < 8 else ""))
     rows += [("photos/none.png", "cat", "", ""), ("photos/cat/1.png", "", "", "")]
-    listing = data.open_dataset(write_csv(tmp_path / "list.csv", rows))
-    assert listing.classes == ("cat", "dog") and listing.splits == ["train", "test"]
-    assert sorted(kind for kind, _ in listing.left_out) == ["missing", "no_label"]
-    splits = data.load(str(tmp_path / "list.csv"), FORM)
-    group_of = {image.path: image.group for image in listing.samples}
+    index = data.open_dataset(write_csv(tmp_path / "list.csv", rows))
+    assert index.classes == ("cat", "dog") and index.splits == ["train", "test"]
+    assert sorted(kind for kind, _ in index.unused) == ["missing", "no_label"]
+    splits = data.load(str(tmp_path / "list.csv"), CONFIG)
+    group_of = {image.path: image.group for image in index.samples}
     train, held = ({group_of[p] for p in part.paths} for part in (splits.train, splits.validation))
     assert held and not train & held
     assert {group_of[p] for p in splits.test.paths} == {"g0", "g1"}
 
 
-def test_tables_as_spreadsheets_write_them(photos, tmp_path):
+def test_tables_written_by_spreadsheets_are_read(photos, tmp_path):
     rows = [("path", "label"), *((f"photos/{p.parent.name}/{p.name}", "猫" if p.parent.name == "cat"
              else "狗") for p in sorted(photos.rglob("*.png")))]  # fmt: skip
     for encoding, delimiter in (("utf-8-sig", ";"), ("gbk", "\t")):
@@ -212,101 +212,105 @@ def test_wrong_tables_are_refused(photos, tmp_path, text, message):
         data.open_dataset(str(tmp_path / "list.txt"))
 
 
-def test_adding_images_moves_almost_no_other(photos):
+def test_adding_images_moves_few_others(photos):
     def where():
-        splits = data.load(str(photos), FORM)
+        splits = data.load(str(photos), CONFIG)
         return {path: name for name, part in splits.parts.items() for path in part.paths}
 
     before = where()
     for n in range(100, 108):
         save(photos / ("cat" if n % 2 else "dog") / f"{n}.png", n)
-    (photos / "cat" / "1.png").rename(photos / "cat" / "z.png")  # the content decides
+    (photos / "cat" / "1.png").rename(photos / "cat" / "z.png")  # the content determines the split
     after = where()
     assert after.pop("cat/z.png") == before.pop("cat/1.png")
     moved = [path for path, split in before.items() if after[path] != split]
     assert len(moved) <= 6
 
 
-def test_images_are_decoded_once_and_a_changed_file_anew(photos, monkeypatch):
+def test_only_changed_files_are_decoded_again(photos, monkeypatch):
     read = []
-    examine = decode_cache.examine
-    monkeypatch.setattr(decode_cache, "examine", lambda *a: read.append(a) or examine(*a))
-    first = data.load(str(photos), FORM)
+    decode = decode_cache.decode_with_metadata
+    monkeypatch.setattr(
+        decode_cache, "decode_with_metadata", lambda *a: read.append(a) or decode(*a)
+    )
+    first = data.load(str(photos), CONFIG)
     assert len(read) == 40
-    again = data.load(str(photos), FORM)
+    again = data.load(str(photos), CONFIG)
     assert len(read) == 40
     assert first.describe() == again.describe()
     save(photos / "cat" / "1.png", 1000)
     (photos / "dog" / "0.png").rename(photos / "dog" / "renamed.png")
     (photos / "dog" / "2.png").unlink()
-    changed = data.load(str(photos), FORM)
+    changed = data.load(str(photos), CONFIG)
     assert len(read) == 41
     images = {p: i for part in changed.parts.values() for p, i in zip(part.paths, part.images)}  # noqa: B905
-    rule = FORM.rule()
+    preprocessing = CONFIG.preprocessing()
     assert len(images) == 39
     for path, seed in (("cat/1.png", 1000), ("dog/renamed.png", 0), ("dog/4.png", 4)):
-        assert (images[path] == rule.fit_image(np.asarray(image(seed)))).all()
+        assert (images[path] == preprocessing.transform_image(np.asarray(image(seed)))).all()
     assert decode_cache.clear() > 0
-    data.load(str(photos), FORM)
+    data.load(str(photos), CONFIG)
     assert len(read) == 80
 
 
-def test_images_too_many_for_memory_stay_on_the_disk(photos, monkeypatch):
-    inside = data.load(str(photos), FORM)
-    monkeypatch.setattr(custom, "MEMORY_BYTES", 0)
-    outside = data.load(str(photos), FORM)
+def test_datasets_larger_than_memory_stay_on_disk(photos, monkeypatch):
+    inside = data.load(str(photos), CONFIG)
+    monkeypatch.setattr(custom, "MAX_IN_MEMORY_BYTES", 0)
+    outside = data.load(str(photos), CONFIG)
     assert isinstance(outside.train.images, LazyImages)
     assert outside.describe() == inside.describe()
     assert (np.asarray(outside.train.images) == inside.train.images).all()
     assert (outside.train.images[3:5] == inside.train.images[3:5]).all()
 
 
-def test_a_cache_that_cannot_be_written_costs_time_only(photos, monkeypatch, tmp_path):
-    expected = data.load(str(photos), FORM)
+def test_a_read_only_cache_only_costs_time(photos, monkeypatch, tmp_path):
+    expected = data.load(str(photos), CONFIG)
     (tmp_path / "file").write_text("")
-    monkeypatch.setattr(decode_cache, "packs_folder", lambda: tmp_path / "file")
-    assert data.load(str(photos), FORM).describe() == expected.describe()
+    monkeypatch.setattr(decode_cache, "decoded_folder", lambda: tmp_path / "file")
+    assert data.load(str(photos), CONFIG).describe() == expected.describe()
 
 
-def test_a_cache_that_is_damaged_is_made_anew(photos):
-    expected = data.load(str(photos), FORM)
-    for file in decode_cache.packs_folder().rglob("index.json"):
+def test_a_damaged_cache_is_rebuilt(photos):
+    expected = data.load(str(photos), CONFIG)
+    for file in decode_cache.decoded_folder().rglob("index.json"):
         file.write_text("{")
-    assert data.load(str(photos), FORM).describe() == expected.describe()
-    for file in decode_cache.packs_folder().rglob("*.pixels"):
+    assert data.load(str(photos), CONFIG).describe() == expected.describe()
+    for file in decode_cache.decoded_folder().rglob("*.pixels"):
         file.write_bytes(b"short")
-    assert data.load(str(photos), FORM).describe() == expected.describe()
+    assert data.load(str(photos), CONFIG).describe() == expected.describe()
 
 
-def test_images_to_train_on_may_be_cut_otherwise(photos):
-    form = data.Form((0.5,) * 3, (0.5,) * 3, None, "crop", 16, resize=20, train_resize=17)
+def test_training_images_can_have_their_own_resize(photos):
+    form = data.DataConfig((0.5,) * 3, (0.5,) * 3, None, "crop", 16, resize=20, train_resize=17)
     splits = data.load(str(photos), form)
     for part, resize in ((splits.train, 17), (splits.validation, 20), (splits.test, 20)):
-        rule = data.Form((0.5,) * 3, (0.5,) * 3, None, "crop", 16, resize=resize).rule()
+        preprocessing = data.DataConfig(
+            (0.5,) * 3, (0.5,) * 3, None, "crop", 16, resize=resize
+        ).preprocessing()
         seed = int(Path(part.paths[0]).stem)
-        assert (part.images[0] == rule.fit_image(np.asarray(image(seed)))).all()
+        assert (part.images[0] == preprocessing.transform_image(np.asarray(image(seed)))).all()
     assert splits.preprocessing.resize == 20
 
 
-def test_own_room_says_what_it_takes():
+def test_other_dataset_files_are_refused():
     assert custom.exists("no/such") is False
     assert custom.exists("x" * 5000) is False
 
 
-def test_a_disk_without_room_is_told_before_the_work(photos, monkeypatch):
+def test_a_full_disk_is_reported_before_decoding(photos, monkeypatch):
     monkeypatch.setattr(
         decode_cache.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(1, 1, 1)
     )
     with pytest.raises(NeocogError, match=r"40 decoded images take .* has room for 0.0 GB"):
-        data.load(str(photos), FORM)
+        data.load(str(photos), CONFIG)
 
 
-def test_runs_and_contact_sheets_among_the_images_are_no_class(photos, monkeypatch):
-    from neocog.examine import examine
+def test_run_folders_and_contact_sheets_are_not_classes(photos, monkeypatch):
+    from neocog.examine import inspect_dataset
     from neocog.report import contact_sheets
 
     monkeypatch.chdir(photos)
-    contact_sheets.draw(examine("."), Path("runs", "data", "photos"))
+    contact_sheets.draw(inspect_dataset("."), Path("runs", "data", "photos"))
     (photos / "runs" / "one" / "plots").mkdir(parents=True)
     for name in ("recipe.json", "environment.json"):
         (photos / "runs" / "one" / name).write_text("{}")
@@ -314,28 +318,28 @@ def test_runs_and_contact_sheets_among_the_images_are_no_class(photos, monkeypat
     assert data.open_dataset(".").classes == ("cat", "dog")
 
 
-def test_a_file_that_cannot_be_used_does_not_cost_the_pack(photos):
+def test_a_file_that_cannot_be_read_does_not_invalidate_the_cache(photos):
     (photos / "cat" / "empty.png").write_bytes(b"")
     (photos / "cat" / "text.png").write_text("hello")
-    first = data.load(str(photos), FORM)
-    before = sorted(decode_cache.packs_folder().rglob("*.pixels"))
-    told = []
-    again = data.load(str(photos), FORM, lambda *counts: told.append(counts))
-    assert sorted(decode_cache.packs_folder().rglob("*.pixels")) == before and not told
+    first = data.load(str(photos), CONFIG)
+    before = sorted(decode_cache.decoded_folder().rglob("*.pixels"))
+    progress = []
+    again = data.load(str(photos), CONFIG, lambda *counts: progress.append(counts))
+    assert sorted(decode_cache.decoded_folder().rglob("*.pixels")) == before and not progress
     assert again.findings == first.findings and len(first.findings) == 2
 
 
-def test_two_processes_may_decode_the_same_set(photos):
-    """The second begins and ends while the first is in the middle of it."""
+def test_two_processes_can_decode_the_same_dataset(photos):
+    """The second starts and finishes while the first is decoding."""
     inner = []
 
     def meanwhile(done, total):
         if not inner:
-            inner.append(data.load(str(photos), FORM))
+            inner.append(data.load(str(photos), CONFIG))
 
-    outer = data.load(str(photos), FORM, meanwhile)
+    outer = data.load(str(photos), CONFIG, meanwhile)
     assert outer.describe() == inner[0].describe()
-    assert data.load(str(photos), FORM).describe() == outer.describe()
+    assert data.load(str(photos), CONFIG).describe() == outer.describe()
 
 
 def test_names_that_are_not_utf_8_are_read(photos):
@@ -343,16 +347,16 @@ def test_names_that_are_not_utf_8_are_read(photos):
 
     folder = os.fsencode(photos) + b"/" + "狗".encode("gbk")
     os.rename(photos / "cat", folder)  # noqa: PTH104 - bytes are no Path
-    splits = data.load(str(photos), FORM)
+    splits = data.load(str(photos), CONFIG)
     assert splits.classes == ("dog", "狗")
     assert all(path.encode() for path in splits.train.paths)
 
 
-def test_links_in_a_circle_are_links(photos):
+def test_circular_links_are_reported_as_links(photos):
     (photos / "cat" / "loop.png").symlink_to("loop.png")
     (photos / "cat" / "nothing.png").symlink_to("none.png")
-    listing = data.open_dataset(str(photos))
-    assert [kind for kind, _ in listing.left_out] == ["link", "link"]
+    index = data.open_dataset(str(photos))
+    assert [kind for kind, _ in index.unused] == ["link", "link"]
 
 
 def test_odd_names_in_zip_files_are_read(tmp_path):
@@ -368,40 +372,40 @@ def test_odd_names_in_zip_files_are_read(tmp_path):
     assert len(data.open_dataset(str(tmp_path / "set.zip")).samples) == 40
 
 
-def test_a_packed_bomb_is_refused(photos, monkeypatch):
+def test_a_decompression_bomb_is_refused(photos, monkeypatch):
     from neocog.data.sources import archive
 
-    monkeypatch.setattr(archive, "UNPACKED_LEAST", 0)
-    monkeypatch.setattr(archive, "UNPACKED_RATIO", 1)
+    monkeypatch.setattr(archive, "MIN_UNPACKED_LIMIT_BYTES", 0)
+    monkeypatch.setattr(archive, "MAX_COMPRESSION_RATIO", 1)
     with pytest.raises(NeocogError, match="a bomb"):
         data.open_dataset(str(packed(photos, "gztar")))
 
 
-def test_tables_with_absurd_cells(photos, tmp_path):
+def test_absurd_table_cells_are_handled(photos, tmp_path):
     good = [(f"photos/{p.parent.name}/{p.name}", p.parent.name) for p in photos.rglob("*.png")]
     rows = [("path", "label"), ("x" * 5000, "cat"), *good]
-    listing = data.open_dataset(write_csv(tmp_path / "list.csv", rows, "utf-16"))
-    assert len(listing.samples) == 40 and listing.left_out[0][0] == "missing"
+    index = data.open_dataset(write_csv(tmp_path / "list.csv", rows, "utf-16"))
+    assert len(index.samples) == 40 and index.unused[0][0] == "missing"
     (tmp_path / "list.csv").write_text('path,label\n"' + "x" * 200_000 + '",cat\n')
     with pytest.raises(NeocogError, match="line"):
         data.open_dataset(str(tmp_path / "list.csv"))
 
 
 def test_no_validation_means_none(photos):
-    form = data.Form((0.5,) * 3, (0.5,) * 3, validation_size=0, image_size=16)
+    form = data.DataConfig((0.5,) * 3, (0.5,) * 3, validation_size=0, image_size=16)
     assert len(data.load(str(photos), form).validation) == 0
 
 
-def test_a_class_whose_groups_leave_it_out_of_a_part_is_told(photos, tmp_path):
+def test_a_class_missing_from_a_split_because_of_groups_is_reported(photos, tmp_path):
     rows = [("path", "label", "group")]
     for path in sorted(photos.rglob("*.png")):
         n, label = int(path.stem), path.parent.name
         rows.append((f"photos/{label}/{n}.png", label, f"{n // 20}" if label == "cat" else ""))
-    splits = data.load(write_csv(tmp_path / "list.csv", rows), FORM)
+    splits = data.load(write_csv(tmp_path / "list.csv", rows), CONFIG)
     assert "class_missing" in {finding["kind"] for finding in splits.findings}
 
 
-def test_a_zip_packed_in_an_unknown_way_is_not_called_locked(photos, monkeypatch):
+def test_an_unknown_zip_compression_is_not_reported_as_a_password(photos, monkeypatch):
     def unknown(*_):
         raise NotImplementedError("That compression method is not supported")
 
@@ -412,14 +416,14 @@ def test_a_zip_packed_in_an_unknown_way_is_not_called_locked(photos, monkeypatch
         image.source()
 
 
-def test_a_blank_image_is_told(photos):
+def test_a_blank_image_is_reported(photos):
     Image.new("RGBA", (60, 40), (0, 0, 0, 0)).save(photos / "cat" / "nothing.png")
-    splits = data.load(str(photos), FORM)
-    (found,) = [finding for finding in splits.findings if finding["kind"] == "blank"]
-    assert found["count"] == 1 and "cat/nothing.png" in found["paths"]
+    splits = data.load(str(photos), CONFIG)
+    (blank,) = [finding for finding in splits.findings if finding["kind"] == "blank"]
+    assert blank["count"] == 1 and "cat/nothing.png" in blank["paths"]
 
 
-def test_grey_images_for_a_network_that_takes_rgb_are_noted(tmp_path):
+def test_grey_images_for_an_rgb_network_are_reported(tmp_path):
     random = np.random.default_rng(0)
     for n in range(40):
         pixels = random.integers(0, 255, (24, 24), dtype=np.uint8)
@@ -427,16 +431,16 @@ def test_grey_images_for_a_network_that_takes_rgb_are_noted(tmp_path):
         folder = tmp_path / "ab"[n % 2]
         folder.mkdir(exist_ok=True)
         (image if n < 3 else image.convert("RGB")).save(folder / f"{n}.png")
-    rgb = data.Form((0.5,) * 3, (0.5,) * 3)
-    found = [f for f in data.load(str(tmp_path), rgb).findings if f["kind"] == "grey_to_rgb"]
-    assert [(f["severity"], f["count"]) for f in found] == [("note", 3)]
-    assert found[0]["message"].startswith("3 images in shades of grey: the one channel is")
-    assert found[0]["paths"] == ["a/0.png", "a/2.png", "b/1.png"]
-    kinds = {f["kind"] for f in data.load(str(tmp_path), data.Form()).findings}
-    assert "grey_to_rgb" not in kinds  # the network takes grey ones
+    rgb = data.DataConfig((0.5,) * 3, (0.5,) * 3)
+    findings = [f for f in data.load(str(tmp_path), rgb).findings if f["kind"] == "grey_to_rgb"]
+    assert [(f["severity"], f["count"]) for f in findings] == [("note", 3)]
+    assert findings[0]["message"].startswith("3 images in shades of grey: the one channel is")
+    assert findings[0]["paths"] == ["a/0.png", "a/2.png", "b/1.png"]
+    kinds = {f["kind"] for f in data.load(str(tmp_path), data.DataConfig()).findings}
+    assert "grey_to_rgb" not in kinds  # the network takes grey images
 
 
-def test_a_table_may_name_files_outside_its_folder_when_that_is_allowed(photos, tmp_path):
+def test_a_table_can_name_outside_files_only_with_allow_outside(photos, tmp_path):
     (tmp_path / "tables" / "in").mkdir(parents=True)
     (tmp_path / "tables" / "link.png").symlink_to(photos / "cat" / "3.png")
     save(tmp_path / "tables" / "in" / "own.png", 500)
@@ -446,13 +450,13 @@ def test_a_table_may_name_files_outside_its_folder_when_that_is_allowed(photos, 
         data.open_dataset(write_csv(tmp_path / "tables" / "list.csv", rows))
     rows += [("in/own.png", "y"), ("in/../in/own.png", "y")]
     path = write_csv(tmp_path / "tables" / "list.csv", rows)
-    listing = data.open_dataset(path)
-    assert [p.path for p in listing.samples] == ["in/own.png", "in/../in/own.png"]
-    assert listing.left_out == [("outside", name) for name in outside]
+    index = data.open_dataset(path)
+    assert [p.path for p in index.samples] == ["in/own.png", "in/../in/own.png"]
+    assert index.unused == [("outside", name) for name in outside]
     assert len(data.open_dataset(path, allow_outside=True).samples) == 5
 
 
-def test_what_was_allowed_is_recorded_and_holds_for_evaluate(photos, tmp_path, neocog_command):
+def test_allow_outside_is_recorded_and_applies_to_evaluate(photos, tmp_path, neocog_command):
     rows = [("path", "label"), *((str(p), p.parent.name) for p in sorted(photos.rglob("*.png")))]
     (tmp_path / "tables").mkdir()
     path = write_csv(tmp_path / "tables" / "list.csv", rows)
@@ -472,17 +476,17 @@ def test_what_was_allowed_is_recorded_and_holds_for_evaluate(photos, tmp_path, n
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no FIFOs")
-def test_a_special_file_in_a_table_is_named(photos, tmp_path):
+def test_a_special_file_in_a_table_is_reported(photos, tmp_path):
     os.mkfifo(tmp_path / "pipe.png")
     rows = [("path", "label"), ("pipe.png", "cat"), ("photos/cat/1.png", "cat")]
-    listing = data.open_dataset(write_csv(tmp_path / "list.csv", rows))
-    assert listing.left_out == [("special", "pipe.png")]
+    index = data.open_dataset(write_csv(tmp_path / "list.csv", rows))
+    assert index.unused == [("special", "pipe.png")]
 
 
 def test_a_zip_that_unpacks_to_too_much_is_refused(tmp_path, monkeypatch):
     from neocog.data.sources import archive
 
-    monkeypatch.setattr(archive, "UNPACKED_LEAST", 10 * 2**20)
+    monkeypatch.setattr(archive, "MIN_UNPACKED_LIMIT_BYTES", 10 * 2**20)
     with zipfile.ZipFile(tmp_path / "set.zip", "w", zipfile.ZIP_DEFLATED) as packed:
         for n in range(40):
             packed.writestr(f"a/{n}.png", bytes(2**20))
@@ -490,19 +494,19 @@ def test_a_zip_that_unpacks_to_too_much_is_refused(tmp_path, monkeypatch):
         data.open_dataset(str(tmp_path / "set.zip"))
 
 
-def test_a_member_of_a_zip_that_grows_a_thousandfold_is_not_read(tmp_path, monkeypatch):
+def test_a_zip_member_with_an_extreme_compression_ratio_is_refused(tmp_path, monkeypatch):
     from neocog.data.sources import archive
 
-    monkeypatch.setattr(archive, "MEMBER_LEAST", 2**20)
+    monkeypatch.setattr(archive, "MIN_MEMBER_LIMIT_BYTES", 2**20)
     content = io.BytesIO()
-    image(1, 1500).save(content, "BMP")  # 6.8 MB, which shrink well, as real ones do
+    image(1, 1500).save(content, "BMP")  # 6.8 MB, which compress well
     with zipfile.ZipFile(tmp_path / "set.zip", "w", zipfile.ZIP_DEFLATED) as packed:
         packed.writestr("a/zeros.png", bytes(32 * 2**20))
         packed.writestr("b/fine.bmp", content.getvalue()[: 2**20])
-    found = {p.path: p for p in data.open_dataset(str(tmp_path / "set.zip")).samples}
+    samples = {p.path: p for p in data.open_dataset(str(tmp_path / "set.zip")).samples}
     with pytest.raises(NeocogError, match="more than 100 times its size"):
-        found["a/zeros.png"].source()
-    assert len(found["b/fine.bmp"].source()) == 2**20
+        samples["a/zeros.png"].source()
+    assert len(samples["b/fine.bmp"].source()) == 2**20
 
 
 @pytest.mark.parametrize("kind", ["zip", "tar", "gztar"])
@@ -528,20 +532,20 @@ def test_a_table_that_is_too_large_is_refused(photos, tmp_path, monkeypatch):
 @pytest.mark.parametrize("way", ["above", "absolute", "link"])
 def test_a_cache_index_cannot_name_a_file_outside_the_cache(photos, tmp_path, monkeypatch, way):
     monkeypatch.setenv("NEOCOG_CACHE", str(tmp_path / "cache"))
-    expected = data.load(str(photos), FORM)
-    (index,) = decode_cache.packs_folder().rglob("index.json")
-    values = cache.read_json(index)
+    expected = data.load(str(photos), CONFIG)
+    (index,) = decode_cache.decoded_folder().rglob("index.json")
+    values = cache.load_json(index)
     outside = tmp_path / "precious"
     (index.parent / values["pixels"]).rename(outside)
     if way == "link":
         (index.parent / values["pixels"]).symlink_to(outside)
     else:
         named = os.path.relpath(outside, index.parent) if way == "above" else str(outside)
-        cache.keep_json(index, {**values, "pixels": named})
+        cache.save_json(index, {**values, "pixels": named})
     outside.write_bytes(bytes(outside.stat().st_size))  # what would be trained on instead
-    save(photos / "cat" / "more.png", 4000)  # so that the pack is written anew
-    found = data.load(str(photos), FORM)
+    save(photos / "cat" / "more.png", 4000)  # rewrites the store
+    loaded = data.load(str(photos), CONFIG)
     assert outside.is_file()
-    images = dict(zip(found.train.paths, found.train.images, strict=True))
+    images = dict(zip(loaded.train.paths, loaded.train.images, strict=True))
     for path, image in zip(expected.train.paths, expected.train.images, strict=True):
         assert (images.get(path, image) == image).all()

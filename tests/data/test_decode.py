@@ -31,10 +31,10 @@ def saved(image, kind="PNG", **options):
     return buffer.getvalue()
 
 
-def assert_is_the_image(found, tolerance=3):
-    assert found.dtype == np.uint8
-    assert found.shape == IMAGE.shape
-    assert np.abs(found.astype(int) - IMAGE).mean() < tolerance
+def assert_is_the_image(decoded, tolerance=3):
+    assert decoded.dtype == np.uint8
+    assert decoded.shape == IMAGE.shape
+    assert np.abs(decoded.astype(int) - IMAGE).mean() < tolerance
 
 
 RGB = Image.fromarray(IMAGE)
@@ -63,62 +63,62 @@ WAYS = {
         pytest.param(saved(RGB, "GIF", save_all=True, append_images=[RGB.rotate(180)]), id="gif"),
     ],
 )
-def test_every_kind_of_file_gives_the_same_image(content):
+def test_every_format_gives_the_same_image(content):
     assert_is_the_image(read_image(content))
 
 
 def test_cmyk_is_read():
-    found = read_image(saved(RGB.convert("CMYK"), "JPEG", quality=95))
-    assert_is_the_image(found, tolerance=25)
+    decoded = read_image(saved(RGB.convert("CMYK"), "JPEG", quality=95))
+    assert_is_the_image(decoded, tolerance=25)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_exif_orientation_is_undone(orientation):
+def test_exif_orientation_is_applied(orientation):
     exif = Image.Exif()
     exif[0x0112] = orientation
     assert_is_the_image(read_image(saved(WAYS[orientation](RGB), exif=exif)))
 
 
-def test_alpha_is_laid_over_white():
+def test_alpha_is_composited_over_white():
     rgba = np.dstack([np.zeros((20, 20, 3), np.uint8), np.zeros((20, 20), np.uint8)])
     rgba[5:15, 5:15, 3] = 255
-    found = read_image(saved(Image.fromarray(rgba)))
-    assert found[0, 0].tolist() == [255, 255, 255]
-    assert found[10, 10].tolist() == [0, 0, 0]
+    decoded = read_image(saved(Image.fromarray(rgba)))
+    assert decoded[0, 0].tolist() == [255, 255, 255]
+    assert decoded[10, 10].tolist() == [0, 0, 0]
 
 
-def test_white_ink_on_nothing_stays_visible():
+def test_white_ink_on_transparent_stays_visible():
     rgba = np.full((20, 20, 4), 255, np.uint8)
     rgba[:, :, 3] = 0
     rgba[5:15, 5:15, 3] = 255
-    found = read_image(saved(Image.fromarray(rgba)))
-    assert found[0, 0].tolist() == [0, 0, 0]
-    assert found[10, 10].tolist() == [255, 255, 255]
+    decoded = read_image(saved(Image.fromarray(rgba)))
+    assert decoded[0, 0].tolist() == [0, 0, 0]
+    assert decoded[10, 10].tolist() == [255, 255, 255]
 
 
 def test_a_transparent_palette_colour_is_white():
     palette = Image.new("P", (10, 10), 0)
     palette.putpalette([0, 0, 0, 200, 0, 0])
     palette.putpixel((5, 5), 1)
-    found = read_image(saved(palette, transparency=0))
-    assert found[0, 0].tolist() == [255, 255, 255]
-    assert found[5, 5].tolist() == [200, 0, 0]
+    decoded = read_image(saved(palette, transparency=0))
+    assert decoded[0, 0].tolist() == [255, 255, 255]
+    assert decoded[5, 5].tolist() == [200, 0, 0]
 
 
 @pytest.mark.parametrize("top", [65535, 255], ids=["16 bits used", "8 bits in 16"])
 def test_16_bit_grey(top):
     ramp = np.linspace(0, top, 256).astype(np.uint16)[None].repeat(4, axis=0)
-    found = read_image(saved(Image.fromarray(ramp)))
-    assert np.abs(found[0, :, 0].astype(int) - np.arange(256)).max() <= 1
+    decoded = read_image(saved(Image.fromarray(ramp)))
+    assert np.abs(decoded[0, :, 0].astype(int) - np.arange(256)).max() <= 1
 
 
 def test_float_tiff():
     ramp = np.linspace(0, 1, 256, dtype=np.float32)[None].repeat(4, axis=0)
-    found = read_image(saved(Image.fromarray(ramp), "TIFF"))
-    assert np.abs(found[0, :, 0].astype(int) - np.arange(256)).max() <= 1
+    decoded = read_image(saved(Image.fromarray(ramp), "TIFF"))
+    assert np.abs(decoded[0, :, 0].astype(int) - np.arange(256)).max() <= 1
 
 
-def test_a_large_jpeg_is_decoded_smaller_but_never_smaller_than_asked():
+def test_a_large_jpeg_is_not_reduced_below_shrink_to():
     large = Image.new("RGB", (4000, 3000), (90, 20, 20))
     content = saved(large, "JPEG")
     assert 500 <= min(read_image(content, shrink_to=500).shape[:2]) < 1500
@@ -130,7 +130,7 @@ def chunk(kind, body):
 
 
 def bomb(width, height):
-    """A PNG of a few bytes that says it is enormous."""
+    """A tiny PNG whose header claims a huge size."""
     head = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
     body = chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(b"\0" * 1000)) + chunk(b"IEND", b"")
     return b"\x89PNG\r\n\x1a\n" + body
@@ -148,7 +148,7 @@ def bomb(width, height):
         (bomb(60000, 60000), "bomb"),
     ],
 )
-def test_what_is_no_image_is_told_in_one_line(content, message):
+def test_content_that_is_not_an_image_is_refused_in_one_line(content, message):
     with pytest.raises(NeocogError, match=message) as caught:
         read_image(content)
     assert "\n" not in str(caught.value)
@@ -178,12 +178,12 @@ def test_heic_is_read_upright_by_every_orientation(orientation):
     content = heic(WAYS[orientation](RGB), exif=exif.tobytes())
     assert content[4:8] == b"ftyp"
     assert_is_the_image(read_image(content), tolerance=8)
-    fitted, facts, _ = decode.examine(content, 512, lambda image: image)
-    assert fitted.shape == IMAGE.shape and facts.format == "HEIF"
-    assert facts.orientation <= 1  # libheif has turned it: nothing is left to be turned
+    fitted, metadata, _ = decode.decode_with_metadata(content, 512, lambda image: image)
+    assert fitted.shape == IMAGE.shape and metadata.format == "HEIF"
+    assert metadata.orientation <= 1  # libheif has applied it
 
 
-def test_heic_without_its_extra_names_it(monkeypatch):
+def test_heic_without_its_extra_is_refused_with_a_hint(monkeypatch):
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
     with pytest.raises(NeocogError, match=re.escape("pip install 'neocog[heic]'")):
         read_image(heic(RGB))
@@ -199,19 +199,19 @@ def test_avif_is_read_upright_by_every_orientation(orientation):
 
 
 @pytest.mark.skipif(not features.check("avif"), reason="this Pillow writes no AVIF")
-def test_avif_that_this_pillow_cannot_read_says_so(monkeypatch):
+def test_avif_without_pillow_support_is_refused_with_a_hint(monkeypatch):
     monkeypatch.setattr(decode, "FORMATS", ("PNG", "JPEG"))
     with pytest.raises(NeocogError, match="pip install --upgrade pillow"):
         read_image(saved(RGB, "AVIF"))
 
 
-def test_a_film_is_not_an_image():
+def test_a_video_is_not_an_image():
     with pytest.raises(NeocogError, match="not an image"):
         read_image(struct.pack(">I", 24) + b"ftypisom" + bytes(4) + b"isommp42" + bytes(500))
 
 
 def with_scans(count, size=(64, 64)):
-    """A progressive JPEG with this many scans: its last one again and again."""
+    """A progressive JPEG with this many scans: the last one is repeated."""
     random = np.random.default_rng(0).integers(0, 255, (*size[::-1], 3), dtype=np.uint8)
     content = saved(Image.fromarray(random), "JPEG", progressive=True)
     begin = content.rindex(b"\xff\xda")
@@ -225,32 +225,32 @@ def test_a_jpeg_with_hundreds_of_scans_is_refused_and_one_with_many_is_read():
         read_image(with_scans(101))
 
 
-def test_scans_are_counted_in_the_image_alone():
-    """Not in the film that a phone appends, nor in the preview in its EXIF."""
+def test_scans_are_counted_in_the_image_only():
+    """Not in the video that a phone appends, nor in the EXIF preview."""
     content = saved(RGB, "JPEG", comment=b"\xff\xda" * 200) + b"\xff\xda\0\0" * 200
     assert_is_the_image(read_image(content), tolerance=8)
 
 
 def test_few_scans_of_very_many_pixels_are_refused():
     content = bytearray(with_scans(90))
-    frame = content.index(b"\xff\xc2")  # height and width, which nothing else repeats
+    frame = content.index(b"\xff\xc2")  # height and width
     content[frame + 5 : frame + 9] = struct.pack(">HH", 9000, 9000)
     with pytest.raises(NeocogError, match=r"90 scans of 9,000 x 9,000 pixels"):
         read_image(bytes(content))
 
 
-def test_a_phones_108_megapixels_are_read_at_a_smaller_scale():
+def test_108_megapixels_are_decoded_at_a_reduced_scale():
     content = saved(Image.new("RGB", (12000, 9000), (90, 20, 20)), "JPEG")
     assert read_image(content, shrink_to=512).shape == (1125, 1500, 3)
     assert read_image(content).shape == (4500, 6000, 3)
-    assert decode.size_of(content) == (12000, 9000)
-    _, facts, thumb = decode.examine(content, 512, lambda image: image)
-    assert (facts.width, facts.height) == (12000, 9000)
-    assert np.ptp(thumb) == 0
+    assert decode.read_size(content) == (12000, 9000)
+    _, metadata, thumbnail = decode.decode_with_metadata(content, 512, lambda image: image)
+    assert (metadata.width, metadata.height) == (12000, 9000)
+    assert np.ptp(thumbnail) == 0
 
 
-def test_stripes_give_what_the_whole_gives(monkeypatch):
-    """For every kind of pixel; the whole is one stripe."""
+def test_stripes_give_the_same_result_as_the_whole_image(monkeypatch):
+    """For every pixel mode; by default these images are a single stripe."""
     random = np.random.default_rng(0)
     noise = Image.fromarray(random.integers(0, 256, (31, 20, 4), dtype=np.uint8))
     palette = noise.convert("RGB").quantize(16)
@@ -264,11 +264,11 @@ def test_stripes_give_what_the_whole_gives(monkeypatch):
         assert (read_image(content) == expected).all()
 
 
-def test_room_is_shared_by_all_threads():
-    room, inside, most, lock = decode.Room(100), [0], [0], threading.Lock()
+def test_the_memory_budget_is_shared_by_all_threads():
+    memory, inside, most, lock = decode.MemoryBudget(100), [0], [0], threading.Lock()
 
     def work(amount):
-        with room.taken(amount):
+        with memory.reserve(amount):
             with lock:
                 inside[0] += min(amount, 100)
                 most[0] = max(most[0], inside[0])
@@ -281,14 +281,14 @@ def test_room_is_shared_by_all_threads():
         thread.start()
     for thread in threads:
         thread.join()
-    assert 60 <= most[0] <= 100 and room.free == 100
+    assert 60 <= most[0] <= 100 and memory.free == 100
 
 
-def test_what_a_image_needs_is_given_back_when_it_cannot_be_read():
+def test_memory_is_released_if_an_image_cannot_be_read():
     for content in (saved(RGB)[:60], saved(RGB)):
         with pytest.raises((NeocogError, ZeroDivisionError)):
-            decode.examine(content, 512, lambda _: 1 // 0)
-    assert decode._room.free == decode.ROOM_BYTES
+            decode.decode_with_metadata(content, 512, lambda _: 1 // 0)
+    assert decode._memory.free == decode.MEMORY_BUDGET_BYTES
 
 
 MAKE_TIFF = """
@@ -310,14 +310,14 @@ for packing in ("tiff_lzw", "tiff_deflate", "jpeg", "group4"):
 
 
 def test_libtiff_prints_nothing_itself():
-    found = subprocess.run(
+    decoded = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", MAKE_TIFF],
         capture_output=True,
         text=True,
         check=True,
     )
-    assert "refused" in found.stdout
-    assert found.stderr == ""
+    assert "refused" in decoded.stdout
+    assert decoded.stderr == ""
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no FIFOs")
@@ -331,7 +331,9 @@ def test_special_files_are_refused_at_once(tmp_path):
         read_image(device)
 
 
-def test_a_large_deep_image_is_fitted_as_a_small_one():
+def test_large_and_small_16_bit_images_are_transformed_alike():
     rule = Preprocessing((8, 8), 3, "crop", (0.5,) * 3, (0.5,) * 3, resize=8)
-    (fitted,) = decode.read_images([saved(Image.new("I;16", (40, 20), 40000))], rule.fit_image, 8)
+    (fitted,) = decode.read_images(
+        [saved(Image.new("I;16", (40, 20), 40000))], rule.transform_image, 8
+    )
     assert (fitted == round(40000 * 255 / 65535)).all()

@@ -1,4 +1,4 @@
-"""Files made to do harm, or simply broken: one line each, within seconds and megabytes."""
+"""Hostile and broken files are refused in one line, within seconds and megabytes."""
 
 import csv
 import gzip
@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from PIL import Image, features
 
 from neocog import data
-from neocog.data.decode import examine, quietly, read_bytes, read_image
+from neocog.data.decode import decode_with_metadata, ignore_pillow_warnings, read_bytes, read_image
 from neocog.data.sources import archive
 from neocog.errors import NeocogError
 
@@ -37,7 +37,7 @@ def saved(image, kind, **options):
 
 
 def corpus():
-    """A small sound file of every kind, made anew each time."""
+    """A small valid file of every format, created on each call."""
     exif = Image.Exif()
     exif[0x0112] = 6
     yield "png", saved(NOISE, "PNG", exif=exif)
@@ -66,26 +66,26 @@ CORPUS = dict(corpus())
 
 
 def broken(content, rng):
-    """The content with a few things wrong: bits, numbers, parts doubled, lost or cut off."""
-    found = bytearray(content)
+    """The content with random defects: bits, numbers, and parts doubled, lost or cut off."""
+    damaged = bytearray(content)
     for _ in range(rng.choice((1, 1, 2, 5, 20))):
-        place = rng.randrange(max(1, len(found)))
-        length = min(rng.choice((1, 2, 4, 4, 30)), max(0, len(found) - place))
+        place = rng.randrange(max(1, len(damaged)))
+        length = min(rng.choice((1, 2, 4, 4, 30)), max(0, len(damaged) - place))
         kind = rng.randrange(6)
         if kind == 0:
-            found[place : place + 1] = bytes([rng.randrange(256)])
+            damaged[place : place + 1] = bytes([rng.randrange(256)])
         elif kind == 1:
             value = rng.choice((0, 1, 0x7F, 0xFF, 0x80))
-            found[place : place + length] = bytes([value]) * length
+            damaged[place : place + length] = bytes([value]) * length
         elif kind == 2:
-            found[place:place] = found[place : place + rng.randrange(200)]
+            damaged[place:place] = damaged[place : place + rng.randrange(200)]
         elif kind == 3:
-            del found[place : place + length]
+            del damaged[place : place + length]
         elif kind == 4:
-            del found[place:]
+            del damaged[place:]
         else:
-            found[place : place + length] = rng.randbytes(length)
-    return bytes(found)
+            damaged[place : place + length] = rng.randbytes(length)
+    return bytes(damaged)
 
 
 def assert_is_one_line(error):
@@ -98,17 +98,17 @@ def fuzz(name, count):
         content = broken(CORPUS[name], rng)
         began = time.perf_counter()
         try:
-            with quietly():
-                image, facts, thumb = examine(content, 512, lambda image: image)
+            with ignore_pillow_warnings():
+                image, facts, thumbnail = decode_with_metadata(content, 512, lambda image: image)
             assert image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3
-            assert thumb.shape == (32, 32) and facts.width * facts.height > 0
+            assert thumbnail.shape == (32, 32) and facts.width * facts.height > 0
         except NeocogError as error:
             assert_is_one_line(error)
         assert time.perf_counter() - began < SECONDS, f"{name}, seed {seed}"
 
 
 @pytest.mark.parametrize("name", CORPUS)
-def test_a_sound_file_of_every_kind_is_read(name):
+def test_a_valid_file_of_every_format_is_read(name):
     assert read_image(CORPUS[name]).shape[2] == 3
 
 
@@ -124,7 +124,7 @@ def test_a_thousand_broken_images_are_read_or_refused_in_one_line(name):
 
 
 def archives():
-    """A sound zip, tar, tar.gz and CSV of the same four small images, as (name, content)."""
+    """A valid zip, tar, tar.gz and CSV of the same four small images, as (name, content)."""
     images = {f"{'ab'[n % 2]}/{n}.png": saved(NOISE.rotate(n), "PNG") for n in range(4)}
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as file:
@@ -146,19 +146,19 @@ def archives():
 ARCHIVES = dict(archives())
 
 
-def listed(path):
-    """What a data set holds, each member read: nothing but NeocogError may come of it."""
+def read_dataset(path):
+    """Index a dataset and read each member; only NeocogError may be raised."""
     try:
-        listing = data.open_dataset(str(path))
+        index = data.open_dataset(str(path))
     except NeocogError as error:
         assert_is_one_line(error)
         return None
-    for image in listing.samples:
+    for image in index.samples:
         try:
             read_bytes(image.source)
         except NeocogError as error:
             assert_is_one_line(error)
-    return listing
+    return index
 
 
 @pytest.mark.parametrize("name", ARCHIVES)
@@ -171,13 +171,13 @@ def test_a_broken_archive_or_table_is_read_or_refused(tmp_path, name, count):
         NOISE.rotate(n).save(tmp_path / "ab"[n % 2] / f"{n}.png")
     path = tmp_path / name
     path.write_bytes(ARCHIVES[name])
-    assert len(listed(path).images) == 4
+    assert len(read_dataset(path).samples) == 4
     for seed in range(count):
         rng = random.Random(f"{name} {seed}")
         path.write_bytes(broken(ARCHIVES[name], rng))
         began = time.perf_counter()
-        with quietly():
-            listed(path)
+        with ignore_pillow_warnings():
+            read_dataset(path)
         assert time.perf_counter() - began < SECONDS, f"{name}, seed {seed}"
 
 
@@ -197,22 +197,22 @@ CELLS = st.text(
 def test_any_bytes_called_csv_are_read_or_refused(tmp_path, content):
     for head in (b"", b"path,label,split\n", b"\xff\xfe", b"\xef\xbb\xbfpath;label\n"):
         (tmp_path / "any.csv").write_bytes(head + content)
-        assert listed(tmp_path / "any.csv") is None
+        assert read_dataset(tmp_path / "any.csv") is None
 
 
 @ANYTHING
 @given(labels=st.lists(CELLS, min_size=1, max_size=8), delimiter=st.sampled_from(",;\t"))
-def test_labels_in_a_table_come_out_as_they_went_in(tmp_path, labels, delimiter):
-    """But for the blanks around them; a row without a label is left out."""
+def test_labels_in_a_table_round_trip(tmp_path, labels, delimiter):
+    """Surrounding whitespace is stripped, and rows without a label are skipped."""
     (tmp_path / "one.png").write_bytes(CORPUS["png"])
     with (tmp_path / "list.csv").open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file, delimiter=delimiter)
         table.writerows([("path", "label"), *(("one.png", label) for label in labels)])
-    listing = listed(tmp_path / "list.csv")
+    index = read_dataset(tmp_path / "list.csv")
     expected = [label.strip() for label in labels if label.strip()]
-    assert [p.label for p in listing.samples] == expected if expected else listing is None
-    if listing:
-        assert len(listing.left_out) == len(labels) - len(expected)
+    assert [p.label for p in index.samples] == expected if expected else index is None
+    if index:
+        assert len(index.unused) == len(labels) - len(expected)
 
 
 NAMES = st.lists(
@@ -224,9 +224,9 @@ NAMES = st.lists(
 
 @ANYTHING
 @given(names=NAMES)
-def test_no_name_in_an_archive_points_out_of_it(tmp_path, names):
+def test_no_member_name_leaves_the_archive(tmp_path, names):
     content = CORPUS["bmp"]
-    with zipfile.ZipFile(tmp_path / "any.zip", "w") as packed, quietly():
+    with zipfile.ZipFile(tmp_path / "any.zip", "w") as packed, ignore_pillow_warnings():
         for name in names:
             packed.writestr(zipfile.ZipInfo(name), content)
     with tarfile.open(tmp_path / "any.tar", "w") as packed:
@@ -235,13 +235,13 @@ def test_no_name_in_an_archive_points_out_of_it(tmp_path, names):
             entry.size = len(content)
             packed.addfile(entry, io.BytesIO(content))
     for kind in ("zip", "tar"):
-        found, left_out = archive.members(tmp_path / f"any.{kind}")
+        members, unused = archive.members(tmp_path / f"any.{kind}")
         folders = sum(name.endswith("/") for name in names)
-        assert len(found) + len(left_out) >= len(names) - folders
-        for member in found:
+        assert len(members) + len(unused) >= len(names) - folders
+        for member in members:
             parts = member.name.replace("\\", "/").split("/")
             assert ".." not in parts and not member.name.startswith(("/", "\\"))
-        listed(tmp_path / f"any.{kind}")
+        read_dataset(tmp_path / f"any.{kind}")
 
 
 CHILD = """
@@ -250,7 +250,8 @@ from pathlib import Path
 from neocog import data
 from neocog.data.decode import read_images
 from neocog.errors import NeocogError
-rule = data.Form((0.5,) * 3, (0.5,) * 3, fit="crop", image_size=224, resize=256).rule()
+config = data.DataConfig((0.5,) * 3, (0.5,) * 3, fit="crop", image_size=224, resize=256)
+preprocessing = config.preprocessing()
 path, copies = Path(sys.argv[1]), int(sys.argv[2])
 def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
@@ -258,18 +259,19 @@ before, began = peak(), time.perf_counter()
 try:
     if path.suffix in (".zip", ".gz", ".tar", ".csv"):
         sources = [image.source for image in data.open_dataset(str(path)).samples]
-        told = [s() if callable(s) else s for s in sources] and "read"
+        message = [s() if callable(s) else s for s in sources] and "read"
     else:
-        found = read_images([path] * copies, rule.fit_image, rule.shrink_to)
-        told = next((f for f in found if isinstance(f, str)), "read")
+        transform, shrink_to = preprocessing.transform_image, preprocessing.shrink_to
+        results = read_images([path] * copies, transform, shrink_to)
+        message = next((f for f in results if isinstance(f, str)), "read")
 except NeocogError as error:
-    told = error.message
-print(f"{time.perf_counter() - began:.2f}|{peak() - before}|{told}")
+    message = error.message
+print(f"{time.perf_counter() - began:.2f}|{peak() - before}|{message}")
 """
 
 
-def cost(path, copies=1):
-    """Seconds, megabytes above what the process had, and what was said, in a child process."""
+def measure(path, copies=1):
+    """Time in seconds, additional memory in MB, and the message, measured in a child process."""
     python = [sys.executable, "-W", "ignore", "-c", CHILD, str(path), str(copies)]
     begun = subprocess.run(
         ["bash", "-c", 'ulimit -v 8000000; exec "$@"', "bash", *python],
@@ -280,12 +282,12 @@ def cost(path, copies=1):
         env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
     )
     assert begun.returncode == 0, begun.stderr
-    seconds, megabytes, told = begun.stdout.strip().split("|", 2)
-    return float(seconds), int(megabytes), told
+    seconds, megabytes, message = begun.stdout.strip().split("|", 2)
+    return float(seconds), int(megabytes), message
 
 
 def zeros(path, count):
-    """A zip of files of 200 MB each, which are nothing but zeros."""
+    """A zip of files of 200 MB each, all zeros."""
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as packed:
         for n in range(count):
             packed.writestr(f"{'ab'[n % 2]}/{n}.png", bytes(200 * 2**20))
@@ -304,7 +306,7 @@ def entries(path):
 
 
 def large(path):
-    """88 megapixels in which a row is like its neighbours, of a kind that takes much memory."""
+    """88 megapixels with equal rows, in a mode that needs much memory."""
     small = np.random.default_rng(0).integers(0, 256, (94, 94), dtype=np.uint16)
     grey = np.kron(small, np.ones((100, 100), dtype=np.uint16))
     if path.stem == "alpha":
@@ -316,9 +318,9 @@ def large(path):
 
 HOSTILE = {
     "scans.jpg": lambda path: path.write_bytes(with_scans(500, (1200, 900))),
-    "claims.png": lambda path: path.write_bytes(bomb(9400, 9400)),  # says that it is large
+    "claims.png": lambda path: path.write_bytes(bomb(9400, 9400)),  # claims to be large
     "all.zip": lambda path: zeros(path, 8),
-    "each.zip": lambda path: zeros(path, 4),  # below the limit of all that is in it
+    "each.zip": lambda path: zeros(path, 4),  # below the limit for the whole archive
     "zeros.tar.gz": zeros_in_tar,
     "entries.zip": entries,
     "rows.csv": lambda path: path.write_bytes(b"path,label\n" + b"x,y\n" * 3_000_000),
@@ -334,20 +336,20 @@ def hostile(folder, name):
 
 
 @pytest.mark.parametrize(
-    ("name", "seconds", "megabytes", "told"),
+    ("name", "seconds", "megabytes", "message"),
     [
         ("scans.jpg", 10, 100, "more than 100 scans"),
         ("claims.png", 20, 1000, "damaged or truncated"),
     ],
 )
-def test_a_hostile_image_costs_little(tmp_path, name, seconds, megabytes, told):
-    spent = cost(hostile(tmp_path, name))
-    assert told in spent[2] and spent[0] < seconds and spent[1] < megabytes, spent
+def test_a_hostile_image_is_cheap(tmp_path, name, seconds, megabytes, message):
+    spent = measure(hostile(tmp_path, name))
+    assert message in spent[2] and spent[0] < seconds and spent[1] < megabytes, spent
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("name", "seconds", "megabytes", "told"),
+    ("name", "seconds", "megabytes", "message"),
     [
         ("all.zip", 10, 100, "bomb"),
         ("each.zip", 20, 300, "bomb"),
@@ -356,16 +358,16 @@ def test_a_hostile_image_costs_little(tmp_path, name, seconds, megabytes, told):
         ("rows.csv", 120, 1500, "more than 2,000,000 rows"),
     ],
 )
-def test_a_hostile_archive_costs_little(tmp_path, name, seconds, megabytes, told):
-    spent = cost(hostile(tmp_path, name))
-    assert told in spent[2] and spent[0] < seconds and spent[1] < megabytes, spent
+def test_a_hostile_archive_is_cheap(tmp_path, name, seconds, megabytes, message):
+    spent = measure(hostile(tmp_path, name))
+    assert message in spent[2] and spent[0] < seconds and spent[1] < megabytes, spent
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["deep.png", "float.tif", "alpha.png"])
-def test_88_megapixels_at_once_on_every_core_take_the_memory_of_one(tmp_path, name):
-    seconds, megabytes, told = cost(hostile(tmp_path, name), copies=3)
-    assert told == "read" and megabytes < 1500 and seconds < 250, (seconds, megabytes, told)
+def test_88_megapixel_images_on_every_core_need_the_memory_of_one(tmp_path, name):
+    seconds, megabytes, message = measure(hostile(tmp_path, name), copies=3)
+    assert message == "read" and megabytes < 1500 and seconds < 250, (seconds, megabytes, message)
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no FIFOs")

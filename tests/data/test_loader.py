@@ -3,7 +3,7 @@ import torch
 from neocog.data import loader
 
 
-def test_order_is_a_permutation_that_seed_and_epoch_decide():
+def test_order_is_a_permutation_that_depends_on_seed_and_epoch():
     first = loader.order(1000, seed=1, epoch=2)
     assert sorted(first.tolist()) == list(range(1000))
     assert torch.equal(first, loader.order(1000, seed=1, epoch=2))
@@ -11,7 +11,7 @@ def test_order_is_a_permutation_that_seed_and_epoch_decide():
     assert not torch.equal(first, loader.order(1000, seed=2, epoch=2))
 
 
-def test_the_global_generator_is_not_touched():
+def test_the_global_generator_is_not_used():
     before = torch.get_rng_state()
     loader.order(100, seed=0, epoch=0)
     assert torch.equal(before, torch.get_rng_state())
@@ -22,7 +22,7 @@ def test_keys_that_could_collide_do_not():
     assert len({loader.seeded(*key).initial_seed() for key in keys}) == len(keys)
 
 
-def test_batches_hold_every_image_once_with_its_label():
+def test_batches_contain_every_image_once_with_its_label():
     images = torch.arange(103, dtype=torch.uint8).view(-1, 1, 1, 1)
     labels = torch.arange(103)
     order = loader.order(103, 0, 0)

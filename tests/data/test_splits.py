@@ -14,14 +14,14 @@ def test_parts_are_disjoint_and_cover_everything():
 
 
 @pytest.mark.parametrize("sizes", [[100], [37, 411], [1, 998]])
-def test_every_class_has_its_share_to_within_a_image(sizes):
+def test_every_class_has_its_share_to_within_one_image(sizes):
     counts = np.bincount(LABELS, minlength=4)
     for part in stratified(LABELS, sizes, seed=1):
         share = np.bincount(LABELS[part], minlength=4) - counts * len(part) / 1000
         assert np.abs(share).max() <= 2
 
 
-def test_the_seed_decides():
+def test_the_split_depends_on_the_seed():
     a, b, c = (stratified(LABELS, [100], seed)[0] for seed in (5, 5, 6))
     assert (a == b).all()
     assert (a != c).any()
@@ -43,7 +43,7 @@ def test_by_content_every_class_has_its_share_and_groups_stay_together():
         for part in parts[:2]:
             assert (labels[part] == label).sum() == pytest.approx(0.15 * count, abs=4)
     where = {int(g): {k for k, part in enumerate(parts) if g in groups[part]} for g in groups}
-    assert all(len(found) == 1 for found in where.values())
+    assert all(len(parts) == 1 for parts in where.values())
 
 
 def test_by_content_a_large_group_does_not_swallow_a_small_part():

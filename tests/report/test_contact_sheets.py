@@ -1,7 +1,7 @@
 import numpy as np
 from PIL import Image
 
-from neocog.examine import examine
+from neocog.examine import inspect_dataset
 from neocog.report import contact_sheets
 
 from ..data.test_custom import save
@@ -11,7 +11,7 @@ def test_a_sheet_a_class_with_red_frames_around_what_is_left_out(tmp_path):
     for n in range(24):
         save(tmp_path / "photos" / ("cat" if n % 2 else "a:dog") / f"{n}.png", n)
     save(tmp_path / "photos" / "cat" / "0 too.png", 0)  # a dog called a cat
-    found = examine(str(tmp_path / "photos"))
+    found = inspect_dataset(str(tmp_path / "photos"))
     files = contact_sheets.draw(found, tmp_path / "sheets")
     assert [file.name for file in files] == ["a_dog.png", "cat.png"]
     reds = [
@@ -25,7 +25,7 @@ def test_a_sheet_a_class_with_red_frames_around_what_is_left_out(tmp_path):
 def test_any_class_name_fits_the_heading(tmp_path):
     for n, name in enumerate(("line\nbreak", "long " * 40, "猫" * 60)):
         save(tmp_path / "photos" / name / "1.png", n)
-    files = contact_sheets.draw(examine(str(tmp_path / "photos")), tmp_path / "sheets")
+    files = contact_sheets.draw(inspect_dataset(str(tmp_path / "photos")), tmp_path / "sheets")
     assert len(files) == 3
     for file in files:
         heading = np.asarray(Image.open(file).convert("L"))[:30]

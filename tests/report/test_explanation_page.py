@@ -10,7 +10,7 @@ from PIL import Image
 from neocog import models
 from neocog.classifier import Classifier
 from neocog.data import Preprocessing
-from neocog.data.decode import size_of
+from neocog.data.decode import read_size
 from neocog.errors import UsageError
 from neocog.explanations import ExplainRequest
 from neocog.report.explanation_page import explain
@@ -36,7 +36,7 @@ def test_a_image_is_explained(neocog_command, open_page, quick_run, digit, tmp_p
     assert values["layer"] == "c3"
     folder = out / "数字 7"
     for name in ("original", "prepared", "gradcam", "integrated_gradients", "occlusion"):
-        assert size_of((folder / f"{name}.png").read_bytes())[0] >= 112
+        assert read_size((folder / f"{name}.png").read_bytes())[0] >= 112
     layers = sorted(path.name for path in (folder / "layers").iterdir())
     assert layers[0] == "001-c1.png" and layers[-1] == "012-output.png" and len(layers) == 12
     assert set(values["files"]) == {str(p) for p in out.rglob("*.png")}

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from neocog.classifier import load
-from neocog.data.decode import size_of
+from neocog.data.decode import read_size
 
 
 def test_the_strongest_images_of_each_map_are_shown(
@@ -23,7 +23,7 @@ def test_the_strongest_images_of_each_map_are_shown(
     for number, found in enumerate(values["maps"]):
         assert abs(peaks[:, number].max().item() - found["values"][0]) < 1e-4
         assert peaks[found["images"][0], number].item() >= found["values"][1]
-    assert size_of((tmp_path / "strongest-c1.png").read_bytes())[1] > 6 * 64
+    assert read_size((tmp_path / "strongest-c1.png").read_bytes())[1] > 6 * 64
     page = open_page(values["page"])
     assert page.locator(".map img").count() == 6
     assert "5 × 5 pixels" in page.inner_text("main")

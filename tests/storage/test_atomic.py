@@ -6,7 +6,7 @@ import pytest
 from neocog.storage.atomic import write_atomic
 
 
-def test_replaces_the_file_and_leaves_nothing_else(tmp_path):
+def test_write_atomic_replaces_the_file_and_leaves_nothing_else(tmp_path):
     target = tmp_path / "文件.txt"
     write_atomic(target, "旧")
     write_atomic(target, "新")
@@ -14,13 +14,13 @@ def test_replaces_the_file_and_leaves_nothing_else(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == [target.name]
 
 
-def test_has_the_permissions_of_an_ordinary_new_file(tmp_path):
+def test_write_atomic_sets_ordinary_permissions(tmp_path):
     write_atomic(tmp_path / "a", "x")
     (tmp_path / "b").write_text("x")
     assert (tmp_path / "a").stat().st_mode == (tmp_path / "b").stat().st_mode
 
 
-def test_a_write_that_fails_keeps_the_old_file(tmp_path):
+def test_a_failed_write_keeps_the_old_file(tmp_path):
     target = tmp_path / "kept"
     write_atomic(target, b"old")
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)

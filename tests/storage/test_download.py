@@ -24,7 +24,7 @@ class Quiet(SimpleHTTPRequestHandler):
 
 @pytest.fixture
 def server(tmp_path, monkeypatch):
-    """A local server of a folder; its address and the folder."""
+    """A local server of a folder: its address and the folder."""
     monkeypatch.setenv("NEOCOG_OFFLINE", "0")
     folder = tmp_path / "served"
     folder.mkdir()
@@ -39,7 +39,7 @@ def server(tmp_path, monkeypatch):
     http.server_close()
 
 
-def test_takes_the_first_mirror_that_has_the_right_content(server, tmp_path):
+def test_fetch_uses_the_first_mirror_with_the_right_content(server, tmp_path):
     target = tmp_path / "new" / "folder" / "file"
     mirrors = [server + "missing", server + "short", server + "good"]
     assert fetch(mirrors, target, MD5).read_bytes() == CONTENT
@@ -62,7 +62,7 @@ def test_a_damaged_file_is_fetched_again(server, tmp_path):
     assert fetch([server + "good"], tmp_path / "file", MD5).read_bytes() == CONTENT
 
 
-def test_a_refused_connection_is_told(server, tmp_path):
+def test_a_refused_connection_is_reported(server, tmp_path):
     with pytest.raises(NeocogError, match="Connection refused"):
         fetch(["http://127.0.0.1:1/file"], tmp_path / "file", MD5)
 
@@ -148,7 +148,7 @@ HOSTILE = [
 
 @pytest.fixture
 def hostile_server():
-    """A function that starts a server which answers by `answer(write)`, and gives its address."""
+    """Start a server that answers by `answer(write)`; return its address."""
     servers = []
 
     def serve(answer):
@@ -172,7 +172,7 @@ def hostile_server():
 
 
 @pytest.mark.parametrize("answer", HOSTILE)
-def test_whatever_a_mirror_does_the_next_is_asked(
+def test_after_any_failure_the_next_mirror_is_tried(
     answer, server, hostile_server, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(download, "WINDOW_SECONDS", 0.5)
@@ -185,7 +185,9 @@ def test_whatever_a_mirror_does_the_next_is_asked(
 
 
 @pytest.mark.parametrize("answer", HOSTILE)
-def test_what_a_mirror_does_is_said_on_one_line(answer, hostile_server, tmp_path, monkeypatch):
+def test_the_failure_of_a_mirror_is_reported_in_one_line(
+    answer, hostile_server, tmp_path, monkeypatch
+):
     monkeypatch.setenv("NEOCOG_OFFLINE", "0")
     monkeypatch.setattr(download, "WINDOW_SECONDS", 0.3)
     tracemalloc.start()
@@ -209,12 +211,12 @@ def test_a_file_has_a_deadline_over_all_mirrors(hostile_server, tmp_path, monkey
     assert time.monotonic() - begin < 3
 
 
-def test_more_bytes_than_the_file_has_are_not_taken(server, tmp_path):
+def test_a_response_larger_than_the_file_is_refused(server, tmp_path):
     with pytest.raises(NeocogError, match="more than the 100 bytes that the file has"):
         fetch([server + "good"], tmp_path / "file", MD5, most_bytes=100)
 
 
-def test_a_disk_that_cannot_be_written_is_no_fault_of_the_mirrors(server, tmp_path):
+def test_a_disk_error_is_not_blamed_on_the_mirrors(server, tmp_path):
     (tmp_path / "here").write_text("a file, no folder")
     with pytest.raises(OSError, match=r"File exists|Not a directory"):
         fetch([server + "good"], tmp_path / "here" / "file", MD5)

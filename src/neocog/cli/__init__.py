@@ -182,13 +182,13 @@ def _recipe(
 ) -> "Recipe":
     """The recipe that was named, or that suits the network and the data."""
     from neocog import recipes
-    from neocog.data import exists, look_at
+    from neocog.data import exists, measure_dataset
     from neocog.terminal import dataset
 
     chosen = recipes.choose(data, name, model)
     meant = name or model or {"weights", "fine_tune", "folds"} & set(overrides)
     if chosen == "photos" and not meant and data and exists(data):
-        count, side = look_at(data, bool(overrides.get("allow_outside")))
+        count, side = measure_dataset(data, bool(overrides.get("allow_outside")))
         small = recipes.scratch_overrides(count, side)
         if small:
             dataset.show_small(console, count, side)
@@ -425,7 +425,7 @@ def data(
 ) -> None:
     """Say what is wrong with your images before you believe a number; exits 3 if it matters."""
     from neocog.data import decode_cache
-    from neocog.examine import examine
+    from neocog.examine import inspect_dataset
     from neocog.terminal import dataset, make_console
     from neocog.terminal import progress as bars
 
@@ -438,7 +438,7 @@ def data(
         return
     progress = bars.ReadingProgress(console)
     try:
-        found = examine(data, reading=progress, allow_outside=allow_outside)
+        found = inspect_dataset(data, on_progress=progress, allow_outside=allow_outside)
     finally:
         progress.close()
     from neocog import runs as run_folders
@@ -449,7 +449,7 @@ def data(
     if as_json:
         print(to_json({**found.to_json(), "sheets": [str(p) for p in drawn]}))
     dataset.show_data(console, found, drawn)
-    if not found.sound:
+    if not found.is_valid:
         raise typer.Exit(3)
 
 

@@ -1,4 +1,4 @@
-"""Data sets: from a name to uint8 images and labels, split honestly."""
+"""Datasets: load one by name or path as uint8 images and labels, split three ways."""
 
 import os
 from collections.abc import Callable
@@ -8,15 +8,15 @@ from pathlib import Path
 import numpy as np
 
 from neocog.data.custom import (
-    Form,
-    as_set,
+    DataConfig,
     check_custom,
     exists,
     load_custom,
-    look_at,
+    measure_dataset,
     open_dataset,
+    to_image_set,
 )
-from neocog.data.decode_cache import Reading
+from neocog.data.decode_cache import OnProgress
 from neocog.data.images import ImageSet, Splits
 from neocog.data.preprocess import Preprocessing
 from neocog.data.sources import bundled, cifar, mnist
@@ -26,11 +26,12 @@ from neocog.recipes import DEFAULT_FOR_DATA, RECIPES, Recipe
 
 
 @dataclass(frozen=True)
-class DataSet:
-    """A named data set: how to read it, what is kept back, how new images are made to match.
+class DatasetSpec:
+    """A named dataset: how to read, split and preprocess it.
 
-    `read` gives (train, test); where there is no official test half it gives None for it, and
-    `test_size` images are set apart. `validation_size` is the default.
+    `read` returns (train, test), where test is None if there is no official test set; then
+    `test_size` images are split off. `validation_size` is the default. `fit` and `box` are those of
+    `Preprocessing`, for new images.
     """
 
     title: str
@@ -41,8 +42,8 @@ class DataSet:
     test_size: int = 0
 
 
-DATASETS: dict[str, DataSet] = {
-    "mnist5k": DataSet(
+DATASETS: dict[str, DatasetSpec] = {
+    "mnist5k": DatasetSpec(
         "5,000 MNIST digits that arrive with pip",
         lambda: (bundled.read_mnist5k(), None),
         validation_size=500,
@@ -50,35 +51,35 @@ DATASETS: dict[str, DataSet] = {
         fit="digit",
         box=20,
     ),
-    "mnist": DataSet(
+    "mnist": DatasetSpec(
         "MNIST: 60,000 + 10,000 handwritten digits",
-        lambda: mnist.read_idx_set(mnist.MNIST),
+        lambda: mnist.read_idx_dataset(mnist.MNIST),
         validation_size=5000,
         fit="digit",
         box=20,
     ),
-    "fashion-mnist": DataSet(
+    "fashion-mnist": DatasetSpec(
         "Fashion-MNIST: 60,000 + 10,000 pieces of clothing",
-        lambda: mnist.read_idx_set(mnist.FASHION_MNIST),
+        lambda: mnist.read_idx_dataset(mnist.FASHION_MNIST),
         validation_size=5000,
         fit="square",
         box=28,
     ),
-    "cifar10": DataSet(
+    "cifar10": DatasetSpec(
         "CIFAR-10: 50,000 + 10,000 small colour photos of ten classes",
         lambda: cifar.read_cifar(cifar.CIFAR10),
         validation_size=5000,
         fit="square",
         box=32,
     ),
-    "cifar100": DataSet(
+    "cifar100": DatasetSpec(
         "CIFAR-100: 50,000 + 10,000 small colour photos of a hundred classes",
         lambda: cifar.read_cifar(cifar.CIFAR100),
         validation_size=5000,
         fit="square",
         box=32,
     ),
-    "digits": DataSet(
+    "digits": DatasetSpec(
         "scikit-learn's 1,797 digits of 8 x 8",
         lambda: (bundled.read_digits(), None),
         validation_size=180,
@@ -89,61 +90,78 @@ DATASETS: dict[str, DataSet] = {
 }
 
 
-def load(name: str, form: Form = Form(), reading: Reading | None = None) -> Splits:  # noqa: B008
-    """A data set by its name, or a person's own images (see `open_dataset`), split in three.
+def load(
+    name: str,
+    config: DataConfig = DataConfig(),  # noqa: B008 - frozen
+    on_progress: OnProgress | None = None,
+) -> Splits:
+    """Load a dataset by name, or a user's own images by path, as train, validation and test splits.
 
-    The official test half is kept apart; validation is cut from the training half, stratified and
-    seeded. A `validation_size` of None is the data set's own number; 0 leaves validation empty. An
-    `image_size` (pixels a side) of None is the data set's own, 64 for own images; an empty `mean`
-    and `std` are the data set's own, too. `fit` is for own images; a named data set has its own.
-    `reading` is told of the images as they are decoded. Raises UsageError for an unknown name,
-    NeocogError for files that are missing or damaged or a `validation_size` that leaves nothing to
-    train on.
+    The official test set is kept apart. Validation images are split off the training set,
+    stratified and the same for every seed. By default (`config.validation_size` None) their number
+    is the dataset's own; 0 leaves validation empty. `config.image_size` (pixels a side) is by
+    default the dataset's own, and 64 for a user's images. `config.fit` applies only to a user's
+    images. `on_progress` is called with (images decoded, total).
+
+    Raises UsageError if the name is unknown, and NeocogError if files are missing or damaged or no
+    training images are left.
     """
     if name not in DATASETS:
         if not exists(name):
             raise unknown("data set or folder", name, DATASETS)
-        return load_custom(open_dataset(name, form.allow_outside), form, reading)
+        return load_custom(open_dataset(name, config.allow_outside), config, on_progress)
     entry = DATASETS[name]
     train, test = entry.read()
     if test is None:
-        held, rest = stratified(train.labels, [entry.test_size], SPLIT_SEED)
-        train, test = train.subset(rest), train.subset(held)
+        test_indices, train_indices = stratified(train.labels, [entry.test_size], SPLIT_SEED)
+        train, test = train.subset(train_indices), train.subset(test_indices)
         note = f"{entry.test_size:,} images set apart as test, "
     else:
         note = f"the official {len(test):,} test images, "
     height, width, channels = train.images.shape[1:]
-    usual = RECIPES[DEFAULT_FOR_DATA[name]]  # its normalisation is the data set's own
-    rule = Preprocessing(
-        image_size=(form.image_size, form.image_size) if form.image_size else (height, width),
+    default_recipe = RECIPES[DEFAULT_FOR_DATA[name]]  # it has the dataset's mean and std
+    preprocessing = Preprocessing(
+        image_size=(config.image_size, config.image_size) if config.image_size else (height, width),
         channels=channels,
         fit=entry.fit,
-        mean=form.mean or usual.mean,
-        std=form.std or usual.std,
+        mean=config.mean or default_recipe.mean,
+        std=config.std or default_recipe.std,
         box=entry.box,
         dark_background=channels == 1 and entry.fit == "square",
-        mirrored=form.mirrored,
+        mirrored=config.mirrored,
     )
-    train, test = (replace(p, images=rule.fit_set(np.asarray(p.images))) for p in (train, test))
-    wanted = entry.validation_size if form.validation_size is None else form.validation_size
-    chosen, rest = stratified(train.labels, [wanted], SPLIT_SEED + 1)
-    note += f"{wanted:,} of the rest as validation; stratified, the same for every seed"
-    return Splits(name, train.subset(rest), train.subset(chosen), test, rule, note)
+    train, test = (
+        replace(p, images=preprocessing.transform_images(np.asarray(p.images)))
+        for p in (train, test)
+    )
+    validation_size = (
+        entry.validation_size if config.validation_size is None else config.validation_size
+    )
+    validation_indices, train_indices = stratified(train.labels, [validation_size], SPLIT_SEED + 1)
+    note += f"{validation_size:,} of the rest as validation; stratified, the same for every seed"
+    return Splits(
+        name,
+        train.subset(train_indices),
+        train.subset(validation_indices),
+        test,
+        preprocessing,
+        note,
+    )
 
 
-def load_for(recipe: Recipe, reading: Reading | None = None) -> Splits:
-    """The splits that a recipe trains on. Raises as `load` does."""
-    return load(recipe.data, data_config(recipe), reading)
+def load_for(recipe: Recipe, on_progress: OnProgress | None = None) -> Splits:
+    """Load the splits that a recipe trains on. Raises as `load` does."""
+    return load(recipe.data, data_config(recipe), on_progress)
 
 
 def bare_name(name: str) -> str:
-    """A data set's name, or that of a person's own folder or file without its place."""
+    """The name of a dataset; for a path, its last component."""
     return name if name in DATASETS else Path(os.path.abspath(name)).name  # noqa: PTH100 - ".."
 
 
-def data_config(recipe: Recipe) -> Form:
-    """What a recipe says of the form of its images."""
-    return Form(
+def data_config(recipe: Recipe) -> DataConfig:
+    """The data configuration of a recipe."""
+    return DataConfig(
         recipe.mean,
         recipe.std,
         recipe.validation_size,
@@ -158,18 +176,18 @@ def data_config(recipe: Recipe) -> Form:
 
 __all__ = [
     "DATASETS",
-    "DataSet",
-    "Form",
+    "DataConfig",
+    "DatasetSpec",
     "ImageSet",
     "Preprocessing",
     "Splits",
-    "as_set",
     "bare_name",
     "check_custom",
     "data_config",
     "exists",
     "load",
     "load_for",
-    "look_at",
+    "measure_dataset",
     "open_dataset",
+    "to_image_set",
 ]

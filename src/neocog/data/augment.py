@@ -1,6 +1,7 @@
-"""Random changes to a batch of images: pure functions of the batch and a generator.
+"""Random augmentations: pure functions of a batch and a generator.
 
-A batch is float32, N x C x H x W, values 0..255 on a dark ground (0); so is what comes back.
+A batch is float32 of shape `(N, C, H, W)` with values 0..255 on a black background; so is the
+result.
 """
 
 import math
@@ -9,18 +10,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from neocog.data.hands import other_hands
+from neocog.data.hands import add_continental_strokes
 from neocog.data.loader import seeded
 from neocog.recipes import Recipe
 
-ELASTIC_GRID = 7  # pixels between the points that `elastic` moves
-CROP_GROWTH = 1.15  # a crop is taken from the image grown by this factor
+ELASTIC_GRID = 7  # pixels between the control points of `elastic`
+CROP_GROWTH = 1.15  # by which `view` enlarges an image before cropping
 
 
 def shift(batch: Tensor, pixels: int, generator: torch.Generator, edge: str = "black") -> Tensor:
-    """Move every image by whole pixels, -pixels..pixels each way.
+    """Shift each image by a random whole number of pixels, -pixels..pixels in both directions.
 
-    What moves in is 0, or, with `edge` reflect, the image's own mirrored edge.
+    Exposed pixels are 0, or the reflected edge of the image if `edge` is "reflect".
     """
     mode = "reflect" if edge == "reflect" else "constant"
     padded = F.pad(batch, (pixels, pixels, pixels, pixels), mode=mode)
@@ -28,31 +29,31 @@ def shift(batch: Tensor, pixels: int, generator: torch.Generator, edge: str = "b
 
 
 def grow_and_crop(batch: Tensor, side: int, generator: torch.Generator) -> Tensor:
-    """Grow every image to `side` x `side`, bilinear, and take a crop of its old size anywhere.
+    """Enlarge each image to `side` x `side` (bilinear) and take a random crop of the original size.
 
-    Grey levels are rounded, as images' are that are grown before they become floats.
+    Grey levels are rounded, as in images that are resized as uint8.
     """
     grown = F.interpolate(batch, size=(side, side), mode="bilinear", align_corners=False)
     return _crop(grown.round_(), batch.shape[2], batch.shape[3], generator)
 
 
 def _crop(batch: Tensor, height: int, width: int, generator: torch.Generator) -> Tensor:
-    """A window of height x width of every image, each place equally likely."""
+    """Take a random window of height x width from each image."""
     n = len(batch)
     top = torch.randint(0, batch.shape[2] - height + 1, (n, 1), generator=generator)
     left = torch.randint(0, batch.shape[3] - width + 1, (n, 1), generator=generator)
     rows = (top + torch.arange(height)).to(batch.device)
     columns = (left + torch.arange(width)).to(batch.device)
     image = torch.arange(n, device=batch.device)[:, None, None]
-    taken = batch.permute(0, 2, 3, 1)[image, rows[:, :, None], columns[:, None, :]]
-    return taken.permute(0, 3, 1, 2)
+    crops = batch.permute(0, 2, 3, 1)[image, rows[:, :, None], columns[:, None, :]]
+    return crops.permute(0, 3, 1, 2)
 
 
-def which_are_mirrored(count: int, kind: str, seed: int, epoch: int) -> Tensor | None:
-    """Which of `count` images an epoch shows mirrored, bool; None where `kind` is none.
+def flip_mask(count: int, kind: str, seed: int, epoch: int) -> Tensor | None:
+    """The images to flip in an epoch: a mask of shape `(count,)`, or None if `kind` is "none".
 
-    `random` decides anew in every epoch; `alternating` shows each image mirrored in every second
-    epoch (Jordan, 2024), so that two epochs show both forms of all.
+    "random" draws anew in every epoch. "alternating" flips each image in every second epoch
+    (Jordan, 2024), so that two epochs show each image both ways.
     """
     if kind == "none":
         return None
@@ -61,8 +62,8 @@ def which_are_mirrored(count: int, kind: str, seed: int, epoch: int) -> Tensor |
     return draw ^ (epoch % 2 == 1) if alternating else draw
 
 
-def mirror(batch: Tensor, which: Tensor) -> Tensor:
-    """Exchange left and right in the images that `which`, bool, names."""
+def flip(batch: Tensor, which: Tensor) -> Tensor:
+    """Flip the images selected by the mask `which`, bool `(N,)`, horizontally."""
     return torch.where(which.to(batch.device)[:, None, None, None], batch.flip(3), batch)
 
 
@@ -74,9 +75,10 @@ def affine(
     shear_fraction: float,
     shift_pixels: float,
 ) -> Tensor:
-    """Turn, stretch, shear and move every image, each uniformly within plus-minus its bound.
+    """Rotate, scale, shear and shift each image, each uniformly within plus or minus its bound.
 
-    A stretch by `scale_fraction` s is by a factor between exp(-s) and exp(s). Bilinear.
+    The scale factor is between exp(-scale_fraction) and exp(scale_fraction). Interpolation is
+    bilinear.
     """
     n, height, width = len(batch), batch.shape[2], batch.shape[3]
     u = torch.rand(6, n, generator=generator) * 2 - 1
@@ -96,8 +98,8 @@ def affine(
     return F.grid_sample(batch, grid, align_corners=False)
 
 
-def strokes(batch: Tensor, fraction: float, generator: torch.Generator) -> Tensor:
-    """Thicken the strokes of a `fraction` of the images by a pixel, and thin half as many."""
+def vary_stroke_width(batch: Tensor, fraction: float, generator: torch.Generator) -> Tensor:
+    """Thicken the strokes of a `fraction` of the images by a pixel; thin half as many."""
     moved = F.pad(batch, (1, 0, 1, 0))
     left, up, both = moved[..., 1:, :-1], moved[..., :-1, 1:], moved[..., :-1, :-1]
     thick = torch.maximum(torch.maximum(batch, left), torch.maximum(up, both))
@@ -107,10 +109,11 @@ def strokes(batch: Tensor, fraction: float, generator: torch.Generator) -> Tenso
 
 
 def elastic(batch: Tensor, pixels: float, generator: torch.Generator) -> Tensor:
-    """Bend every image: points ELASTIC_GRID apart move by a normal deviate times `pixels`.
+    """Deform each image: points ELASTIC_GRID apart move by a normal deviate times `pixels`.
 
-    Between them the shift is a cubic's; each way its own (after Simard, Steinkraus and Platt, "Best
-    practices for convolutional neural networks applied to visual document analysis", 2003).
+    Displacements between the points are interpolated by a cubic (after Simard, Steinkraus and
+    Platt, "Best practices for convolutional neural networks applied to visual document analysis",
+    2003).
     """
     n, height, width = len(batch), batch.shape[2], batch.shape[3]
     knots = (n, 2, -(-height // ELASTIC_GRID) + 1, -(-width // ELASTIC_GRID) + 1)
@@ -122,11 +125,11 @@ def elastic(batch: Tensor, pixels: float, generator: torch.Generator) -> Tensor:
     return F.grid_sample(batch, grid + moved.permute(0, 2, 3, 1) * step, align_corners=False)
 
 
-def worn(batch: Tensor, fraction: float, generator: torch.Generator) -> Tensor:
-    """A `fraction` of the images with a loss: a gap in a stroke, pale at one end, or cut off.
+def damage_strokes(batch: Tensor, fraction: float, generator: torch.Generator) -> Tensor:
+    """Damage a `fraction` of the images: a gap in a stroke, one end faded, or one end cut off.
 
-    As a pen skips, as a stroke thins out towards its end, as an image ends before its digit does:
-    a third of those each.
+    Each has probability 1/3. They imitate a pen that skips, a stroke that fades, and an image that
+    is cropped too tightly.
     """
     height, width = batch.shape[2:]
     u = torch.rand(len(batch), 6, generator=generator).to(batch.device)
@@ -140,7 +143,7 @@ def worn(batch: Tensor, fraction: float, generator: torch.Generator) -> Tensor:
     away = torch.hypot(ys - y[:, None, None], xs - x[:, None, None])
     gap = (away - radius[:, None, None] + 0.5).clamp(0, 1)
     side = edge.floor().long()[:, None, None]
-    # How far from the edge of the box that holds the ink: from above, below, left or right.
+    # The distance from one side of the ink's bounding box: top, bottom, left or right.
     inked = batch[:, 0] > 32
     rows, columns = inked.any(2), inked.any(1)
     top, bottom = _first(rows), height - 1 - _first(rows.flip(1))
@@ -153,22 +156,23 @@ def worn(batch: Tensor, fraction: float, generator: torch.Generator) -> Tensor:
     pale = (0.3 + 0.5 * u[:, 4, None, None] + inward / (0.3 * height)).clamp(0, 1)
     cut = (inward >= (0.1 * u[:, 4, None, None] * height).round()).to(batch)
     kind = (u[:, 0] / fraction * 3).floor()[:, None, None]
-    kept = torch.where(kind == 0, gap, torch.where(kind == 1, pale, cut))
-    changed[chosen] = batch * kept[:, None]
+    visible = torch.where(kind == 0, gap, torch.where(kind == 1, pale, cut))
+    changed[chosen] = batch * visible[:, None]
     return changed
 
 
 def _first(has: Tensor) -> Tensor:
-    """The first place of each row that is set, n; 0 where none is."""
+    """The index of the first True in each row, int64 `(N,)`; 0 if there is none."""
     return has.to(torch.uint8).argmax(1)
 
 
 def augmented(
     recipe: Recipe, images: Tensor, step: int, flips: Tensor | None, labels: Tensor
 ) -> Tensor:
-    """The batch, N x H x W x C, with the random changes that (seed, step) decide.
+    """Augment a batch `(N, H, W, C)` as the recipe says; (seed, step) determine the result.
 
-    `flips` names the images to mirror; `labels`, N, say which digits they are.
+    `flips` is the mask of images to flip; `labels`, `(N,)`, select the digits for other
+    handwriting.
     """
     whole = int(recipe.augment_shift_pixels)
     bends = (
@@ -184,13 +188,13 @@ def augmented(
     generator = seeded(recipe.seed, step, 2)
     batch = images.permute(0, 3, 1, 2).float()
     if recipe.augment_hand_fraction:
-        batch = other_hands(batch, labels, recipe.augment_hand_fraction, generator)
+        batch = add_continental_strokes(batch, labels, recipe.augment_hand_fraction, generator)
     if recipe.augment_worn_fraction:
-        batch = worn(batch, recipe.augment_worn_fraction, generator)
+        batch = damage_strokes(batch, recipe.augment_worn_fraction, generator)
     if recipe.augment_elastic_pixels:
         batch = elastic(batch, recipe.augment_elastic_pixels, generator)
     if recipe.augment_stroke_fraction:
-        batch = strokes(batch, recipe.augment_stroke_fraction, generator)
+        batch = vary_stroke_width(batch, recipe.augment_stroke_fraction, generator)
     if any(bends) or whole != recipe.augment_shift_pixels:
         batch = affine(batch, generator, *bends, recipe.augment_shift_pixels)
     elif whole:
@@ -198,14 +202,14 @@ def augmented(
     if recipe.augment_grow_pixels:
         batch = grow_and_crop(batch, recipe.augment_grow_pixels, generator)
     if flips is not None:
-        batch = mirror(batch, flips)
+        batch = flip(batch, flips)
     return batch.permute(0, 2, 3, 1)
 
 
 def view(images: Tensor, number: int, generator: torch.Generator) -> Tensor:
-    """One view of a batch, N x H x W x C: 0 as it is, 1 mirrored, from 2 on a crop, some mirrored.
+    """Return one view of a batch `(N, H, W, C)`: 0 unchanged, 1 flipped, 2 and more a random crop.
 
-    A crop is of the image grown a little, anywhere in it.
+    Crops are taken from the image enlarged by CROP_GROWTH, and half of them are flipped.
     """
     if number == 0:
         return images
@@ -214,4 +218,4 @@ def view(images: Tensor, number: int, generator: torch.Generator) -> Tensor:
     batch = images.permute(0, 3, 1, 2).float()
     grown = grow_and_crop(batch, round(CROP_GROWTH * batch.shape[2]), generator)
     which = torch.rand(len(batch), generator=generator) < 0.5
-    return mirror(grown, which).permute(0, 2, 3, 1)
+    return flip(grown, which).permute(0, 2, 3, 1)

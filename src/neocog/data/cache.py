@@ -1,4 +1,4 @@
-"""Where data sets are looked for, and where what was fetched or decoded is kept."""
+"""Folders that are searched for datasets, and files cached with checksums."""
 
 import hashlib
 import json
@@ -23,28 +23,28 @@ log = logging.getLogger(__name__)
 
 
 def data_folders() -> list[Path]:
-    """Where data sets are looked for: `NEOCOG_DATA`'s folders, `./data`, the user's cache."""
+    """The folders to search for datasets: those in `NEOCOG_DATA`, `./data`, the user's cache."""
     named = [Path(part) for part in os.environ.get("NEOCOG_DATA", "").split(os.pathsep) if part]
     return [*named, Path("data"), cache_folder()]
 
 
 def cache_folder() -> Path:
-    """Where downloads are kept."""
+    """The folder for downloads and decoded images."""
     return cache("data")
 
 
 def features_folder() -> Path:
-    """Where features that a network gave for images are kept."""
+    """The folder for cached backbone features."""
     return cache_folder() / "features"
 
 
 def fetch_set(
     name: str, addresses: Sequence[str], destination: Path, md5: str, size: int, by_hand: str
 ) -> Path:
-    """Fetch a file of the data set `name`, which is in none of `data_folders()`.
+    """Download a file of the dataset `name`, which is in none of `data_folders()`.
 
-    `size` is what it has in bytes, which no mirror may go beyond. `by_hand` says how a person can
-    put it there. Raises NeocogError with that hint where none of the addresses gives it.
+    `size` is the size in bytes, which no mirror may exceed. `by_hand` tells the user how to install
+    the file manually; it becomes the hint of the NeocogError that is raised if every mirror fails.
     """
     try:
         return fetch(addresses, destination, md5, most_bytes=size)
@@ -57,28 +57,29 @@ def fetch_set(
         ) from None
 
 
-def remembered(
-    files: Sequence[Path], rule: str, make: Callable[[], tuple[NDArray[np.uint8], bool]]
+def cached(
+    files: Sequence[Path], method: str, compute: Callable[[], tuple[NDArray[np.uint8], bool]]
 ) -> NDArray[np.uint8]:
-    """The array that `make` gives, kept on disk for as long as `files` stay as they are.
+    """Return the array that `compute` returns, cached on disk while `files` stay unchanged.
 
-    `make` also says whether it is worth keeping; `rule` says how it is made from the files. A disk
-    that cannot be written costs time only.
+    `compute` also returns whether the array should be cached. `method` is a part of the key: it
+    describes how the array is computed from the files. If the disk is not writable, the array is
+    computed again each time.
     """
-    facts = [(str(f.resolve()), f.stat().st_size, f.stat().st_mtime_ns) for f in files]
-    key = hashlib.sha256(repr((facts, rule)).encode()).hexdigest()[:32]
+    file_states = [(str(f.resolve()), f.stat().st_size, f.stat().st_mtime_ns) for f in files]
+    key = hashlib.sha256(repr((file_states, method)).encode()).hexdigest()[:32]
     file = cache_folder() / "decoded" / f"{key}.safetensors"
-    kept = read_arrays(file)
-    if kept and set(kept) == {"array"} and kept["array"].dtype == np.uint8:
-        return kept["array"]
-    array, worth_keeping = make()
+    arrays = load_arrays(file)
+    if arrays and set(arrays) == {"array"} and arrays["array"].dtype == np.uint8:
+        return arrays["array"]
+    array, worth_keeping = compute()
     if worth_keeping:
-        keep_arrays(file, {"array": array})
+        save_arrays(file, {"array": array})
     return array
 
 
-def keep_arrays(file: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Keep arrays in a safetensors file with a checksum. A disk without room costs time only."""
+def save_arrays(file: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Save arrays as safetensors with a checksum. Does nothing if the disk is full or read-only."""
     plain = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     content = save(plain, metadata={"crc32": _checksum(plain)})
     with suppress(OSError):
@@ -86,12 +87,12 @@ def keep_arrays(file: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
         write_atomic(file, content)
 
 
-def read_arrays(file: Path) -> dict[str, NDArray[Any]] | None:
-    """What `keep_arrays` kept; None where it is not there, or damaged, which is logged."""
+def load_arrays(file: Path) -> dict[str, NDArray[Any]] | None:
+    """Load arrays that `save_arrays` saved; None if missing or (with a warning) damaged."""
     try:
-        with safe_open(file, framework="np") as kept:
-            arrays = {name: kept.get_tensor(name) for name in kept.keys()}  # noqa: SIM118
-            if (kept.metadata() or {}).get("crc32") == _checksum(arrays):
+        with safe_open(file, framework="np") as opened:
+            arrays = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+            if (opened.metadata() or {}).get("crc32") == _checksum(arrays):
                 return arrays
     except FileNotFoundError:
         return None
@@ -102,29 +103,29 @@ def read_arrays(file: Path) -> dict[str, NDArray[Any]] | None:
 
 
 def _checksum(arrays: Mapping[str, NDArray[Any]]) -> str:
-    found = 0
+    crc = 0
     for name in sorted(arrays):
         array = arrays[name]
-        found = zlib.crc32(repr((name, array.dtype.str, array.shape)).encode(), found)
-        found = zlib.crc32(array.reshape(-1).view(np.uint8).data, found)
-    return f"{found:08x}"
+        crc = zlib.crc32(repr((name, array.dtype.str, array.shape)).encode(), crc)
+        crc = zlib.crc32(array.reshape(-1).view(np.uint8).data, crc)
+    return f"{crc:08x}"
 
 
-_HEAD = '{"crc32": "%08x", "content": '
+_JSON_HEADER = '{"crc32": "%08x", "content": '
 
 
-def keep_json(file: Path, content: Any) -> None:
-    """Keep a JSON value with a checksum. Raises OSError where it cannot be written."""
+def save_json(file: Path, content: Any) -> None:
+    """Save a JSON value with a checksum. Raises OSError."""
     text = json.dumps(content)
-    write_atomic(file, f"{_HEAD % zlib.crc32(text.encode())}{text}}}")
+    write_atomic(file, f"{_JSON_HEADER % zlib.crc32(text.encode())}{text}}}")
 
 
-def read_json(file: Path) -> Any:
-    """What `keep_json` kept; None where it is not there, or damaged, which is logged."""
+def load_json(file: Path) -> Any:
+    """Load a value that `save_json` saved; None if missing or (with a warning) damaged."""
     try:
         data = file.read_bytes()
-        begin = len(_HEAD % 0)
-        if data[:begin] == (_HEAD % zlib.crc32(data[begin:-1])).encode():
+        begin = len(_JSON_HEADER % 0)
+        if data[:begin] == (_JSON_HEADER % zlib.crc32(data[begin:-1])).encode():
             return json.loads(data[begin:-1])
     except FileNotFoundError:
         return None

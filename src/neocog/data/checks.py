@@ -1,4 +1,4 @@
-"""What is wrong with a data set, said before a number is believed."""
+"""Checks of a dataset for problems, run before training on it."""
 
 import re
 from collections import Counter, defaultdict
@@ -16,16 +16,16 @@ from neocog.data.duplicates import components, near_duplicates
 from neocog.data.sources.index import DatasetIndex, Sample
 
 ERROR, WARNING, NOTE = "error", "warning", "note"
-FEW = 10  # images a class, below which it is said
-UNBALANCED = 5.0  # times as many images in the largest class as in the smallest
-LONG = 2.0
-SHOWN = 20  # paths that a finding names
-BLANK = 1  # difference of grey levels in the small grey form, up to which an image is blank
-# By how much a split's images outrank another's, where both have the same image.
-RANK = {"train": 0, "validation": 1, "test": 2}
+MIN_CLASS_IMAGES = 10  # per class; fewer are reported
+MAX_CLASS_RATIO = 5.0  # of the number of images in the largest and smallest class
+MAX_ASPECT_RATIO = 2.0
+MAX_PATHS_SHOWN = 20  # per finding
+MAX_BLANK_RANGE = 1  # of the grey levels in the thumbnail of a blank image
+# If an image is in two splits, the one with the higher rank keeps it.
+SPLIT_RANK = {"train": 0, "validation": 1, "test": 2}
 
-# Messages say {one|several} where their words depend on a count.
-LEFT_OUT = {
+# By kind. Messages contain {singular|plural} forms; see `with_count`.
+UNUSED_FILES = {
     "link": (
         WARNING,
         "{link|links} to something outside, or to nothing: not followed (--follow-links follows "
@@ -59,11 +59,11 @@ _SUFFIXES = {
 
 @dataclass(frozen=True)
 class Finding:
-    """Something about a data set that its user should know.
+    """A problem or a fact about a dataset that its user should know.
 
-    `severity`: error where a number would be wrong, warning where it could be, note otherwise.
-    `paths` are the first of the `count` images that it is about, `same_as` what each of them is a
-    (near-)copy of.
+    `severity` is error if it makes an accuracy wrong, warning if it may, and note otherwise.
+    `paths` are the first of the `count` images concerned; `same_as` are the images of which they
+    are (near-)duplicates.
     """
 
     kind: str
@@ -76,38 +76,39 @@ class Finding:
 
 @dataclass(frozen=True)
 class DatasetReport:
-    """The findings; which of the listing's images are fit for use; and which belong together.
+    """The findings about a dataset, the usable samples, and which of them belong together.
 
-    `kept` are indices into the listing. `groups` has a number for each image of the listing: the
-    same for those that must not be parted, by a given group or as (near-)duplicates.
+    `indices` are the usable samples, int64. `groups` has a number for each sample of the index, the
+    same for samples that must stay in one split: those of a group in the dataset, and
+    (near-)duplicates.
     """
 
     findings: list[Finding]
-    kept: NDArray[np.int64]
+    indices: NDArray[np.int64]
     groups: NDArray[np.int64]
 
     @property
-    def sound(self) -> bool:
-        """Whether nothing was found that would make a number wrong."""
+    def is_valid(self) -> bool:
+        """True if no finding is an error, that is, none makes an accuracy wrong."""
         return not any(finding.severity == ERROR for finding in self.findings)
 
     def to_json(self) -> list[dict[str, Any]]:
-        """The findings as JSON values."""
+        """Return the findings as JSON values."""
         return [
             {**asdict(f), "paths": list(f.paths), "same_as": list(f.same_as)} for f in self.findings
         ]
 
 
 def with_count(count: int, text: str) -> str:
-    """A number and what it counts: the text says {one|several} where its words depend on it."""
+    """Put a count before a text and choose between its {singular|plural} forms."""
     return f"{count:,} " + re.sub(r"\{(.*?)\|(.*?)\}", r"\1" if count == 1 else r"\2", text)
 
 
 class FindingCollector:
-    """Collects findings about the images of a listing."""
+    """Collects findings about the samples of a dataset."""
 
-    def __init__(self, listing: DatasetIndex) -> None:
-        self.listing = listing
+    def __init__(self, index: DatasetIndex) -> None:
+        self.index = index
         self.findings: list[Finding] = []
 
     def add(
@@ -119,10 +120,10 @@ class FindingCollector:
         detail: str = "",
         twins: Mapping[int, int] | None = None,
     ) -> None:
-        """Note a finding about some images, if there are any; `twins` are what they are like."""
-        paths = [self.listing.samples[n].path for n in members]
+        """Add a finding about samples, if any; `twins` maps them to their originals."""
+        paths = [self.index.samples[n].path for n in members]
         twins = twins or {}
-        same = [self.listing.samples[twins[n]].path for n in members[:SHOWN] if n in twins]
+        same = [self.index.samples[twins[n]].path for n in members[:MAX_PATHS_SHOWN] if n in twins]
         self.add_paths(kind, severity, paths, message, detail, same)
 
     def add_paths(
@@ -134,51 +135,51 @@ class FindingCollector:
         detail: str = "",
         same_as: Sequence[str] = (),
     ) -> None:
-        """Note a finding about some paths, if there are any; `detail` follows the message."""
+        """Add a finding about paths, if any; `detail` is appended to the message."""
         if paths:
             text = with_count(len(paths), message) + detail
-            shown = tuple(paths[:SHOWN])
+            shown = tuple(paths[:MAX_PATHS_SHOWN])
             self.findings.append(Finding(kind, severity, len(paths), shown, text, tuple(same_as)))
 
 
-def examine(listing: DatasetIndex, decoded: DecodedDataset) -> DatasetReport:
-    """What is wrong with a data set, and what of it can be used.
+def find_issues(index: DatasetIndex, decoded: DecodedDataset) -> DatasetReport:
+    """Check a dataset; return findings and the samples that can be used.
 
-    Left out of what is kept are files that cannot be read, further copies of an image, images
-    whose copies have different labels, and copies (near ones, too) of images of a split that is
-    judged by: of test in train or validation, of validation in train; and images of a group that
-    such a split has.
+    Unusable are files that cannot be decoded, all but one of exact duplicates, all copies of an
+    image with conflicting labels, and training or validation images with a (near-)duplicate, or an
+    image of the same group, in a split used for evaluation: so n and the interval count distinct
+    images, and the evaluated split keeps its images.
     """
-    book = FindingCollector(listing)
-    labels = listing.labels()
+    collector = FindingCollector(index)
+    labels = index.labels()
     dropped = np.ones(len(labels), dtype=bool)
-    dropped[decoded.usable] = False
-    _note_files(book, decoded)
-    same = _exact(decoded)
-    near = decoded.remembered(lambda: near_duplicates(decoded.thumbnails, decoded.usable))
-    dropped |= _note_duplicates(book, same, near, dropped)
-    dropped |= _note_groups(book, dropped)
-    kept = np.nonzero(~dropped)[0]
-    if not len(kept):
+    dropped[decoded.readable] = False
+    _check_files(collector, decoded)
+    exact = _exact_duplicates(decoded)
+    near = decoded.cached(lambda: near_duplicates(decoded.thumbnails, decoded.readable))
+    dropped |= _check_duplicates(collector, exact, near, dropped)
+    dropped |= _check_groups(collector, dropped)
+    indices = np.nonzero(~dropped)[0]
+    if not len(indices):
         message = "{image, and it cannot|images, and none of them can} be used"
-        book.add("none_usable", ERROR, range(len(labels)), message)
-    _note_classes(book, labels, kept)
-    groups = _join(len(labels), [*same, *near, *_given_groups(listing)])
-    order = {ERROR: 0, WARNING: 1, NOTE: 2}
-    book.findings.sort(key=lambda f: order[f.severity])
-    return DatasetReport(book.findings, kept, groups)
+        collector.add("none_usable", ERROR, range(len(labels)), message)
+    _check_classes(collector, labels, indices)
+    groups = _group_numbers(len(labels), [*exact, *near, *_user_groups(index)])
+    severity_order = {ERROR: 0, WARNING: 1, NOTE: 2}
+    collector.findings.sort(key=lambda f: severity_order[f.severity])
+    return DatasetReport(collector.findings, indices, groups)
 
 
-def _note_files(book: FindingCollector, decoded: DecodedDataset) -> None:
-    """Findings about single files."""
-    for kind, (severity, message) in LEFT_OUT.items():
-        paths = [path for k, path in book.listing.left_out if k == kind]
-        book.add_paths(kind, severity, paths, message)
-    unusable = {n: f for n, f in enumerate(decoded.facts) if isinstance(f, str)}
+def _check_files(collector: FindingCollector, decoded: DecodedDataset) -> None:
+    """Check single files: type, format, colour mode, shape and content."""
+    for kind, (severity, message) in UNUSED_FILES.items():
+        paths = [path for k, path in collector.index.unused if k == kind]
+        collector.add_paths(kind, severity, paths, message)
+    reasons = {n: f for n, f in enumerate(decoded.metadata) if isinstance(f, str)}
     for kind, line, message, detail in (
         ("empty", EMPTY, "empty {file|files}", ""),
-        ("unread_kind", HEIC, *_UNREAD["HEIC"]),
-        ("unread_kind", AVIF, *_UNREAD["AVIF"]),
+        ("unread_kind", HEIC, *_MISSING_DECODERS["HEIC"]),
+        ("unread_kind", AVIF, *_MISSING_DECODERS["AVIF"]),
         (
             "not_an_image",
             NOT_AN_IMAGE,
@@ -186,145 +187,164 @@ def _note_files(book: FindingCollector, decoded: DecodedDataset) -> None:
             "",
         ),
     ):
-        members = [n for n, found in unusable.items() if found == line]
-        book.add(kind, WARNING, members, message, detail)
+        members = [n for n, reason in reasons.items() if reason == line]
+        collector.add(kind, WARNING, members, message, detail)
     known = (EMPTY, HEIC, AVIF, NOT_AN_IMAGE)
-    rest = [n for n, found in unusable.items() if found not in known]
-    why = "; ".join(sorted({unusable[n] for n in rest})[:3])
-    book.add("corrupt", WARNING, rest, "{file|files} that cannot be read: ", why)
-    facts = [(n, f) for n, f in enumerate(decoded.facts) if isinstance(f, ImageMetadata)]
-    wrong = [n for n, f in facts if not _suits(book.listing.samples[n].path, f.format)]
+    rest = [n for n, reason in reasons.items() if reason not in known]
+    examples = "; ".join(sorted({reasons[n] for n in rest})[:3])
+    collector.add("corrupt", WARNING, rest, "{file|files} that cannot be read: ", examples)
+    metadata = [(n, f) for n, f in enumerate(decoded.metadata) if isinstance(f, ImageMetadata)]
+    mismatched = [
+        n for n, f in metadata if not _suffix_matches(collector.index.samples[n].path, f.format)
+    ]
     message = "{image|images} of another format than {its name says|their names say}: read"
-    book.add("wrong_suffix", NOTE, wrong, message)
-    _note_exif(book, facts)
-    long = [n for n, f in facts if max(f.width, f.height) > LONG * min(f.width, f.height)]
+    collector.add("wrong_suffix", NOTE, mismatched, message)
+    _check_orientation(collector, metadata)
+    elongated = [
+        n for n, f in metadata if max(f.width, f.height) > MAX_ASPECT_RATIO * min(f.width, f.height)
+    ]
     message = "{image|images} more than "
-    detail = f"{LONG:g} times as long as wide: photos are cut to their middle "
-    book.add("elongated", NOTE, long, message, f"{detail}(--set fit=square shows all of it)")
+    detail = f"{MAX_ASPECT_RATIO:g} times as long as wide: photos are cut to their middle "
+    collector.add(
+        "elongated", NOTE, elongated, message, f"{detail}(--set fit=square shows all of it)"
+    )
     thumbnails = decoded.thumbnails.astype(np.int16)
-    flat = thumbnails.max((1, 2), initial=0) - thumbnails.min((1, 2), initial=255) <= BLANK
+    flat = (
+        thumbnails.max((1, 2), initial=0) - thumbnails.min((1, 2), initial=255) <= MAX_BLANK_RANGE
+    )
     message = "{image|images} of one colour, blank or transparent: look at {it|them}"
-    book.add("blank", WARNING, decoded.usable[flat].tolist(), message)
-    odd = [n for n, f in facts if f.mode not in ("RGB", "L")]
-    modes = ", ".join(sorted({f.mode for n, f in facts if f.mode not in ("RGB", "L")}))
+    collector.add("blank", WARNING, decoded.readable[flat].tolist(), message)
+    other_modes = [n for n, f in metadata if f.mode not in ("RGB", "L")]
+    modes = ", ".join(sorted({f.mode for n, f in metadata if f.mode not in ("RGB", "L")}))
     message = "{image in another colour mode|images in other colour modes}"
-    book.add("modes", NOTE, odd, message, f" ({modes}), read as RGB")
+    collector.add("modes", NOTE, other_modes, message, f" ({modes}), read as RGB")
 
 
-# What is not read because something is not installed: (message, what to type).
-_UNREAD = {
+# Formats that need an optional decoder: (message, command that installs it).
+_MISSING_DECODERS = {
     "HEIC": ("HEIC {image|images}, not read: ", "pip install 'neocog[heic]'"),
     "AVIF": ("AVIF {image|images}, not read: ", "pip install --upgrade pillow"),
 }
 
 
-def _note_exif(book: FindingCollector, facts: list[tuple[int, ImageMetadata]]) -> None:
-    """Findings about which side of an image is up."""
-    turned = [n for n, f in facts if f.orientation > 1 and not f.stale_exif]
+def _check_orientation(
+    collector: FindingCollector, metadata: list[tuple[int, ImageMetadata]]
+) -> None:
+    """Check which images are, or may be, rotated."""
+    turned = [n for n, f in metadata if f.orientation > 1 and not f.stale_exif]
     message = "{image|images} turned upright as {its|their} EXIF says"
-    book.add("turned", NOTE, turned, message)
-    stale = [n for n, f in facts if f.stale_exif]
+    collector.add("turned", NOTE, turned, message)
+    stale = [n for n, f in metadata if f.stale_exif]
     message = "{image|images} whose EXIF says to turn what seems to be turned already: look at "
-    book.add("exif_stale", WARNING, stale, message + "{it|them}")
-    jpegs = [(n, f) for n, f in facts if f.format in ("JPEG", "MPO")]
+    collector.add("exif_stale", WARNING, stale, message + "{it|them}")
+    jpegs = [(n, f) for n, f in metadata if f.format in ("JPEG", "MPO")]
     without = [n for n, f in jpegs if f.orientation == 0]
     if len(without) <= len(jpegs) / 2:
         message = "{JPEG|JPEGs} without EXIF, most others have it: whether {it is|they are} "
-        book.add("exif_missing", NOTE, without, message + "upright is not known")
+        collector.add("exif_missing", NOTE, without, message + "upright is not known")
 
 
-def _suits(path: str, kind: str) -> bool:
+def _suffix_matches(path: str, kind: str) -> bool:
+    """Whether the suffix of a path matches an image format."""
     suffix = PurePosixPath(path).suffix.lower()
     return not suffix or suffix in _SUFFIXES.get(kind, (f".{kind.lower()}",))
 
 
-def _exact(decoded: DecodedDataset) -> list[list[int]]:
-    """Groups of images whose pixels are the same."""
+def _exact_duplicates(decoded: DecodedDataset) -> list[list[int]]:
+    """Groups of samples with identical pixels."""
     groups = defaultdict(list)
-    for n, facts in enumerate(decoded.facts):
-        if isinstance(facts, ImageMetadata):
-            groups[facts.pixels].append(n)
+    for n, metadata in enumerate(decoded.metadata):
+        if isinstance(metadata, ImageMetadata):
+            groups[metadata.pixels].append(n)
     return [group for group in groups.values() if len(group) > 1]
 
 
-def _join(count: int, links: list[list[int]]) -> NDArray[np.int64]:
+def _group_numbers(count: int, links: list[list[int]]) -> NDArray[np.int64]:
+    """Number the connected components of `links`; other samples have numbers of their own."""
     groups = np.arange(count)
     for members in components(links):
         groups[members] = members[0]
     return groups
 
 
-def _given_groups(listing: DatasetIndex) -> list[list[int]]:
+def _user_groups(index: DatasetIndex) -> list[list[int]]:
+    """The groups that the dataset itself defines."""
     by_name = defaultdict(list)
-    for n, sample in enumerate(listing.samples):
+    for n, sample in enumerate(index.samples):
         if sample.group is not None:
             by_name[sample.group].append(n)
     return [members for members in by_name.values() if len(members) > 1]
 
 
-def _note_duplicates(
-    book: FindingCollector, same: list[list[int]], near: list[list[int]], dropped: NDArray[np.bool_]
+def _check_duplicates(
+    collector: FindingCollector,
+    exact: list[list[int]],
+    near: list[list[int]],
+    dropped: NDArray[np.bool_],
 ) -> NDArray[np.bool_]:
-    """Findings about images that are there more than once, and which of them to leave out.
+    """Report duplicates and return the mask of those to leave out.
 
-    Every finding counts further copies: a pair is one, and three alike are two.
+    Each finding counts the additional copies: 1 for a pair, 2 for three equal images.
     """
-    samples = book.listing.samples
-    out = np.zeros(len(samples), dtype=bool)
-    # For each kind of finding the copies and what each is a copy of.
-    found: dict[str, dict[int, int]] = {kind: {} for kind, *_ in _DUPLICATES}
-    for group in same:
+    samples = collector.index.samples
+    unused = np.zeros(len(samples), dtype=bool)
+    # By kind of finding: each copy with its original.
+    copies: dict[str, dict[int, int]] = {kind: {} for kind, *_ in _DUPLICATES}
+    for group in exact:
         if len({samples[n].label for n in group}) > 1:
-            found["conflicting_labels"] |= _others(samples, group)
-            out[group] = True
+            copies["conflicting_labels"] |= _other_labels(samples, group)
+            unused[group] = True
             continue
-        crossing, judged = _crossing(samples, group)
-        # "1.jpg" rather than "1 (copy).jpg"
-        first = min(judged, key=lambda n: (len(samples[n].path), samples[n].path))
-        found["duplicates_across_splits"] |= dict.fromkeys(crossing, first)
-        found["duplicates"] |= dict.fromkeys([n for n in judged if n != first], first)
-        out[[n for n in group if n != first]] = True
+        leaking, evaluated = _across_splits(samples, group)
+        # Prefers "1.jpg" to "1 (copy).jpg".
+        first = min(evaluated, key=lambda n: (len(samples[n].path), samples[n].path))
+        copies["duplicates_across_splits"] |= dict.fromkeys(leaking, first)
+        copies["duplicates"] |= dict.fromkeys([n for n in evaluated if n != first], first)
+        unused[[n for n in group if n != first]] = True
     for group in near:
-        rest = [n for n in group if not (out[n] or dropped[n])]
+        rest = [n for n in group if not (unused[n] or dropped[n])]
         if len(rest) < 2:
             continue
         if len({samples[n].label for n in rest}) > 1:
-            found["near_conflicting_labels"] |= _others(samples, rest)
-        crossing, judged = _crossing(samples, rest)
-        found["near_duplicates_across_splits"] |= dict.fromkeys(crossing, judged[0])
-        found["near_duplicates"] |= dict.fromkeys(judged[1:], judged[0])
-        out[crossing] = True
+            copies["near_conflicting_labels"] |= _other_labels(samples, rest)
+        leaking, evaluated = _across_splits(samples, rest)
+        copies["near_duplicates_across_splits"] |= dict.fromkeys(leaking, evaluated[0])
+        copies["near_duplicates"] |= dict.fromkeys(evaluated[1:], evaluated[0])
+        unused[leaking] = True
     for kind, severity, message in _DUPLICATES:
-        book.add(kind, severity, sorted(found[kind]), message, twins=found[kind])
-    return out
+        collector.add(kind, severity, sorted(copies[kind]), message, twins=copies[kind])
+    return unused
 
 
-def _others(samples: Sequence[Sample], group: list[int]) -> dict[int, int]:
-    """Those of a group whose label is another than its first's, and that first."""
+def _other_labels(samples: Sequence[Sample], group: list[int]) -> dict[int, int]:
+    """Samples of a group with another label than its first, mapped to the first."""
     return {n: group[0] for n in group if samples[n].label != samples[group[0]].label}
 
 
-def _crossing(samples: Sequence[Sample], group: list[int]) -> tuple[list[int], list[int]]:
-    """Those of a group that a split to be judged by has copies of, and those copies."""
-    ranks = [RANK.get(samples[n].split or "train", 0) for n in group]
-    crossing = [n for n, rank in zip(group, ranks, strict=True) if rank < max(ranks)]
-    return crossing, [n for n, rank in zip(group, ranks, strict=True) if rank == max(ranks)]
+def _across_splits(samples: Sequence[Sample], group: list[int]) -> tuple[list[int], list[int]]:
+    """Divide a group into samples to leave out and samples of its last split.
+
+    The last of train, validation, test keeps its samples.
+    """
+    ranks = [SPLIT_RANK.get(samples[n].split or "train", 0) for n in group]
+    leaking = [n for n, rank in zip(group, ranks, strict=True) if rank < max(ranks)]
+    return leaking, [n for n, rank in zip(group, ranks, strict=True) if rank == max(ranks)]
 
 
-def _note_groups(book: FindingCollector, dropped: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Findings about given groups, and what to leave out since it lies across given splits."""
-    out = np.zeros(len(dropped), dtype=bool)
-    samples = book.listing.samples
-    for group in _given_groups(book.listing):
+def _check_groups(collector: FindingCollector, dropped: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Report the dataset's groups; return the mask of samples whose group crosses splits."""
+    unused = np.zeros(len(dropped), dtype=bool)
+    samples = collector.index.samples
+    for group in _user_groups(collector.index):
         rest = [n for n in group if not dropped[n]]
         if rest:
-            out[_crossing(samples, rest)[0]] = True
+            unused[_across_splits(samples, rest)[0]] = True
     message = "{image|images} of a group that a split to be judged by has, too: left out"
-    book.add("group_across_splits", ERROR, np.nonzero(out)[0].tolist(), message)
+    collector.add("group_across_splits", ERROR, np.nonzero(unused)[0].tolist(), message)
     names = sorted({sample.group for sample in samples if sample.group is not None})
     message = "{group|groups} of images given: the images of a group stay on one side of a split"
-    book.add_paths("groups", NOTE, names, message)
-    return out
+    collector.add_paths("groups", NOTE, names, message)
+    return unused
 
 
 _DUPLICATES = (
@@ -358,38 +378,44 @@ _DUPLICATES = (
 )
 
 
-def _note_classes(
-    book: FindingCollector, labels: NDArray[np.int64], kept: NDArray[np.int64]
+def _check_classes(
+    collector: FindingCollector, labels: NDArray[np.int64], indices: NDArray[np.int64]
 ) -> None:
-    """Findings about classes, by what is kept of them."""
-    listing = book.listing
-    given = listing.splits if len(listing.splits) > 1 else []
-    counts = Counter(int(label) for label in labels[kept])
-    for split in given:
-        there = {int(labels[n]) for n in kept if listing.samples[n].split == split}
-        missing = [c for k, c in enumerate(listing.classes) if k not in there]
-        learned = split != "train"
+    """Check the classes: missing, small, unbalanced, similar names, fewer than two."""
+    index = collector.index
+    splits = index.splits if len(index.splits) > 1 else []
+    counts = Counter(int(label) for label in labels[indices])
+    for split in splits:
+        present = {int(labels[n]) for n in indices if index.samples[n].split == split}
+        missing = [c for k, c in enumerate(index.classes) if k not in present]
+        is_evaluated = split != "train"
         message = "{class|classes} without an image in "
-        detail = f"{split}{'' if learned else ', left out'}: {', '.join(missing[:5])}"
-        book.add_paths("class_missing", WARNING if learned else ERROR, missing, message, detail)
-    few = [c for k, c in enumerate(listing.classes) if counts[k] < FEW]
+        detail = f"{split}{'' if is_evaluated else ', left out'}: {', '.join(missing[:5])}"
+        collector.add_paths(
+            "class_missing", WARNING if is_evaluated else ERROR, missing, message, detail
+        )
+    few = [c for k, c in enumerate(index.classes) if counts[k] < MIN_CLASS_IMAGES]
     message = "{class|classes} with fewer than "
-    book.add_paths("few_images", WARNING, few, message, f"{FEW} images: {', '.join(few[:5])}")
+    collector.add_paths(
+        "few_images", WARNING, few, message, f"{MIN_CLASS_IMAGES} images: {', '.join(few[:5])}"
+    )
     spelled = defaultdict(list)
-    for name in listing.classes:
+    for name in index.classes:
         spelled["".join(name.casefold().split())].append(name)
     for names in spelled.values():
         if len(names) > 1:
             message = "classes whose names differ by case or spaces only: "
             quoted = ", ".join(f'"{name}"' for name in names)
-            book.add_paths("similar_classes", WARNING, names, message, f"{quoted}: are they one?")
-    if len(listing.classes) < 2:
+            collector.add_paths(
+                "similar_classes", WARNING, names, message, f"{quoted}: are they one?"
+            )
+    if len(index.classes) < 2:
         message = "class: there is nothing to tell apart"
-        book.add_paths("one_class", ERROR, list(listing.classes), message)
-    elif min(counts.values(), default=0) and len(counts) == len(listing.classes):
+        collector.add_paths("one_class", ERROR, list(index.classes), message)
+    elif min(counts.values(), default=0) and len(counts) == len(index.classes):
         (most, n), *_, (least, m) = counts.most_common()
-        if n >= UNBALANCED * m:
-            names = [listing.classes[most], listing.classes[least]]
+        if n >= MAX_CLASS_RATIO * m:
+            names = [index.classes[most], index.classes[least]]
             detail = f"{names[0]} {n:,}, {names[1]} {m:,} images"
             message = "classes of very different size: "
-            book.add_paths("imbalance", WARNING, names, message, detail)
+            collector.add_paths("imbalance", WARNING, names, message, detail)

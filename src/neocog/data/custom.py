@@ -1,4 +1,4 @@
-"""A person's own images: listed, decoded, examined, and split honestly."""
+"""A user's own dataset: indexed, decoded, checked and split."""
 
 import os
 from contextlib import suppress
@@ -8,9 +8,17 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from neocog.data.checks import NOTE, SHOWN, WARNING, DatasetReport, Finding, examine, with_count
-from neocog.data.decode import ImageMetadata, read_bytes, size_of, special_kind
-from neocog.data.decode_cache import MEMORY_BYTES, DecodedDataset, Reading, decode
+from neocog.data.checks import (
+    MAX_PATHS_SHOWN,
+    NOTE,
+    WARNING,
+    DatasetReport,
+    Finding,
+    find_issues,
+    with_count,
+)
+from neocog.data.decode import ImageMetadata, read_bytes, read_size, special_file_type
+from neocog.data.decode_cache import MAX_IN_MEMORY_BYTES, DecodedDataset, OnProgress, decode
 from neocog.data.images import ImageSet, Splits
 from neocog.data.preprocess import Preprocessing
 from neocog.data.sources import tables
@@ -21,22 +29,21 @@ from neocog.data.splits import SPLIT_SEED, by_content
 from neocog.errors import NeocogError, UsageError
 from neocog.wording import counted
 
-TEST_SHARE = 0.15  # of the images, and as much for validation, where no split is given
-GREY_TO_RGB = "grey_to_rgb"  # the kind of the note about images of one channel
-GREY_MODES = ("1", "L", "LA", "I", "I;16", "I;16B", "F")  # Pillow's names of one channel
-LOOKED_AT = 30  # images whose size is looked at to choose a recipe
-OWN_IMAGE_SIZE = 64  # pixels a side, where the recipe names none
+TEST_FRACTION = 0.15  # also of validation, if the dataset defines no splits
+GREY_TO_RGB = "grey_to_rgb"  # the kind of a finding
+GREY_MODES = ("1", "L", "LA", "I", "I;16", "I;16B", "F")  # Pillow's modes with one channel
+SIZE_SAMPLES = 30  # images whose headers are read to choose a recipe
+DEFAULT_IMAGE_SIZE = 64  # pixels a side, if the recipe has no size
 
 
 @dataclass(frozen=True)
-class Form:
-    """What images are brought to, and what is kept back: a recipe's part that concerns the data.
+class DataConfig:
+    """How images are preprocessed and split: the fields of `Recipe` that concern data.
 
-    The fields are those of `Recipe`. Without `mean` and `std` a named data set has those of its own
-    recipe, and a person's own images are made grey, with 0.5 for both. `train_resize` is the
-    short side, in pixels, that the images to train on are brought to before they are cut, where
-    it is another than the others' `resize`. With `allow_outside` files outside the data set's
-    folder are read, too, where links lead to them or a CSV file names them.
+    If `mean` and `std` are empty, a named dataset uses those of its own recipe, and a user's images
+    are converted to grey with 0.5 for both. `train_resize` is the short side, in pixels, to which
+    training images are resized, if it differs from `resize`. With `allow_outside`, files outside
+    the dataset's folder are read if links or a CSV file refer to them.
     """
 
     mean: tuple[float, ...] = ()
@@ -49,31 +56,32 @@ class Form:
     train_resize: int = 0
     allow_outside: bool = False
 
-    def rule(self) -> Preprocessing:
-        """The preprocessing of a person's own images."""
-        side = self.image_size or OWN_IMAGE_SIZE
+    def preprocessing(self) -> Preprocessing:
+        """The preprocessing of a user's own images."""
+        side = self.image_size or DEFAULT_IMAGE_SIZE
         return Preprocessing(
             image_size=(side, side),
             channels=len(self.mean) or 1,
             fit=self.fit,
             mean=self.mean or (0.5,),
             std=self.std or (0.5,),
-            box=round(side * 20 / 28),  # MNIST's own proportion
+            box=round(side * 20 / 28),  # as in MNIST
             mirrored=self.mirrored,
             resize=self.resize,
         )
 
 
 def exists(name: str) -> bool:
-    """Whether there is a file or folder called `name`, which may be too long for one."""
+    """Whether a file or folder has this name; False if the name is too long for one."""
     return os.path.exists(name)  # noqa: PTH110 - Path.exists fails on a name too long
 
 
 def open_dataset(name: str, allow_outside: bool = False) -> DatasetIndex:
-    """What a person's data set holds: a folder, a zip or tar file, a CSV file or Parquet.
+    """Index a user's dataset: a folder, a zip or tar file, a CSV file or Parquet.
 
-    Files outside its folder, which links and CSV files may name, are read with `allow_outside`
-    only. Raises UsageError for a file that is none of these, NeocogError as their readers do.
+    Files outside its folder, to which links and CSV files can refer, are used only with
+    `allow_outside`. Raises UsageError if the file is none of these, and NeocogError as the readers
+    do.
     """
     path = Path(name)
     if tables.is_parquet(path):
@@ -84,7 +92,7 @@ def open_dataset(name: str, allow_outside: bool = False) -> DatasetIndex:
         return read_archive(path)
     if path.is_file() and path.suffix.lower() in (".csv", ".tsv"):
         return tables.list_csv(path, allow_outside)
-    kind = special_kind(path)
+    kind = special_file_type(path)
     raise UsageError(
         f"{name} is a {kind or 'file'}, and none of images.",
         "Name a folder of class folders, a zip or tar file of one, a CSV file with the columns "
@@ -92,155 +100,168 @@ def open_dataset(name: str, allow_outside: bool = False) -> DatasetIndex:
     )
 
 
-def look_at(name: str, allow_outside: bool = False) -> tuple[int, int]:
-    """How many images a person's data set has, and their usual short side in pixels.
+def measure_dataset(name: str, allow_outside: bool = False) -> tuple[int, int]:
+    """Return the number of images in a user's dataset and their typical short side in pixels.
 
-    The side is the median of a few images, by their headers; 0 where none of them can be read.
+    The side is the median of SIZE_SAMPLES images, read from their headers; 0 if none is readable.
     Raises as `open_dataset` does.
     """
     samples = open_dataset(name, allow_outside).samples
     sides = []
-    for sample in samples[:: max(1, len(samples) // LOOKED_AT)]:
+    for sample in samples[:: max(1, len(samples) // SIZE_SAMPLES)]:
         with suppress(NeocogError):
-            sides.append(min(size_of(read_bytes(sample.source))))
+            sides.append(min(read_size(read_bytes(sample.source))))
     return len(samples), int(np.median(sides)) if sides else 0
 
 
 def check_custom(
-    listing: DatasetIndex, rule: Preprocessing, reading: Reading | None = None
+    index: DatasetIndex, preprocessing: Preprocessing, on_progress: OnProgress | None = None
 ) -> tuple[DecodedDataset, DatasetReport]:
-    """The images of a person's data set, decoded, and what is wrong with them."""
-    decoded = decode(listing, rule, reading)
-    return decoded, examine(listing, decoded)
+    """Decode the images of a user's dataset and check it."""
+    decoded = decode(index, preprocessing, on_progress)
+    return decoded, find_issues(index, decoded)
 
 
-def load_custom(listing: DatasetIndex, form: Form, reading: Reading | None) -> Splits:
-    """A person's images: the splits that are given, and what else is needed cut by content."""
-    rule = form.rule()
-    decoded, diagnosis = check_custom(listing, rule, reading)
-    if not len(diagnosis.kept):
-        why = [f.message for f in diagnosis.findings if f.kind != "none_usable"][:3]
+def load_custom(index: DatasetIndex, config: DataConfig, on_progress: OnProgress | None) -> Splits:
+    """Load a user's dataset: its own splits are used, and missing ones are split off by content.
+
+    Raises NeocogError if a split or class is empty or no image is usable.
+    """
+    preprocessing = config.preprocessing()
+    decoded, report = check_custom(index, preprocessing, on_progress)
+    if not len(report.indices):
+        reasons = [f.message for f in report.findings if f.kind != "none_usable"][:3]
         raise NeocogError(
-            f"None of the {len(listing.samples):,} images in {listing.root} can be used: "
-            f"{'; '.join(why)}.",
-            f"See: neocog data {listing.root}",
+            f"None of the {len(index.samples):,} images in {index.root} can be used: "
+            f"{'; '.join(reasons)}.",
+            f"See: neocog data {index.root}",
         )
-    taught = _taught(listing, diagnosis)
-    diagnosis = replace(diagnosis, kept=_of_classes(listing, diagnosis.kept, taught))
-    everything = as_set(listing, decoded, diagnosis, taught)
-    digests = [decoded.digests[n] for n in diagnosis.kept]
-    parts, note = _cut(listing, everything, diagnosis, digests, form.validation_size)
+    classes = _trainable_classes(index, report)
+    report = replace(report, indices=_with_classes(index, report.indices, classes))
+    everything = to_image_set(index, decoded, report, classes)
+    digests = [decoded.digests[n] for n in report.indices]
+    parts, note = _split_indices(index, everything, report, digests, config.validation_size)
     train, validation, test = (everything.subset(part) for part in parts)
-    if form.train_resize and form.train_resize != form.resize:
-        other = decode(listing, replace(rule, resize=form.train_resize), reading)
-        train = as_set(listing, other, diagnosis, taught).subset(parts[0])
+    if config.train_resize and config.train_resize != config.resize:
+        decoded_for_training = decode(
+            index, replace(preprocessing, resize=config.train_resize), on_progress
+        )
+        train = to_image_set(index, decoded_for_training, report, classes).subset(parts[0])
     train, validation, test = (
         _in_memory(part, len(everything)) for part in (train, validation, test)
     )
-    findings = [*diagnosis.findings, *_missing([validation, test], form.validation_size)]
-    findings += grey_to_rgb(listing, decoded, rule)
-    told = tuple(DatasetReport(findings, diagnosis.kept, diagnosis.groups).to_json())
-    splits = Splits(str(listing.root), train, validation, test, rule, note, told)
-    _check_enough(listing.root, splits, form.validation_size)
+    findings = [
+        *report.findings,
+        *_missing_class_findings([validation, test], config.validation_size),
+    ]
+    findings += grey_to_rgb(index, decoded, preprocessing)
+    recorded = tuple(DatasetReport(findings, report.indices, report.groups).to_json())
+    splits = Splits(str(index.root), train, validation, test, preprocessing, note, recorded)
+    _check_enough(index.root, splits, config.validation_size)
     return splits
 
 
 def _in_memory(part: ImageSet, everything: int) -> ImageSet:
-    """A part whose images are in memory, where there is room for those of all parts."""
+    """Read the images of a part into memory, if all parts together fit."""
     size = everything * int(np.prod(part.images.shape[1:]))
-    return replace(part, images=np.asarray(part.images)) if size <= MEMORY_BYTES else part
+    return replace(part, images=np.asarray(part.images)) if size <= MAX_IN_MEMORY_BYTES else part
 
 
 def grey_to_rgb(
-    listing: DatasetIndex, decoded: DecodedDataset, rule: Preprocessing
+    index: DatasetIndex, decoded: DecodedDataset, preprocessing: Preprocessing
 ) -> list[Finding]:
-    """The note that there are images of one channel for a network that takes three."""
-    if rule.channels != 3:
+    """Report grey images if the network takes three channels."""
+    if preprocessing.channels != 3:
         return []
     modes = {
-        n: facts.mode for n, facts in enumerate(decoded.facts) if isinstance(facts, ImageMetadata)
+        n: metadata.mode
+        for n, metadata in enumerate(decoded.metadata)
+        if isinstance(metadata, ImageMetadata)
     }
-    paths = [listing.samples[n].path for n, mode in modes.items() if mode in GREY_MODES]
+    paths = [index.samples[n].path for n, mode in modes.items() if mode in GREY_MODES]
     if not paths:
         return []
     text = f"{counted(len(paths), 'image')} in shades of grey: " + (
         "the one channel is repeated as red, green and blue, which is what the network takes"
     )
-    return [Finding(GREY_TO_RGB, NOTE, len(paths), tuple(paths[:SHOWN]), text)]
+    return [Finding(GREY_TO_RGB, NOTE, len(paths), tuple(paths[:MAX_PATHS_SHOWN]), text)]
 
 
-def _missing(parts: list[ImageSet], validation_size: int | None) -> list[Finding]:
-    """Findings about classes that the parts to choose and to judge by have no image of."""
-    found = []
+def _missing_class_findings(parts: list[ImageSet], validation_size: int | None) -> list[Finding]:
+    """Report classes that are missing from the validation or test images."""
+    findings = []
     for name, part in zip(("validation", "test"), parts, strict=True):
-        there = set(part.labels.tolist())
-        missing = tuple(c for k, c in enumerate(part.classes) if k not in there)
+        present = set(part.labels.tolist())
+        missing = tuple(c for k, c in enumerate(part.classes) if k not in present)
         if missing and not (name == "validation" and validation_size == 0):
             text = with_count(len(missing), "{class|classes} without an image in ")
             text += f"{name}: {', '.join(missing[:5])}"
-            found.append(Finding("class_missing", WARNING, len(missing), missing[:20], text))
-    return found
+            findings.append(Finding("class_missing", WARNING, len(missing), missing[:20], text))
+    return findings
 
 
-def as_set(
-    listing: DatasetIndex,
+def to_image_set(
+    index: DatasetIndex,
     decoded: DecodedDataset,
-    diagnosis: DatasetReport,
+    report: DatasetReport,
     classes: tuple[str, ...] | None = None,
 ) -> ImageSet:
-    """The images that are fit for use, in the listing's order.
+    """Return the usable images in the order of the index.
 
-    `classes`, of which all that are kept must be, are the listing's where none are given.
+    `classes` is by default `index.classes`; it must contain the labels of all usable images.
     """
-    classes = listing.classes if classes is None else classes
-    place = {name: k for k, name in enumerate(classes)}
-    chosen = np.nonzero(np.isin(decoded.usable, diagnosis.kept))[0]
-    kept = decoded.usable[chosen].tolist()
+    classes = index.classes if classes is None else classes
+    label_of = {name: k for k, name in enumerate(classes)}
+    rows = np.nonzero(np.isin(decoded.readable, report.indices))[0]
+    usable = decoded.readable[rows].tolist()
     return ImageSet(
-        decoded.images.take(chosen),
-        np.array([place[listing.samples[n].label] for n in kept], dtype=np.int64),
+        decoded.images.take(rows),
+        np.array([label_of[index.samples[n].label] for n in usable], dtype=np.int64),
         classes,
-        tuple(listing.samples[n].path for n in kept),
-        diagnosis.groups[kept],
-        tuple(f.pixels for f in (decoded.facts[n] for n in kept) if isinstance(f, ImageMetadata)),
+        tuple(index.samples[n].path for n in usable),
+        report.groups[usable],
+        tuple(
+            f.pixels for f in (decoded.metadata[n] for n in usable) if isinstance(f, ImageMetadata)
+        ),
     )
 
 
-def _taught(listing: DatasetIndex, diagnosis: DatasetReport) -> tuple[str, ...]:
-    """The classes that can be learned: where a train split is given, those with images in it."""
-    if len(listing.splits) < 2 or "train" not in listing.splits:
-        return listing.classes
-    train = (listing.samples[n] for n in diagnosis.kept)
-    there = {sample.label for sample in train if sample.split == "train"}
-    return tuple(name for name in listing.classes if name in there)
+def _trainable_classes(index: DatasetIndex, report: DatasetReport) -> tuple[str, ...]:
+    """The classes that can be learned: those with images in the train split, if there is one."""
+    if len(index.splits) < 2 or "train" not in index.splits:
+        return index.classes
+    train = (index.samples[n] for n in report.indices)
+    present = {sample.label for sample in train if sample.split == "train"}
+    return tuple(name for name in index.classes if name in present)
 
 
-def _of_classes(
-    listing: DatasetIndex, kept: NDArray[np.int64], classes: tuple[str, ...]
+def _with_classes(
+    index: DatasetIndex, indices: NDArray[np.int64], classes: tuple[str, ...]
 ) -> NDArray[np.int64]:
-    return kept[[listing.samples[n].label in classes for n in kept]]
+    """The indices of the samples whose label is one of `classes`."""
+    return indices[[index.samples[n].label in classes for n in indices]]
 
 
-def _cut(
-    listing: DatasetIndex,
+def _split_indices(
+    index: DatasetIndex,
     everything: ImageSet,
-    diagnosis: DatasetReport,
+    report: DatasetReport,
     digests: list[str],
     validation_size: int | None,
 ) -> tuple[list[NDArray[np.int64]], str]:
-    """Train, validation and test as places in `everything`, and how they were made in words."""
-    given = listing.splits
-    split_of = np.array([listing.samples[n].split or "" for n in diagnosis.kept], dtype=object)
-    if given and "train" not in given:
+    """Return train, validation and test indices, and a note on how they were split."""
+    splits = index.splits
+    split_of = np.array([index.samples[n].split or "" for n in report.indices], dtype=object)
+    if splits and "train" not in splits:
         raise NeocogError(
-            f"{listing.root} has images for {' and '.join(given)}, and none to train on.",
-            f"Expected {listing.root / 'train' / 'CLASS' / 'image.jpg'}",
+            f"{index.root} has images for {' and '.join(splits)}, and none to train on.",
+            f"Expected {index.root / 'train' / 'CLASS' / 'image.jpg'}",
         )
-    if len(given) == 3:
+    if len(splits) == 3:
         parts = [np.nonzero(split_of == split)[0] for split in ("train", "validation", "test")]
         return parts, "train, validation and test as they were given"
-    if len(given) == 2:
-        kind = given[1]
+    if len(splits) == 2:
+        kind = splits[1]
         test, rest = np.nonzero(split_of == kind)[0], np.nonzero(split_of == "train")[0]
         note = f"what is called {kind} held out as test, "
         share = 0.15 / 0.85 if validation_size is None else validation_size / max(1, len(rest))
@@ -248,7 +269,7 @@ def _cut(
     else:
         test, rest = np.zeros(0, np.int64), np.arange(len(everything))
         note = ""
-        shares = [TEST_SHARE, TEST_SHARE]
+        shares = [TEST_FRACTION, TEST_FRACTION]
         if validation_size is not None:
             shares[1] = validation_size / max(1, len(everything))
     if sum(shares) >= 1:
@@ -257,14 +278,14 @@ def _cut(
             "and leave any to train on.",
             "Say: --set validation_size=N with a smaller N.",
         )
-    cut = by_content(
+    parts = by_content(
         [digests[n] for n in rest],
         everything.labels[rest],
         everything.groups[rest],
         shares,
         SPLIT_SEED,
     )
-    *held, train = [rest[part] for part in cut]
+    *held, train = [rest[part] for part in parts]
     if len(held) == 2:
         test = held[0]
         note = f"{counted(len(test), 'image')} set apart as test, "
@@ -273,7 +294,7 @@ def _cut(
 
 
 def _check_enough(path: Path, splits: Splits, validation_size: int | None) -> None:
-    """Raise NeocogError for a folder that no network can be trained and judged on."""
+    """Raise NeocogError if there is too little data to train and evaluate a network."""
     if len(splits.classes) < 2:
         raise NeocogError(
             f"{path} holds one class, {splits.classes[0]}, and there is nothing to tell apart.",

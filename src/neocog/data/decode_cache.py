@@ -1,7 +1,9 @@
-"""Images decoded once: brought to a recipe's size, and kept on disk with what was seen of them.
+"""A disk cache of decoded, preprocessed images with their metadata and thumbnails.
 
-A pack is kept for each data set and each rule. It is keyed by content: a file that changed is
-decoded anew, one that was renamed is not.
+There is one store per dataset and preprocessing. A file is looked up by path, size and time, then
+by the digest of its content: a changed file is decoded again, a renamed one is not. A new version
+is written next to the old one, and its index is renamed into place last, so that a process can go
+on reading the old one.
 """
 
 import atexit
@@ -23,15 +25,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neocog.data.cache import cache_folder, features_folder, keep_json, read_json
+from neocog.data.cache import cache_folder, features_folder, load_json, save_json
 from neocog.data.decode import (
     EMPTY,
-    PASSING,
-    THUMB,
+    TEMPORARY_ERRORS,
+    THUMBNAIL_SIZE,
     TOO_LARGE,
     ImageMetadata,
-    examine,
-    quietly,
+    decode_with_metadata,
+    ignore_pillow_warnings,
     read_bytes,
 )
 from neocog.data.images import LazyImages
@@ -42,62 +44,63 @@ from neocog.storage.atomic import NewFile, make_folder, sweep, sync_folder, uniq
 
 log = logging.getLogger(__name__)
 
-PACK = re.compile(r"(?P<process>\d+)-[0-9a-f]{8}\.(pixels|thumbnails)")
-TEMPORARY_FOLDERS = re.compile(r"neocog-(?P<process>\d+)-[a-z0-9_]{8}")  # temporary folders
-DECODING = 2  # counted up where the same file and rule give other pixels: what was kept is stale
-MEMORY_BYTES = 2**30  # images that take more stay on disk, and are read from there batch by batch
-TRIES = 3  # where other processes replace the same pack
-CHUNK = 256  # images decoded at a time: what is in memory while a pack is written
+STORE_FILE = re.compile(r"(?P<process>\d+)-[0-9a-f]{8}\.(pixels|thumbs)")
+TEMPORARY_FOLDER = re.compile(r"neocog-(?P<process>\d+)-[a-z0-9_]{8}")
+# Increment it if the same file and preprocessing give other pixels: it invalidates the cache.
+DECODER_VERSION = 2
+MAX_IN_MEMORY_BYTES = 2**30  # larger datasets stay on disk and are read batch by batch
+MAX_ATTEMPTS = 3  # if other processes replace the same store
+CHUNK = 256  # images decoded at a time: it bounds the memory
 
-Reading = Callable[[int, int], None]  # told (images read, images in all)
-# What is in a file: facts, pixels and thumb; a line why not; None where it was met before.
+OnProgress = Callable[[int, int], None]  # (images read, total)
+# Metadata, pixels and thumbnail; the reason for a failure; None if the content is stored already.
 _Result = tuple[ImageMetadata, NDArray[np.uint8], NDArray[np.uint8]] | str | None
 
 
 @dataclass(frozen=True)
 class DecodedDataset:
-    """A listing's images, in its order, as far as they could be decoded.
+    """The decoded images of a dataset, in the order of its index.
 
-    `facts` are what `decode.examine` found, or one line about why the image cannot be used; only
-    the `usable` have a place in `images`, uint8, N x H x W x C, and in `thumbnails`, N x 32 x 32.
-    `digests` are of the files' contents.
+    `metadata` holds, for each sample, its ImageMetadata or a one-line reason why it cannot be
+    decoded. `images` (uint8, `(N, H, W, C)`) and `thumbnails` (uint8, `(N, 32, 32)`) have a row for
+    each of the `readable` samples only. `digests` are of the files' contents.
     """
 
-    facts: list[ImageMetadata | str]
+    metadata: list[ImageMetadata | str]
     digests: list[str]
     images: LazyImages
     thumbnails: NDArray[np.uint8]
-    usable: NDArray[np.int64]
+    readable: NDArray[np.int64]
     folder: Path
 
-    def remembered(self, make: Callable[[], list[list[int]]]) -> list[list[int]]:
-        """What `make` finds in these images, kept for as long as they are the same."""
+    def cached(self, compute: Callable[[], list[list[int]]]) -> list[list[int]]:
+        """The groups that `compute` returns, cached while the images stay unchanged."""
         key = hashlib.sha256(repr(self.digests).encode(errors="replace")).hexdigest()
         file = self.folder / "near.json"
         with suppress(KeyError, TypeError):
-            kept = read_json(file)
-            if kept and kept["digests"] == key:
-                return list(kept["found"])
-        found = make()
+            entry = load_json(file)
+            if entry and entry["digests"] == key:
+                return list(entry["found"])
+        groups = compute()
         with suppress(OSError):
-            keep_json(file, {"digests": key, "found": found})
-        return found
+            save_json(file, {"digests": key, "found": groups})
+        return groups
 
 
-def packs_folder() -> Path:
-    """Where decoded images are kept."""
+def decoded_folder() -> Path:
+    """The folder of cached images."""
     return cache_folder() / "photos"
 
 
-def can_keep() -> bool:
-    """Whether what was decoded lasts longer than this process."""
+def cache_is_persistent() -> bool:
+    """Whether decoded images outlive this process."""
     return not _temporary_folder.cache_info().currsize
 
 
 def clear() -> int:
-    """Delete decoded images and features that are kept, and say how many bytes that were."""
+    """Delete all cached images and features; return the number of bytes freed."""
     freed = 0
-    for folder in (packs_folder(), cache_folder() / "decoded", features_folder()):
+    for folder in (decoded_folder(), cache_folder() / "decoded", features_folder()):
         for file in sorted(folder.glob("**/*"), reverse=True):
             with suppress(OSError):
                 freed += file.stat().st_size if file.is_file() else 0
@@ -106,29 +109,36 @@ def clear() -> int:
 
 
 def decode(
-    listing: DatasetIndex, rule: Preprocessing, reading: Reading | None = None
+    index: DatasetIndex, preprocessing: Preprocessing, on_progress: OnProgress | None = None
 ) -> DecodedDataset:
-    """Every image of a listing, brought to a form by `rule.fit_image`; all cores are used.
+    """Decode and preprocess every image of a dataset on all cores, using the disk cache.
 
-    What was decoded before is taken from the disk. Where nothing can be kept there, it is for as
-    long as the process lasts. Raises NeocogError where there is no room.
+    If the cache is not writable, a temporary folder is used, which is deleted when the process
+    exits. Raises NeocogError if the disk is full.
     """
-    made_by = [DECODING, rule.image_size, rule.channels, rule.fit, rule.box, rule.resize]
-    made_by += [rule.dark_background, rule.shrink_to]
-    key = hashlib.sha256(repr((str(listing.root.resolve()), made_by)).encode()).hexdigest()[:32]
-    shape = (*rule.image_size, rule.channels)
-    folder = packs_folder() / key
-    sweep_left_overs(cache_folder())
+    settings = [
+        DECODER_VERSION,
+        preprocessing.image_size,
+        preprocessing.channels,
+        preprocessing.fit,
+        preprocessing.box,
+        preprocessing.resize,
+    ]
+    settings += [preprocessing.dark_background, preprocessing.shrink_to]
+    key = hashlib.sha256(repr((str(index.root.resolve()), settings)).encode()).hexdigest()[:32]
+    shape = (*preprocessing.image_size, preprocessing.channels)
+    folder = decoded_folder() / key
+    sweep_leftovers(cache_folder())
     try:
         make_folder(folder)
         tempfile.TemporaryFile(dir=folder).close()
     except OSError:
         folder = _temporary_folder() / key
-    for _ in range(TRIES):
+    for _ in range(MAX_ATTEMPTS):
         try:
             make_folder(folder)
-            return _decoded(PixelStore(folder, shape), listing, rule, reading)
-        except FileNotFoundError:  # another process has just replaced or deleted the pack
+            return _decoded_dataset(PixelStore(folder, shape), index, preprocessing, on_progress)
+        except FileNotFoundError:  # another process replaced or deleted the store
             continue
         except OSError as error:
             raise NeocogError(
@@ -136,266 +146,287 @@ def decode(
                 "Name another place: NEOCOG_CACHE=FOLDER",
             ) from None
     raise NeocogError(
-        f"Decoded images in {folder} were deleted while they were in use, {TRIES} times.",
+        f"Decoded images in {folder} were deleted while they were in use, {MAX_ATTEMPTS} times.",
         "Wait until no other process runs neocog data --clear-cache, then try again.",
     )
 
 
-def _decoded(
-    pack: "PixelStore", listing: DatasetIndex, rule: Preprocessing, reading: Reading | None
+def _decoded_dataset(
+    store: "PixelStore",
+    index: DatasetIndex,
+    preprocessing: Preprocessing,
+    on_progress: OnProgress | None,
 ) -> DecodedDataset:
-    digests = _sync(pack, listing.samples, rule, reading)
-    rows = [pack.row_of.get(digest, -1) for digest in digests]
-    facts = [
-        pack.facts[row] if row >= 0 else pack.unread[sample.path]
-        for row, sample in zip(rows, listing.samples, strict=True)
+    digests = _sync(store, index.samples, preprocessing, on_progress)
+    rows = [store.row_of.get(digest, -1) for digest in digests]
+    metadata = [
+        store.metadata[row] if row >= 0 else store.unreadable[sample.path]
+        for row, sample in zip(rows, index.samples, strict=True)
     ]
-    usable = np.array([n for n, f in enumerate(facts) if not isinstance(f, str)], dtype=np.int64)
-    places = np.array([pack.place[rows[n]] for n in usable], dtype=np.int64)
-    images, thumbnails = pack.open()
+    readable = np.array(
+        [n for n, f in enumerate(metadata) if not isinstance(f, str)], dtype=np.int64
+    )
+    places = np.array([store.positions[rows[n]] for n in readable], dtype=np.int64)
+    images, thumbnails = store.open()
     return DecodedDataset(
-        facts, digests, LazyImages(images, places), thumbnails[places], usable, pack.folder
+        metadata, digests, LazyImages(images, places), thumbnails[places], readable, store.folder
     )
 
 
 @cache
 def _temporary_folder() -> Path:
-    """A folder that goes with this process, where nothing can be kept."""
+    """A folder that is deleted at exit, used if the cache is not writable."""
     folder = Path(tempfile.mkdtemp(prefix=f"neocog-{os.getpid()}-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return folder
 
 
 @cache
-def sweep_left_overs(folder: Path) -> None:
-    """Delete what killed processes left in the cache `folder` and among temporary folders, once."""
-    sweep(Path(tempfile.gettempdir()), TEMPORARY_FOLDERS)
+def sweep_leftovers(folder: Path) -> None:
+    """Delete, once, files of killed processes from the cache and the temporary folder."""
+    sweep(Path(tempfile.gettempdir()), TEMPORARY_FOLDER)
     for below, _, _ in os.walk(folder):
         sweep(Path(below))
     for path in (folder / "photos").glob("*"):
         try:
             text = (path / "index.json").read_text("utf-8", errors="replace")
         except FileNotFoundError:
-            text = ""  # what no index names is of no use
+            text = ""  # without an index no file is in use
         except OSError:
             continue
-        sweep(path, PACK, keep=text)
+        sweep(path, STORE_FILE, keep=text)
 
 
 class PixelStore:
-    """One data set's decoded images: a file of pixels, one of thumbnails, and a JSON index of them.
+    """The decoded images of one dataset: a pixel file, a thumbnail file and a JSON index.
 
-    `facts` has a row for every content that was met; `place` is where its pixels are, -1 for none,
-    and `checks` the checksum of its pixels and thumb. `unread` are files that could not be read, by
-    path: they may be readable the next time.
+    `metadata`, `positions` and `checksums` have a row per distinct content: its metadata or the
+    reason why it cannot be decoded, the position of its pixels (-1 for none), and the CRC-32 of
+    pixels and thumbnail. `unreadable` has the reasons for files that could not be read, by path;
+    reading them is tried again next time.
     """
 
     def __init__(self, folder: Path, shape: tuple[int, ...]) -> None:
         self.folder, self.shape = folder, shape
-        self.facts: list[ImageMetadata | str] = []
-        self.place: list[int] = []
-        self.row_of: dict[str, int] = {}  # by the content's digest
-        self.stamps: dict[str, tuple[list[int], str]] = {}  # by path: the stamp and the digest
-        self.unread: dict[str, str] = {}
-        self.checks: list[int] = []
-        self.pixels = self.small = folder / "none"
+        self.metadata: list[ImageMetadata | str] = []
+        self.positions: list[int] = []
+        self.row_of: dict[str, int] = {}  # by digest
+        self.stamps: dict[str, tuple[list[int], str]] = {}  # by path: stamp, digest
+        self.unreadable: dict[str, str] = {}
+        self.checksums: list[int] = []
+        self.pixels = self.thumbnails_path = folder / "none"
         self.count = 0
-        self.files: tuple[NewFile, ...] = ()  # that are being written
+        self.files: tuple[NewFile, ...] = ()  # being written
         try:
-            self._read()
+            self._load()
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             log.warning("%s is damaged (%s); its images are decoded again.", folder, error)
-        self.before = (self.pixels, self.small)
+        self.previous_files = (self.pixels, self.thumbnails_path)
 
-    def _read(self) -> None:
-        """Take over what the index names, or raise with nothing taken over."""
-        index = read_json(self.folder / "index.json")
+    def _load(self) -> None:
+        """Load the index and check the files it names; raise without changes if it is invalid."""
+        index = load_json(self.folder / "index.json")
         if index is None:
             return
-        facts = [ImageMetadata(**f) if isinstance(f, dict) else str(f) for f in index["facts"]]
-        place, checks, row_of = index["place"], index["checks"], dict(index["row_of"])
+        metadata = [ImageMetadata(**f) if isinstance(f, dict) else str(f) for f in index["facts"]]
+        positions, checksums, row_of = index["place"], index["checks"], dict(index["row_of"])
         stamps = {path: (stamp, digest) for path, (stamp, digest) in index["stamps"].items()}
-        places = sorted(n for n in place if n >= 0)
+        places = sorted(n for n in positions if n >= 0)
         count = len(places)
-        if not len(facts) == len(place) == len(checks) or places != list(range(count)):
+        if not len(metadata) == len(positions) == len(checksums) or places != list(range(count)):
             raise ValueError("its index contradicts itself")
-        if not set(row_of.values()) <= set(range(len(facts))):
+        if not set(row_of.values()) <= set(range(len(metadata))):
             raise ValueError("its index contradicts itself")
-        pixels, small = self.pixels, self.small
+        pixels, thumbnails_path = self.pixels, self.thumbnails_path
         if count:
-            names = (str(index["pixels"]), str(index["thumbnails"]))
-            if not all(map(PACK.fullmatch, names)):  # others may lie outside the folder
+            names = (str(index["pixels"]), str(index["thumbs"]))
+            if not all(map(STORE_FILE.fullmatch, names)):  # could point outside the folder
                 raise ValueError("its index names files that are not its own")
-            pixels, small = (self.folder / name for name in names)
-            if pixels.is_symlink() or small.is_symlink():
+            pixels, thumbnails_path = (self.folder / name for name in names)
+            if pixels.is_symlink() or thumbnails_path.is_symlink():
                 raise ValueError("its index names links")
-            sizes = [pixels.stat().st_size, small.stat().st_size]
-            if sizes != [count * int(np.prod(self.shape)), count * THUMB * THUMB]:
+            sizes = [pixels.stat().st_size, thumbnails_path.stat().st_size]
+            if sizes != [count * int(np.prod(self.shape)), count * THUMBNAIL_SIZE**2]:
                 raise ValueError("its files are not as long as they were")
-        self.facts, self.place, self.checks, self.row_of = facts, place, checks, row_of
-        self.stamps, self.pixels, self.small, self.count = stamps, pixels, small, count
+        self.metadata, self.positions = metadata, positions
+        self.checksums, self.row_of = checksums, row_of
+        self.stamps, self.pixels, self.thumbnails_path = stamps, pixels, thumbnails_path
+        self.count = count
         self._drop_damaged()
 
     def _drop_damaged(self) -> None:
-        """Forget images whose pixels are not as they were written: they are decoded again."""
+        """Remove images whose checksum is wrong, so that they are decoded again."""
         images, thumbnails = map(np.asarray, self.open())
 
         def damaged(digests: list[str]) -> list[str]:
             rows = [self.row_of[digest] for digest in digests]
             return [
                 digest
-                for digest, row, n in zip(digests, rows, (self.place[r] for r in rows), strict=True)
-                if n >= 0 and _checksum(images[n], thumbnails[n]) != self.checks[row]
+                for digest, row, n in zip(
+                    digests, rows, (self.positions[r] for r in rows), strict=True
+                )
+                if n >= 0 and _checksum(images[n], thumbnails[n]) != self.checksums[row]
             ]
 
         names = list(self.row_of)
         chunks = [names[begin : begin + CHUNK] for begin in range(0, len(names), CHUNK)]
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            found = [digest for some in pool.map(damaged, chunks) for digest in some]
-        for digest in found:
+            damaged_digests = [digest for chunk in pool.map(damaged, chunks) for digest in chunk]
+        for digest in damaged_digests:
             del self.row_of[digest]
-        if found:
-            what = "1 image is" if len(found) == 1 else f"{len(found):,} images are"
-            log.warning("%s damaged in %s and decoded again.", what, self.folder)
+        if damaged_digests:
+            n = len(damaged_digests)
+            subject = "1 image is" if n == 1 else f"{n:,} images are"
+            log.warning("%s damaged in %s and decoded again.", subject, self.folder)
 
     def open(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        """All pixels and thumbnails that are kept, memory-mapped."""
+        """Memory-map all pixels and thumbnails."""
+        shape = (self.count, *self.shape)
+        thumbnails_shape = (self.count, THUMBNAIL_SIZE, THUMBNAIL_SIZE)
         if not self.count:
-            return np.zeros((0, *self.shape), np.uint8), np.zeros((0, THUMB, THUMB), np.uint8)
-        pixels = np.memmap(self.pixels, np.uint8, "r", shape=(self.count, *self.shape))
-        return pixels, np.memmap(self.small, np.uint8, "r", shape=(self.count, THUMB, THUMB))
+            return np.zeros(shape, np.uint8), np.zeros(thumbnails_shape, np.uint8)
+        pixels = np.memmap(self.pixels, np.uint8, "r", shape=shape)
+        return pixels, np.memmap(self.thumbnails_path, np.uint8, "r", shape=thumbnails_shape)
 
     def has(self, sample: Sample) -> bool:
-        """Whether a file is as it was when it was decoded, and what came of it is here."""
+        """Whether the decoded content of a file is stored and the file is unchanged."""
         stamp, digest = self.stamps.get(sample.path, ([], ""))
         return stamp == list(sample.stamp) and digest in self.row_of
 
     def add(self, digest: str, result: _Result) -> None:
-        """Take in what was found in a file whose content has this digest."""
+        """Add the result of decoding the content with this digest."""
         if digest in self.row_of or result is None:
             return
         if not isinstance(result, str) and not self.files:
             self._begin_files()
-        self.row_of[digest] = len(self.facts)
+        self.row_of[digest] = len(self.metadata)
         if isinstance(result, str):
-            self.facts.append(result)
-            self.place.append(-1)
-            self.checks.append(0)
+            self.metadata.append(result)
+            self.positions.append(-1)
+            self.checksums.append(0)
             return
-        facts, image, thumb = result
-        self.facts.append(facts)
-        self.place.append(self.count)
-        self.checks.append(_checksum(image, thumb))
+        metadata, image, thumbnail = result
+        self.metadata.append(metadata)
+        self.positions.append(self.count)
+        self.checksums.append(_checksum(image, thumbnail))
         self.count += 1
-        for rows, file in zip((image, thumb), self.files, strict=True):
+        for rows, file in zip((image, thumbnail), self.files, strict=True):
             file.write(rows.tobytes())
 
     def _begin_files(self) -> None:
-        """New files for pixels and thumbnails, which begin with what the pack has."""
-        before = self.open()
+        """Start new pixel and thumbnail files with a copy of the current ones."""
+        previous = self.open()
         stem = unique_name()
-        pixels, small = self.folder / f"{stem}.pixels", self.folder / f"{stem}.thumbnails"
-        for path in (pixels, small):
+        pixels, thumbnails_path = self.folder / f"{stem}.pixels", self.folder / f"{stem}.thumbs"
+        for path in (pixels, thumbnails_path):
             self.files = (*self.files, NewFile(path))
-        self.pixels, self.small = pixels, small
-        for begin in range(0, len(before[0]), CHUNK):
-            for rows, file in zip(before, self.files, strict=True):
+        self.pixels, self.thumbnails_path = pixels, thumbnails_path
+        for begin in range(0, len(previous[0]), CHUNK):
+            for rows, file in zip(previous, self.files, strict=True):
                 file.write(rows[begin : begin + CHUNK].tobytes())
 
     def close(self) -> None:
-        """Wait until the files that are being written are on disk."""
+        """Sync the new files to disk."""
         for file in self.files:
             file.close()
         if self.files:
             sync_folder(self.folder)
 
     def discard(self) -> None:
-        """Delete the files that are being written."""
+        """Delete the new files."""
         for file in self.files:
             file.discard()
 
     def save(self) -> None:
-        """Write the index; what it names is complete. What the index before it named goes."""
+        """Write the index for the complete new files, then delete the previous files."""
         index: dict[str, Any] = {
             "pixels": self.pixels.name,
-            "thumbnails": self.small.name,
-            "facts": [asdict(f) if isinstance(f, ImageMetadata) else f for f in self.facts],
-            "place": self.place,
-            "checks": self.checks,
+            "thumbs": self.thumbnails_path.name,
+            "facts": [asdict(f) if isinstance(f, ImageMetadata) else f for f in self.metadata],
+            "place": self.positions,
+            "checks": self.checksums,
             "row_of": self.row_of,
             "stamps": self.stamps,
         }
-        keep_json(self.folder / "index.json", index)
+        save_json(self.folder / "index.json", index)
         if self.files:
-            for file in self.before:  # a process that still reads them keeps them open
-                with suppress(OSError):  # Windows does not delete open files: `sweep` does, later
+            for file in self.previous_files:  # processes that read them keep them open
+                with suppress(OSError):  # Windows: `sweep` deletes them later
                     file.unlink()
 
 
-def _checksum(image: NDArray[np.uint8], thumb: NDArray[np.uint8]) -> int:
-    """A CRC-32 of an image's pixels and thumb."""
+def _checksum(image: NDArray[np.uint8], thumbnail: NDArray[np.uint8]) -> int:
+    """The CRC-32 of an image's pixels and thumbnail."""
     return zlib.crc32(
-        np.ascontiguousarray(thumb).data, zlib.crc32(np.ascontiguousarray(image).data)
+        np.ascontiguousarray(thumbnail).data, zlib.crc32(np.ascontiguousarray(image).data)
     )
 
 
 def _sync(
-    pack: PixelStore, samples: list[Sample], rule: Preprocessing, reading: Reading | None
+    store: PixelStore,
+    samples: list[Sample],
+    preprocessing: Preprocessing,
+    on_progress: OnProgress | None,
 ) -> list[str]:
-    """The digest of every image; what the pack has not is decoded and added to it."""
-    known = {sample.path: pack.stamps[sample.path][1] for sample in samples if pack.has(sample)}
-    wanted = [sample for sample in samples if sample.path not in known]
-    if wanted:
-        _check_room(pack, len(wanted))
+    """Decode the samples that the store lacks, and return the digest of every sample."""
+    digests = {sample.path: store.stamps[sample.path][1] for sample in samples if store.has(sample)}
+    undecoded = [sample for sample in samples if sample.path not in digests]
+    if undecoded:
+        _check_disk_space(store, len(undecoded))
         try:
-            known |= dict(_add(pack, wanted, rule, reading))
-            pack.close()
-            stamps = {p.path: (list(p.stamp), known[p.path]) for p in samples if known[p.path]}
-            pack.stamps = stamps
-            pack.save()
+            digests |= dict(_decode_samples(store, undecoded, preprocessing, on_progress))
+            store.close()
+            stamps = {p.path: (list(p.stamp), digests[p.path]) for p in samples if digests[p.path]}
+            store.stamps = stamps
+            store.save()
         except BaseException:
-            pack.discard()
+            store.discard()
             raise
-    return [known[sample.path] for sample in samples]
+    return [digests[sample.path] for sample in samples]
 
 
-def _check_room(pack: PixelStore, count: int) -> None:
-    """Raise NeocogError where the disk has no room for `count` more images."""
-    needed = (pack.count + count) * int(np.prod(pack.shape))
-    free = shutil.disk_usage(pack.folder).free
-    if needed > free:
+def _check_disk_space(store: PixelStore, count: int) -> None:
+    """Raise NeocogError if the disk has no space for `count` more images."""
+    needed_bytes = (store.count + count) * int(np.prod(store.shape))
+    free_bytes = shutil.disk_usage(store.folder).free
+    if needed_bytes > free_bytes:
         raise NeocogError(
-            f"{count:,} decoded images take {needed / 1e9:.1f} GB, and {pack.folder} has room "
-            f"for {free / 1e9:.1f} GB.",
+            f"{count:,} decoded images take {needed_bytes / 1e9:.1f} GB, and {store.folder} "
+            f"has room for {free_bytes / 1e9:.1f} GB.",
             "Name a larger disk in NEOCOG_CACHE, or delete what is kept: neocog data --clear-cache",
         )
 
 
-def _add(
-    pack: PixelStore, wanted: list[Sample], rule: Preprocessing, reading: Reading | None
+def _decode_samples(
+    store: PixelStore,
+    undecoded: list[Sample],
+    preprocessing: Preprocessing,
+    on_progress: OnProgress | None,
 ) -> Iterator[tuple[str, str]]:
-    """Read and decode images, add what is new to the pack's files, and say their digests."""
+    """Decode samples, add new contents to the store, and yield (path, digest)."""
 
     def read(sample: Sample) -> tuple[str, _Result]:
-        return _read(pack, sample, rule)
+        return _load_sample(store, sample, preprocessing)
 
-    with quietly(), ThreadPoolExecutor(os.cpu_count()) as pool:
-        for begin in range(0, len(wanted), CHUNK):
-            chunk = wanted[begin : begin + CHUNK]
+    with ignore_pillow_warnings(), ThreadPoolExecutor(os.cpu_count()) as pool:
+        for begin in range(0, len(undecoded), CHUNK):
+            chunk = undecoded[begin : begin + CHUNK]
             for sample, (digest, result) in zip(chunk, pool.map(read, chunk), strict=True):
                 if digest:
-                    pack.add(digest, result)
+                    store.add(digest, result)
                 else:
-                    pack.unread[sample.path] = str(result)
+                    store.unreadable[sample.path] = str(result)
                 yield sample.path, digest
-            if reading:
-                reading(min(begin + CHUNK, len(wanted)), len(wanted))
+            if on_progress:
+                on_progress(min(begin + CHUNK, len(undecoded)), len(undecoded))
 
 
-def _read(pack: PixelStore, sample: Sample, rule: Preprocessing) -> tuple[str, _Result]:
-    """The digest of an image's file, and what is in it where the pack has not met it.
+def _load_sample(
+    store: PixelStore, sample: Sample, preprocessing: Preprocessing
+) -> tuple[str, _Result]:
+    """Return the digest of a file, and its decoded content if the store does not have it.
 
-    A file that cannot be read has no digest.
+    The digest is empty if the file cannot be read.
     """
     try:
         data = read_bytes(sample.source)
@@ -403,10 +434,12 @@ def _read(pack: PixelStore, sample: Sample, rule: Preprocessing) -> tuple[str, _
         refused = error.message == EMPTY or error.message.startswith(TOO_LARGE)
         return (f"{error.message} {sample.stamp}" if refused else ""), error.message
     digest = hashlib.sha256(data).hexdigest()[:32]
-    if digest in pack.row_of:
+    if digest in store.row_of:
         return digest, None
     try:
-        image, facts, thumb = examine(data, rule.shrink_to, rule.fit_image)
-        return digest, (facts, image, thumb)
+        image, metadata, thumbnail = decode_with_metadata(
+            data, preprocessing.shrink_to, preprocessing.transform_image
+        )
+        return digest, (metadata, image, thumbnail)
     except NeocogError as error:
-        return ("" if error.message in PASSING else digest), error.message
+        return ("" if error.message in TEMPORARY_ERRORS else digest), error.message

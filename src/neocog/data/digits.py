@@ -1,9 +1,9 @@
-"""Find the digit in an image and set it as MNIST set its digits.
+"""Find the digit in an image and place it as MNIST does.
 
 MNIST's digits were "size normalized to fit in a 20x20 pixel box while preserving their aspect
 ratio" and "centered in a 28x28 image by computing the center of mass of the pixels" (LeCun, Cortes,
-Burges, The MNIST database). Here the same is done to any image of one digit: dark ink on paper or
-light on dark, any colour, off-centre, unevenly lit, thin or thick.
+Burges, The MNIST database). This module does the same to any image of one digit: dark ink on paper
+or light on dark, in any colour, off-centre, unevenly lit, thin or thick.
 """
 
 import numpy as np
@@ -17,36 +17,36 @@ Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
 _BILINEAR = Image.Resampling.BILINEAR
-WORK_SIZE = 256  # the longest side that strokes are looked for at, in pixels
-OUT = 4  # pixels from the edge: what comes as near runs out of the image
-SOFTEN = 0.35  # of its own pixel: how much an enlarged image is blurred against steps in lines
-TONES = 0.1  # of the variance of grey levels: less beside two levels is an even image
-BROADEST = 0.3  # of the longest side: what is broader is a shadow, not a stroke
-STEP = 6  # the paper, which has no detail, is measured at every STEP-th pixel
-LEAST_INK = 0.004  # of the image: less beside a line is no digit
-LEAST_CONTRAST = 14.0  # of 255: what differs less from its surroundings is paper
-# A printed line: how near to the edge and how thick, as shares of the side, how much of the edge it
-# runs along, and how far it rises on the way.
-LINE_REACH, LINE_WIDTH, LINE_COVER, LINE_TILT = 0.15, 0.055, 0.85, 0.05
-# Mean stroke width over the longer side of the digit: MNIST's middle 90% lies between these.
-THINNEST, THICKEST = 0.095, 0.22
+WORK_SIZE = 256  # the longer side of the image in which strokes are detected, in pixels
+EDGE_PIXELS = 4  # a stroke this near to the edge continues outside
+BLUR_FRACTION = 0.35  # of an original pixel: the blur of an enlarged image
+MAX_RESIDUAL_VARIANCE = 0.1  # of grey levels, for an image of two tones
+MAX_STROKE_FRACTION = 0.3  # of the longer side: anything broader is a shadow
+PAPER_STRIDE = 6  # pixels; the paper has no detail, so it is subsampled
+MIN_INK_FRACTION = 0.004  # of the image, besides a line
+MIN_CONTRAST = 14.0  # of 255; lower contrast is paper
+# Of a printed line: distance from the edge and thickness as fractions of the side, the fraction of
+# the edge that it covers, and its slope.
+MAX_LINE_DISTANCE, MAX_LINE_WIDTH, MIN_LINE_COVER, MAX_LINE_TILT = 0.15, 0.055, 0.85, 0.05
+# Mean stroke width over the longer side of the digit: the middle 90% of MNIST.
+MIN_STROKE_WIDTH, MAX_STROKE_WIDTH = 0.095, 0.22
 
 
 def find_digit(image: NDArray[np.uint8], size: int, box: int) -> NDArray[np.uint8]:
-    """The digit in `image` (H x W x 3) as light ink on black, size x size, uint8.
+    """Return the digit in `image` `(H, W, 3)` as light ink on black, uint8 `(size, size)`.
 
-    Its longer side measures `box` pixels and its centre of mass lies in the middle. Raises
-    NeocogError where the image shows no ink.
+    Its longer side is `box` pixels and its centre of mass is in the middle. Raises NeocogError if
+    the image has no ink.
     """
-    return _set_in_box(_even_strokes(_strokes(image)[1]), size, box)
+    return _set_in_box(_normalize_stroke_width(_find_strokes(image)[1]), size, box)
 
 
 def find_ink(image: NDArray[np.uint8]) -> tuple[tuple[float, float, float, float], bool]:
-    """Where the digit is - left, top, right, bottom as shares of the image - and if it is dark.
+    """Return the digit's bounding box and whether its ink is dark.
 
-    Raises as `find_digit` does.
+    The box is left, top, right and bottom as fractions of the image. Raises as `find_digit` does.
     """
-    work, mask = _strokes(image)
+    work, mask = _find_strokes(image)
     height, width = mask.shape
     rows, columns = np.nonzero(mask)
     box = (
@@ -58,58 +58,58 @@ def find_ink(image: NDArray[np.uint8]) -> tuple[tuple[float, float, float, float
     return box, bool(work[mask].mean() < work[~mask].mean())
 
 
-def _strokes(image: NDArray[np.uint8]) -> tuple[Floats, Mask]:
-    """The image at the size it is worked at, and which of its pixels are the digit's."""
+def _find_strokes(image: NDArray[np.uint8]) -> tuple[Floats, Mask]:
+    """The image at working size, and the mask of the digit's pixels."""
     height, width = image.shape[:2]
     scale = WORK_SIZE / max(height, width)
     target = (max(1, round(width * scale)), max(1, round(height * scale)))
     resample = Image.Resampling.BOX if scale < 0.5 else Image.Resampling.BICUBIC
     work = np.asarray(Image.fromarray(image).resize(target, resample), dtype=np.float32)
-    contrast = _ink_contrast(work, max(1.0, SOFTEN * scale))
-    thickest = round(max(LINE_WIDTH * WORK_SIZE, 2.5 * scale))
+    contrast = _ink_contrast(work, max(1.0, BLUR_FRACTION * scale))
+    thickest = round(max(MAX_LINE_WIDTH * WORK_SIZE, 2.5 * scale))
     without = contrast * ~_printed_lines(contrast > _threshold(contrast), thickest)
-    if (without > max(6 * _noise(contrast), LEAST_CONTRAST)).mean() < LEAST_INK:
-        without = contrast  # what looked like a line was the digit
-    # Lines darker than the ink must not say how dark ink is.
+    if (without > max(6 * _noise(contrast), MIN_CONTRAST)).mean() < MIN_INK_FRACTION:
+        without = contrast  # the line was the digit
+    # The threshold is computed without lines, which may be darker than the ink.
     return work, _choose_strokes(without, _threshold(without))
 
 
 def _ink_contrast(work: Floats, blur: float) -> Floats:
-    """How far each pixel departs from the paper around it, 0..255, either way.
+    """The absolute contrast of each pixel to the paper around it, 0..255.
 
-    `blur`, in pixels, takes the grain out, and the steps of an image that was enlarged.
+    `blur`, in pixels, removes noise, and the staircase edges of an image that was enlarged.
     """
     smooth = ndimage.gaussian_filter(work, (blur, blur, 0.0))
     two_tone = _two_tone(smooth)
     if two_tone is not None:
         return two_tone
-    small = smooth[::STEP, ::STEP]
-    # The paper's colour: a median over half the image, which keeps the edges of shadows.
+    small = smooth[::PAPER_STRIDE, ::PAPER_STRIDE]
+    # The paper's colour: a median over half the image, which preserves the edges of shadows.
     window = max(small.shape[:2]) // 2 | 1
     median = ndimage.median_filter(small, size=(window, window, 1), mode="reflect")
-    difference = smooth - _enlarged(median, smooth)
-    # Ink is the minority that departs far, so the longer tail tells which side it is on.
+    difference = smooth - _upsample(median, smooth)
+    # Ink is a minority with high contrast, so the longer tail is its side.
     sign = -1.0 if float(np.sum(difference * difference * difference)) < 0 else 1.0
     first = np.clip(sign * difference, 0, 255).max(axis=2)
-    # Once more, now that it is known where the ink is: the mean of what lies between the strokes.
-    clear = (first < 0.25 * _peak(first)).astype(np.float32)[::STEP, ::STEP, None]
-    reach = (WORK_SIZE / 16 / STEP, WORK_SIZE / 16 / STEP, 0)
+    # Again, now without the ink: the mean of the pixels between the strokes.
+    clear = (first < 0.25 * _peak(first)).astype(np.float32)[::PAPER_STRIDE, ::PAPER_STRIDE, None]
+    reach = (WORK_SIZE / 16 / PAPER_STRIDE, WORK_SIZE / 16 / PAPER_STRIDE, 0)
     weight = ndimage.gaussian_filter(clear, reach)
     mean = ndimage.gaussian_filter(small * clear, reach) / (weight + 1e-3)
-    paper = _enlarged(np.where(weight > 0.05, mean, median), smooth)
-    # The channel that shows the ink best: red for blue ink, blue for red ink. Where a table's edge
-    # crosses the image, the mean of both sides stands out from each; the median does not.
+    paper = _upsample(np.where(weight > 0.05, mean, median), smooth)
+    # The maximum selects the channel with the best contrast: red for blue ink, blue for red ink. At
+    # the edge of a table, the mean of both sides differs from each of them; the median does not.
     second = np.clip(sign * (smooth - paper), 0, 255).max(axis=2)
     return np.minimum(first, second)
 
 
 def _two_tone(smooth: Floats) -> Floats | None:
-    """The contrast to the one colour of all paper; None where paper or light is not even.
+    """The contrast to a uniform paper colour; None if paper or light is uneven.
 
-    In an image that is cut out tightly there is more ink than paper in places, so that what lies
-    around a pixel cannot say what paper is there. Even is where two levels (Otsu, "A threshold
-    selection method from gray-level histograms", 1979) leave less than TONES of the variance, and
-    the rarer one is strokes, not a shadow.
+    In a tightly cropped image there is locally more ink than paper, so that the neighbourhood of a
+    pixel does not show the paper's colour. Paper is uniform if two levels (Otsu, "A threshold
+    selection method from gray-level histograms", 1979) leave less than MAX_RESIDUAL_VARIANCE of the
+    variance, and the rarer level consists of strokes, not of a shadow.
     """
     grey = smooth.mean(axis=2)
     counts, edges = np.histogram(grey, 128)
@@ -120,72 +120,72 @@ def _two_tone(smooth: Floats) -> Floats | None:
         between = (sums[-1] * below - sums) ** 2 / (below * (1 - below))
     between = np.nan_to_num(between, nan=0.0, posinf=0.0)
     split = int(between.argmax())
-    if between[split] < (1 - TONES) * grey.var() or np.ptp(grey) < 4 * LEAST_CONTRAST:
+    if between[split] < (1 - MAX_RESIDUAL_VARIANCE) * grey.var() or np.ptp(grey) < 4 * MIN_CONTRAST:
         return None
     dark = grey <= edges[split + 1]
     ink, sign = (dark, -1.0) if dark.mean() < 0.5 else (~dark, 1.0)
-    if ndimage.distance_transform_edt(np.pad(ink, 1)).max() > BROADEST / 2 * WORK_SIZE:
+    if ndimage.distance_transform_edt(np.pad(ink, 1)).max() > MAX_STROKE_FRACTION / 2 * WORK_SIZE:
         return None
     difference: Floats = smooth - np.median(smooth[~ink], axis=0)
     return np.clip(sign * difference, 0, 255).max(axis=2)
 
 
-def _enlarged(small: Floats, like: Floats) -> Floats:
-    """`small`, every STEP-th pixel of an image, stretched to the size of `like`."""
-    size = (like.shape[1], like.shape[0])
+def _upsample(small: Floats, reference: Floats) -> Floats:
+    """Resize `small`, a subsampled image, to the size of `reference`."""
+    size = (reference.shape[1], reference.shape[0])
     planes = (Image.fromarray(plane).resize(size, _BILINEAR) for plane in np.moveaxis(small, 2, 0))
     return np.stack([np.asarray(plane) for plane in planes], axis=2)
 
 
 def _peak(contrast: Floats) -> float:
-    """The contrast of plain ink: high, but not its highest pixel."""
-    inked = contrast[contrast > LEAST_CONTRAST]
+    """The typical contrast of ink: a high percentile, not the maximum."""
+    inked = contrast[contrast > MIN_CONTRAST]
     return float(np.percentile(inked, 90)) if inked.size else 0.0
 
 
 def _threshold(contrast: Floats) -> float:
-    """The contrast from which on a pixel is ink."""
-    return max(0.4 * _peak(contrast), 4 * _noise(contrast), LEAST_CONTRAST)
+    """The contrast above which a pixel is ink."""
+    return max(0.4 * _peak(contrast), 4 * _noise(contrast), MIN_CONTRAST)
 
 
 def _noise(contrast: Floats) -> float:
-    """The standard deviation of what is paper."""
+    """The standard deviation of the paper's contrast."""
     return 1.4826 * float(np.median(np.abs(contrast - np.median(contrast))))
 
 
 def _printed_lines(ink: Mask, thickest: int) -> Mask:
-    """The straight lines along the edges, which the cut out of a printed square left, and beyond.
+    """The mask of straight lines along the edges, left by a printed box, and all beyond them.
 
-    A line runs along nearly a whole edge and is thin: at most `thickest` pixels. A digit cut out
-    so tightly that its own bar or foot lies along the edge reaches the opposite edge as well.
+    A line covers nearly a whole edge and is at most `thickest` pixels thick. A digit cropped so
+    tightly that its own bar or foot lies along the edge also reaches the opposite edge.
     """
     lines = [_line_at_the_top(np.rot90(ink, turn), thickest) for turn in range(4)]
-    found = np.zeros(ink.shape, dtype=bool)
+    lines_mask = np.zeros(ink.shape, dtype=bool)
     for turn, line in enumerate(lines):
         if line is not None:
-            found |= np.rot90(line, -turn)
-    rest = ink & ~found
+            lines_mask |= np.rot90(line, -turn)
+    rest = ink & ~lines_mask
     if sum(line is not None for line in lines) == 1:
         turn = next(k for k, line in enumerate(lines) if line is not None)
-        if np.rot90(rest, turn)[-2:].any() and _touch(found & ink, rest):
+        if np.rot90(rest, turn)[-2:].any() and _touch(lines_mask & ink, rest):
             return np.zeros(ink.shape, dtype=bool)
-    return found
+    return lines_mask
 
 
 def _line_at_the_top(ink: Mask, thickest: int) -> Mask | None:
-    """A straight line near the upper edge and what lies above it; None where there is none."""
+    """The mask of a straight line near the top edge and all above it; None without one."""
     high, wide = ink.shape
-    depth = min(high, round(LINE_REACH * WORK_SIZE))
-    if ink[:depth].any(axis=0).mean() < 0.8 * LINE_COVER:
+    depth = min(high, round(MAX_LINE_DISTANCE * WORK_SIZE))
+    if ink[:depth].any(axis=0).mean() < 0.8 * MIN_LINE_COVER:
         return None
     away = np.arange(wide) - wide // 2
-    best, best_cover, best_shift = None, LINE_COVER, None
-    for tilt in np.linspace(-LINE_TILT, LINE_TILT, 21):
+    best, best_cover, best_shift = None, MIN_LINE_COVER, None
+    for tilt in np.linspace(-MAX_LINE_TILT, MAX_LINE_TILT, 21):
         shift = np.rint(tilt * away).astype(int)
         rows = np.arange(depth)[:, None] + shift[None, :]
         inside = (rows >= 0) & (rows < high)
         levelled = ink[rows.clip(0, high - 1), np.arange(wide)] & inside
-        # Where a tilted line has left the image there is nothing to cover.
+        # A tilted line may leave the image, and is then shorter than the edge.
         cover = levelled.sum(axis=1) / np.maximum(inside.sum(axis=1), 0.8 * wide)
         if cover.max() > best_cover:
             best, best_cover, best_shift = cover, cover.max(), shift
@@ -197,8 +197,8 @@ def _line_at_the_top(ink: Mask, thickest: int) -> Mask | None:
     end = int(thin[thin > peak].min(initial=depth))
     rows = np.arange(begin, end)[:, None] + best_shift
     level = ink[rows.clip(0, high - 1), np.arange(wide)] | (rows <= 0)
-    # A digit's own bar or foot ends within the image.
-    runs_out = level[:, :OUT].any() and level[:, -OUT:].any()
+    # The bar or foot of a digit ends inside the image.
+    runs_out = level[:, :EDGE_PIXELS].any() and level[:, -EDGE_PIXELS:].any()
     if end - begin > thickest or end == depth or not runs_out:
         return None
     limit: NDArray[np.int64] = end + 1 + best_shift
@@ -210,7 +210,7 @@ def _touch(a: Mask, b: Mask) -> bool:
 
 
 def _choose_strokes(contrast: Floats, low: float) -> Mask:
-    """Which pixels are the digit's: its main stroke and the strokes that belong to it."""
+    """The mask of the digit: its main stroke and the strokes that belong to it."""
     peak = _peak(contrast)
     labels, count = ndimage.label(contrast > low, structure=np.ones((3, 3)))
     if count == 0:
@@ -221,7 +221,7 @@ def _choose_strokes(contrast: Floats, low: float) -> Mask:
     rim = np.zeros(contrast.shape, dtype=bool)
     rim[:2], rim[-2:], rim[:, :2], rim[:, -2:] = True, True, True, True
     at_rim = ndimage.sum_labels(rim, labels, parts) / rim.sum()
-    # What runs out of the image is more likely a table's edge or a shadow than the digit.
+    # A component that leaves the image is more likely the edge of a table or a shadow.
     likely = np.where(at_rim > 0, 0.25, 1) * np.where(at_rim < 0.1, 1, 0.02)
     boxes = ndimage.find_objects(labels)
     likely *= [0.02 if _is_line(box, contrast.shape) else 1.0 for box in boxes]
@@ -230,7 +230,7 @@ def _choose_strokes(contrast: Floats, low: float) -> Mask:
         weight = area * depth
     main = int(np.argmax(weight))
     size = max(s.stop - s.start for s in boxes[main])
-    keep = [
+    selected = [
         part
         for part in parts
         if part - 1 == main
@@ -239,34 +239,34 @@ def _choose_strokes(contrast: Floats, low: float) -> Mask:
             and likely[part - 1] > 0.1
             and area[part - 1] > 0.04 * area[main]
             and (at_rim[part - 1] == 0 or at_rim[main] > 0)
-            and _gap(boxes[main], boxes[part - 1]) < 0.25 * size
+            and _box_distance(boxes[main], boxes[part - 1]) < 0.25 * size
         )
     ]
-    return np.isin(labels, keep)
+    return np.isin(labels, selected)
 
 
 def _is_line(box: tuple[slice, ...], shape: tuple[int, ...]) -> bool:
-    """Whether a stroke is a piece of a printed line: thin, long, and near an edge all along."""
+    """Whether a stroke is part of a printed line: thin, long, and near an edge throughout."""
     for axis in (0, 1):
         thick = box[axis].stop - box[axis].start
         long = box[1 - axis].stop - box[1 - axis].start
         inmost = min(box[axis].stop, shape[axis] - box[axis].start)
         if (
-            thick < 1.5 * LINE_WIDTH * WORK_SIZE
+            thick < 1.5 * MAX_LINE_WIDTH * WORK_SIZE
             and long > max(4 * thick, 0.4 * shape[1 - axis])
-            and inmost < LINE_REACH * WORK_SIZE
+            and inmost < MAX_LINE_DISTANCE * WORK_SIZE
         ):
             return True
     return False
 
 
-def _gap(a: tuple[slice, ...], b: tuple[slice, ...]) -> int:
-    """Pixels between two boxes, along the axis where they are further apart."""
+def _box_distance(a: tuple[slice, ...], b: tuple[slice, ...]) -> int:
+    """The distance between two boxes in pixels, on the axis on which it is larger."""
     return max(max(p.start - q.stop, q.start - p.stop) for p, q in zip(a, b, strict=True))
 
 
-def _even_strokes(mask: Mask) -> Floats:
-    """The strokes with soft edges, 0..1, thickened or thinned into the range that MNIST has."""
+def _normalize_stroke_width(mask: Mask) -> Floats:
+    """The strokes with soft edges, 0..1, at a stroke width within MNIST's range."""
     pad = WORK_SIZE // 8
     rows, columns = np.nonzero(mask)
     crop = mask[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
@@ -276,19 +276,19 @@ def _even_strokes(mask: Mask) -> Floats:
     signed = np.where(crop, inside - 0.5, 0.5 - outside)
     length = max(crop.shape) - 2 * pad
     width = _stroke_width(crop, inside)
-    wanted = float(np.clip(width, THINNEST * length, THICKEST * length))
-    grow = (wanted - width) / 2
+    target_width = float(np.clip(width, MIN_STROKE_WIDTH * length, MAX_STROKE_WIDTH * length))
+    grow = (target_width - width) / 2
     return np.clip(signed + grow + 0.5, 0, 1).astype(np.float32)
 
 
 def _stroke_width(mask: Mask, inside: NDArray[np.float64]) -> float:
-    """Mean stroke width in pixels: twice the depth along the strokes' ridges."""
+    """The typical stroke width in pixels: twice the distance to the edge along the ridges."""
     ridge = mask & (inside >= ndimage.maximum_filter(inside, 3))
     return 2 * float(np.median(inside[ridge])) - 1 if ridge.any() else 1.0
 
 
 def _set_in_box(strokes: Floats, size: int, box: int) -> NDArray[np.uint8]:
-    """Scale the strokes' longer side to `box` and put their centre of mass in the middle."""
+    """Scale the longer side of the strokes to `box` and centre them by mass."""
     rows, columns = np.nonzero(strokes > 0.5)
     length = max(np.ptp(rows), np.ptp(columns)) + 1
     side = length * size / box

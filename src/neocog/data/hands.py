@@ -1,9 +1,9 @@
-"""Other hands out of MNIST's digits: what its writers left out, added to a batch of theirs.
+"""Continental handwriting: strokes that MNIST's American writers left out, added to its digits.
 
-MNIST's writers were Americans: their 1 is a plain stroke, their 9 ends in one, few of their 7s are
-crossed. In other places a 1 has a long upstroke and perhaps a foot, a 9 a foot that is curved or
-flat, a 7 a bar. Each is added where the digit's own strokes say that it belongs, with a pen of its
-own. Digits are light on black (0..255), N x 1 x H x W; lengths are shares of H.
+MNIST's 1 is a plain stroke, its 9 ends in one, and few of its 7s are crossed. Elsewhere a 1 has a
+long upstroke and perhaps a foot, a 9 has a curved or flat foot, and a 7 has a bar. Each is drawn
+where the strokes of the digit place it, with a pen width of its own. Digits are light on black
+(0..255), shape `(N, 1, H, W)`; lengths are fractions of H.
 """
 
 import math
@@ -11,15 +11,15 @@ import math
 import torch
 from torch import Tensor
 
-INK = 100.0  # grey level above which a pixel is the stroke's
+INK = 100.0  # grey level above which a pixel belongs to a stroke
 
 
-def other_hands(
+def add_continental_strokes(
     batch: Tensor, labels: Tensor, fraction: float, generator: torch.Generator
 ) -> Tensor:
-    """A `fraction` of the ones, sevens and nines as continental hands write them.
+    """Write a `fraction` of the ones, sevens and nines as continental writers do.
 
-    The result is centred by its mass as the batch was; digits that get nothing stay as they are.
+    Changed digits are centred by mass again; the others are returned unchanged.
     """
     u = torch.rand(len(batch), 8, generator=generator).to(batch.device)
     changed = batch.clone()
@@ -29,15 +29,15 @@ def other_hands(
             digits, random = batch[chosen, 0], u[chosen]
             points = strokes_of(digits, random)
             pen = (0.05 + 0.07 * random[:, 7]) * digits.shape[1]
-            drawn = 255 * torch.stack([covered(digits, *p, pen) for p in points]).amax(0)
-            changed[chosen, 0] = centred(torch.maximum(digits, drawn))
+            drawn = 255 * torch.stack([stroke_coverage(digits, *p, pen) for p in points]).amax(0)
+            changed[chosen, 0] = centre_digits(torch.maximum(digits, drawn))
     return changed
 
 
-def covered(like: Tensor, begin: Tensor, end: Tensor, pen: Tensor) -> Tensor:
-    """How much of each pixel, 0..1, straight strokes cover, n x H x W.
+def stroke_coverage(like: Tensor, begin: Tensor, end: Tensor, pen: Tensor) -> Tensor:
+    """The fraction of each pixel covered by straight strokes, 0..1, shape `(N, H, W)`.
 
-    `begin` and `end` are n x 2 (x, y) in pixels; `pen` is the n widths.
+    `begin` and `end` are (x, y) in pixels, shape `(N, 2)`; `pen` has the widths, shape `(N,)`.
     """
     height, width = like.shape[1:]
     ys = torch.arange(height, device=like.device)[None, :, None] - begin[:, 1, None, None]
@@ -49,8 +49,8 @@ def covered(like: Tensor, begin: Tensor, end: Tensor, pen: Tensor) -> Tensor:
     return (pen[:, None, None] / 2 + 0.5 - distance).clamp(0, 1)
 
 
-def centred(digits: Tensor) -> Tensor:
-    """Digits, n x H x W, moved by whole pixels until their centre of mass is in the middle."""
+def centre_digits(digits: Tensor) -> Tensor:
+    """Shift digits `(N, H, W)` by whole pixels to bring their centre of mass to the middle."""
     height, width = digits.shape[1:]
     total = digits.sum((1, 2)).clamp(min=1)
     rows, columns = torch.arange(height).to(digits), torch.arange(width).to(digits)
@@ -68,7 +68,7 @@ Strokes = list[tuple[Tensor, Tensor]]
 
 
 def _upstroke(ones: Tensor, u: Tensor) -> Strokes:
-    """From the top of a 1 down to the left, at an angle to its stem; under some a foot."""
+    """A stroke from the top of a 1 down to the left, and a foot under some."""
     side = ones.shape[1]
     top, bottom = _end(ones, top=True), _end(ones, top=False)
     stem = torch.atan2(top[:, 0] - bottom[:, 0], bottom[:, 1] - top[:, 1])  # 0: upright
@@ -81,7 +81,7 @@ def _upstroke(ones: Tensor, u: Tensor) -> Strokes:
 
 
 def _bar(sevens: Tensor, u: Tensor) -> Strokes:
-    """Across the stem of a 7, a little below its middle."""
+    """A bar across the stem of a 7, a little below its middle."""
     side = sevens.shape[1]
     top, bottom = _end(sevens, top=True), _end(sevens, top=False)
     y = top[:, 1] + (0.42 + 0.25 * u[:, 1]) * (bottom[:, 1] - top[:, 1])
@@ -94,7 +94,7 @@ def _bar(sevens: Tensor, u: Tensor) -> Strokes:
 
 
 def _foot(nines: Tensor, u: Tensor) -> Strokes:
-    """From the lower end of a 9 to the left, flat or bent upwards."""
+    """A foot from the lower end of a 9 to the left, flat or curved upwards."""
     side = nines.shape[1]
     bottom = _end(nines, top=False)
     length = (0.12 + 0.28 * u[:, 1]) * side
@@ -105,7 +105,7 @@ def _foot(nines: Tensor, u: Tensor) -> Strokes:
 
 
 def _end(digits: Tensor, top: bool) -> Tensor:
-    """The middle of the highest or the lowest row that has ink, n x 2 (x, y)."""
+    """The middle of the highest or lowest row with ink, (x, y), shape `(N, 2)`."""
     ink = (digits > INK).float()
     height, width = digits.shape[1:]
     rows = torch.arange(height).to(digits)

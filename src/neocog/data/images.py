@@ -1,4 +1,4 @@
-"""Images and labels in memory: `ImageSet`, and the three of them that make `Splits`."""
+"""Images with labels: `ImageSet`, and `Splits`, which holds three of them."""
 
 import hashlib
 from dataclasses import dataclass, field
@@ -12,10 +12,10 @@ from neocog.data.preprocess import Preprocessing
 
 
 class LazyImages:
-    """Some images of a file that is too large for memory: what is asked for is read.
+    """Images in a memory-mapped file, read when indexed.
 
-    `rows` are their places in `images`, N x H x W x C. Indexing gives an array; `take` gives fewer
-    of them, still unread.
+    `rows` are indices into `images`, `(N, H, W, C)`. Indexing returns an array; `take` returns a
+    subset that is still unread.
     """
 
     def __init__(self, images: NDArray[np.uint8], rows: NDArray[np.int64]) -> None:
@@ -33,7 +33,7 @@ class LazyImages:
         return np.asarray(self[:], dtype=dtype)
 
     def take(self, which: NDArray[np.int64]) -> "LazyImages":
-        """The images at `which`, unread."""
+        """Select images without reading them."""
         return LazyImages(self.images, self.rows[which])
 
 
@@ -44,10 +44,10 @@ Images = NDArray[np.uint8] | LazyImages
 class ImageSet:
     """Images of one size with their labels.
 
-    `images` is uint8, N x H x W x C; `labels` is int64, N, an index into `classes`; `paths` are the
-    images' files where they came from files, else empty. Images that must not be parted by a
-    split, near-duplicates among them, have the same number in `groups`; empty means that there are
-    none. `digests` are of the images as they were before they were fitted, where they are known.
+    `images` is uint8, `(N, H, W, C)`; `labels` is int64, `(N,)`, with indices into `classes`.
+    `paths` has the source files, or is empty. Images with the same number in `groups`, such as
+    near-duplicates, must stay in one split; `groups` is empty if there are none. `digests` are of
+    the images before preprocessing, if known.
     """
 
     images: Images
@@ -66,7 +66,7 @@ class ImageSet:
         return len(self.images)
 
     def subset(self, indices: NDArray[np.int64]) -> "ImageSet":
-        """The images at `indices`, in that order."""
+        """Select the images at `indices`, in that order."""
         paths = tuple(self.paths[i] for i in indices) if self.paths else ()
         groups = self.groups[indices] if len(self.groups) else self.groups
         rows = self.images
@@ -75,7 +75,7 @@ class ImageSet:
         return ImageSet(images, self.labels[indices], self.classes, paths, groups, digests)
 
     def fingerprint(self) -> str:
-        """Sixteen hexadecimal digits that depend on images, labels, classes and order."""
+        """A hash of images, labels, classes and their order: 16 hexadecimal digits."""
         return self._fingerprint
 
     @cached_property
@@ -89,10 +89,10 @@ class ImageSet:
 
 @dataclass(frozen=True)
 class Splits:
-    """A data set, split: what is trained on, what is chosen by, and what is judged by.
+    """A dataset split into training, validation and test images.
 
-    `preprocessing` makes the network's input from these images and from new ones. `note` says in
-    a sentence how the split was made; `findings` what is wrong with the data, as `doctor` gives it.
+    `preprocessing` converts these images, and new ones, to the input of a network. `note` describes
+    in a sentence how the splits were made; `findings` are the problems that `checks` found.
     """
 
     name: str
@@ -105,16 +105,16 @@ class Splits:
 
     @property
     def parts(self) -> dict[str, ImageSet]:
-        """The three splits by their names."""
+        """The three splits by name."""
         return {"train": self.train, "validation": self.validation, "test": self.test}
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """The class names, in the order of the labels."""
+        """The class names in label order."""
         return self.train.classes
 
     def describe(self) -> dict[str, object]:
-        """What a run records of its data: name, sizes, fingerprints, classes and the note."""
+        """The record of the data in a run: name, sizes, fingerprints, classes and the note."""
         return {
             "name": self.name,
             "note": self.note,

@@ -1,4 +1,4 @@
-"""Batches out of memory: uint8 images on the device, taken by index, no hidden state."""
+"""Batches from in-memory tensors, taken by index, with no hidden state."""
 
 from collections.abc import Iterator
 
@@ -9,9 +9,9 @@ from neocog.data.images import ImageSet, LazyImages
 
 
 def to_device(split: ImageSet, device: torch.device) -> tuple[Tensor | LazyImages, Tensor]:
-    """The images (uint8, N x H x W x C) and labels (int64, N) of a split, on the device.
+    """Copy the images (uint8, `(N, H, W, C)`) and labels (int64, `(N,)`) of a split to the device.
 
-    Images that are too many for memory stay where they are.
+    Images that do not fit into memory stay on disk.
     """
     labels = torch.tensor(split.labels, device=device)
     if isinstance(split.images, LazyImages):
@@ -20,9 +20,9 @@ def to_device(split: ImageSet, device: torch.device) -> tuple[Tensor | LazyImage
 
 
 def seeded(*key: int) -> torch.Generator:
-    """A CPU generator that depends on the numbers of `key` and on nothing else."""
+    """Return a CPU generator that depends only on the numbers in `key`."""
     state = 0x9E3779B97F4A7C15
-    for number in key:  # splitmix64: neighbouring keys give unrelated streams
+    for number in key:  # splitmix64, so that similar keys give unrelated streams
         state = (state + number * 0xBF58476D1CE4E5B9) % 2**64
         state ^= state >> 30
         state = state * 0x94D049BB133111EB % 2**64
@@ -31,15 +31,15 @@ def seeded(*key: int) -> torch.Generator:
 
 
 def order(count: int, seed: int, epoch: int) -> Tensor:
-    """The order in which an epoch takes `count` images, decided by (seed, epoch)."""
+    """The order of `count` images in an epoch, a function of (seed, epoch)."""
     return torch.randperm(count, generator=seeded(seed, epoch, 0))
 
 
 def batch_bounds(count: int, batch_size: int) -> list[tuple[int, int]]:
-    """Where an epoch of `count` images is cut into batches: (begin, end) of each.
+    """Split `count` images into batches; return the (begin, end) of each.
 
-    The last batch holds what remains; a single image, of which a batch norm can tell no variance,
-    joins the batch before it.
+    The last batch has the remainder. A single remaining image joins the batch before it, because
+    batch norm cannot compute a variance from one image.
     """
     ends = list(range(batch_size, count, batch_size))
     if ends and batch_size > 1 and count - ends[-1] == 1:
@@ -55,9 +55,9 @@ def batches(
     batch_bounds: list[tuple[int, int]],
     first: int = 0,
 ) -> Iterator[tuple[int, Tensor, Tensor]]:
-    """(number, images, labels) of the batches that `indices` make, from batch `first` on.
+    """Yield (number, images, labels) of each batch of `indices`, starting with batch `first`.
 
-    Nothing is copied but the batch itself.
+    Only the batch is copied.
     """
     indices = indices.to(labels.device)
     for number, (begin, end) in enumerate(batch_bounds[first:], start=first):
@@ -65,6 +65,6 @@ def batches(
         if isinstance(images, LazyImages):
             batch = torch.from_numpy(images[chosen.cpu().numpy()]).to(labels.device)
         else:
-            # index_select copies rows; indexing with [] walks single bytes, ten times slower.
+            # index_select copies whole rows; indexing with [] copies bytes and is ten times slower.
             batch = images.index_select(0, chosen)
         yield number, batch, labels.index_select(0, chosen)

@@ -1,4 +1,4 @@
-"""The one path from an image to a network's input, for training, prediction and export."""
+"""The single path from an image to the input of a network: training, prediction and export."""
 
 import dataclasses
 import math
@@ -17,15 +17,15 @@ from neocog.recipes.recipe import MOST_PIXELS_A_SIDE
 if TYPE_CHECKING:
     import torch
 
-FITS = ("digit", "square", "crop")
+RESIZE_MODES = ("digit", "square", "crop")
 
 
 @dataclass(frozen=True)
 class CropInfo:
-    """What of an image the network gets.
+    """The part of an image that the network receives.
 
-    `box` is left, top, right and bottom as shares of the image; `inverted` is set where dark and
-    light are exchanged; `as_it_is` where the image already had the network's form.
+    `box` is left, top, right and bottom as fractions of the image. `inverted` is True if dark and
+    light are swapped; `as_it_is` is True if the image already has the network's size and format.
     """
 
     box: tuple[float, float, float, float]
@@ -35,16 +35,16 @@ class CropInfo:
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """How an image becomes a network's input.
+    """The conversion of an image to the input of a network.
 
-    `fit_image` brings any image to `image_size` (height, width) and `channels` (1 grey, 3 RGB),
-    still uint8: the form that data sets are held in. `normalize` then makes the floats. `fit` is
-    the rule: `digit` finds the ink, either polarity, and centres it in a `box` as MNIST did;
-    `square` pads to a square with the border's colour and shrinks, and with `dark_background` turns
-    images on a light ground into negatives; `crop` brings the short side to `resize` pixels and
-    takes the middle, as networks for photos are used. `mean` and `std` are of images scaled to
-    0..1. With `mirrored` the answer to an image is the mean of those to it and to its mirror
-    image. Raises NeocogError where a value is outside its range or two contradict each other.
+    `transform_image` converts any image to uint8 with `image_size` (height, width) and `channels`
+    (1 grey, 3 RGB), the format in which datasets are held in memory; `normalize` then converts it
+    to floats. `fit` is the resize mode: "digit" finds the ink, dark or light, and centres it in a
+    `box` as MNIST does; "square" pads to a square with the border's colour and resizes, and with
+    `dark_background` inverts images on a light background; "crop" resizes the short side to
+    `resize` pixels and takes the centre, as is usual for photos. `mean` and `std` apply to images
+    scaled to 0..1. With `mirrored` the prediction is the mean of those for the image and its mirror
+    image. Raises NeocogError if a value is out of range or two values contradict each other.
     """
 
     image_size: tuple[int, int]
@@ -58,9 +58,9 @@ class Preprocessing:
     resize: int = 0
 
     def __post_init__(self) -> None:
-        if self.fit not in FITS:
+        if self.fit not in RESIZE_MODES:
             raise NeocogError(
-                f"Preprocessing has no rule {short(self.fit)}, only {', '.join(FITS)}."
+                f"Preprocessing has no rule {short(self.fit)}, only {', '.join(RESIZE_MODES)}."
             )
         self._check_sizes()
         if self.fit == "digit" and min(self.image_size) < self.box:
@@ -102,21 +102,21 @@ class Preprocessing:
 
     @property
     def shrink_to(self) -> int:
-        """The short side, in pixels, that a JPEG may be decoded at and still show its strokes."""
+        """The short side, in pixels, to which a JPEG may be reduced when decoded."""
         return max(512, *(2 * side for side in self.image_size))
 
-    def fit_image(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """An image, H x W x 3 RGB uint8, as the network's H x W x C, uint8.
+    def transform_image(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Convert an RGB image, uint8 `(H, W, 3)`, to uint8 `(*image_size, channels)`.
 
-        An image that already has the data set's size and dark ground is kept to the bit, so that a
-        data set saved as files is predicted as it was evaluated. Raises NeocogError where `digit`
-        finds no ink.
+        An image that already has the dataset's size and a dark background is returned bit for bit,
+        so that a dataset saved as files is predicted as it was evaluated. Raises NeocogError if
+        mode "digit" finds no ink.
         """
         height, width = self.image_size
         if self._is_fitted(image):
             return self._centred(_grey(image)[:, :, None])
         if self.fit == "digit":
-            from neocog.data.digits import find_digit  # scipy: only where an image is read
+            from neocog.data.digits import find_digit  # imports SciPy, which is slow
 
             return find_digit(image, height, self.box)[:, :, None]
         if self.fit == "crop":
@@ -130,8 +130,8 @@ class Preprocessing:
             grey = 255 - grey
         return grey[:, :, None]
 
-    def taken(self, image: NDArray[np.uint8]) -> CropInfo:
-        """What `fit_image` takes of an image, H x W x 3 RGB uint8. Raises as it does."""
+    def crop_info(self, image: NDArray[np.uint8]) -> CropInfo:
+        """The part of an image `(H, W, 3)` that `transform_image` uses. Raises as it does."""
         high, wide = image.shape[:2]
         whole = (0.0, 0.0, 1.0, 1.0)
         if self._is_fitted(image):
@@ -148,35 +148,35 @@ class Preprocessing:
         return CropInfo(whole, not (dark or self._on_dark_ground(_grey(image))))
 
     def _is_fitted(self, image: NDArray[np.uint8]) -> bool:
-        """Whether an image has the data set's own size and ground, and a digit its place."""
+        """Whether an image has the dataset's size and background, and a digit is centred."""
         sizes = (self.image_size, self._published_size)
         if self.channels == 3 or image.shape[:2] not in sizes:
             return False
         grey = _grey(image)
         if not self._on_dark_ground(grey):
             return False
-        return self.fit != "digit" or min(grey.shape) <= self.box or self._is_set(grey)
+        return self.fit != "digit" or min(grey.shape) <= self.box or self._is_centred_in_box(grey)
 
-    def _is_set(self, grey: NDArray[np.uint8]) -> bool:
-        """Whether a digit on black fills its box and has its centre of mass in the middle.
+    def _is_centred_in_box(self, grey: NDArray[np.uint8]) -> bool:
+        """Whether a digit on black fills its box and is centred by mass.
 
-        So do all 60,000 that MNIST trains on: of what is lighter than 32 the longer side measures
-        18 to 20 pixels, and the centre lies within half a pixel of the middle. Other digits of
-        this size are set anew: small ones, thin ones that somebody centred by eye.
+        All 60,000 training images of MNIST pass: the longer side of the pixels above 32 is 18 to
+        20, and the centre of mass is within half a pixel of the middle. Other 28 x 28 digits, such
+        as small ones or thin ones centred by eye, are found and placed again.
         """
         rows, columns = np.nonzero(grey > 32)
         longer = max(np.ptp(rows), np.ptp(columns)) + 1
         mass = grey.astype(np.float64)
-        apart = [
+        offsets = [
             abs(float((mass.sum(axis=1 - axis) * np.arange(side)).sum() / mass.sum()) - side // 2)
             for axis, side in enumerate(grey.shape)
         ]
-        return bool(0.9 * self.box <= longer <= self.box and max(apart) <= 1)
+        return bool(0.9 * self.box <= longer <= self.box and max(offsets) <= 1)
 
-    def fit_set(self, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """A data set's images, N x H x W x C, in `image_size`: as `fit_image`, all at once.
+    def transform_images(self, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Convert a dataset's images, `(N, H, W, C)`, to `image_size`.
 
-        Digits, which their publishers have centred, get a wider or narrower dark border.
+        Published digits are centred already; their dark border becomes wider or narrower.
         """
         if images.shape[1:3] == self.image_size:
             return images
@@ -187,21 +187,21 @@ class Preprocessing:
 
     @property
     def _published_size(self) -> tuple[int, int]:
-        """The size that digits in a box of `box` are published in: 28 x 28 for MNIST's 20."""
+        """The size in which digits are published: 28 x 28 for MNIST's box of 20."""
         side = round(self.box * 28 / 20)
         return (side, side) if self.fit == "digit" else self.image_size
 
     def _centred(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """An image, H x W x C, in the middle of `image_size`; what is added is 0."""
+        """Crop or pad an image, `(H, W, C)`, with 0 around its centre to `image_size`."""
         if image.shape[:2] == self.image_size:
             return image
         canvas = np.zeros((*self.image_size, image.shape[2]), dtype=np.uint8)
-        taken, placed = [], []
+        source, target = [], []
         for have, want in zip(image.shape[:2], self.image_size, strict=True):
             size = min(have, want)
-            taken.append(slice((have - size) // 2, (have - size) // 2 + size))
-            placed.append(slice((want - size) // 2, (want - size) // 2 + size))
-        canvas[tuple(placed)] = image[tuple(taken)]
+            source.append(slice((have - size) // 2, (have - size) // 2 + size))
+            target.append(slice((want - size) // 2, (want - size) // 2 + size))
+        canvas[tuple(target)] = image[tuple(source)]
         return canvas
 
     def _on_dark_ground(self, grey: NDArray[np.uint8]) -> bool:
@@ -211,10 +211,10 @@ class Preprocessing:
         return bool(np.median(border) <= np.median([grey.min(), grey.max()]))
 
     def normalize(self, images: "torch.Tensor") -> "torch.Tensor":
-        """N x H x W x C images (uint8 or 0..255 floats) as float32 N x C x H x W, normalised."""
+        """Convert uint8 or float images 0..255, `(N, H, W, C)`, to float32 `(N, C, H, W)`."""
         import torch
 
-        # A copy even of floats: what follows works in place.
+        # Copies floats, too, because the operations below are in place.
         pixels = images.to(torch.float32, copy=True).permute(0, 3, 1, 2)
         if self.channels == 1:
             return pixels.mul_(1 / (255 * self.std[0])).sub_(self.mean[0] / self.std[0])
@@ -223,12 +223,12 @@ class Preprocessing:
         return pixels.mul_(1 / (255 * std)).sub_(mean / std)
 
     def to_json(self) -> dict[str, Any]:
-        """All fields as JSON values; `from_json` reads them back."""
+        """Return all fields as JSON values, which `from_json` reads."""
         return dataclasses.asdict(self)
 
     @staticmethod
     def from_json(values: Any) -> "Preprocessing":
-        """The preprocessing that `to_json` wrote. Raises NeocogError where it is not one."""
+        """Read the value that `to_json` returned. Raises NeocogError if it is invalid."""
         if not isinstance(values, Mapping):
             raise NeocogError(f"{short(values)} is not a preprocessing, which is a JSON object.")
         fields = dataclasses.fields(Preprocessing)
@@ -252,7 +252,7 @@ def _grey(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _crop(image: NDArray[np.uint8], height: int, width: int, resize: int) -> NDArray[np.uint8]:
-    """Resize so that the short side is `resize`, and cut height x width out of the middle."""
+    """Resize the short side to `resize` and take the central height x width pixels."""
     box = _crop_box(image.shape[0], image.shape[1], height, width, resize)
     small = Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR, box)
     return np.asarray(small)
@@ -261,7 +261,7 @@ def _crop(image: NDArray[np.uint8], height: int, width: int, resize: int) -> NDA
 def _crop_box(
     high: int, wide: int, height: int, width: int, resize: int
 ) -> tuple[float, float, float, float]:
-    """Left, top, right and bottom, in pixels, of what `_crop` takes of high x wide."""
+    """The box that `_crop` takes from a high x wide image: left, top, right, bottom in pixels."""
     scale = max(resize / min(high, wide), height / high, width / wide)
     tall, broad = height / scale, width / scale
     top, left = (high - tall) / 2, (wide - broad) / 2
@@ -269,7 +269,7 @@ def _crop_box(
 
 
 def _square(image: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
-    """Resize to fit into height x width, and fill the rest with the border's median colour."""
+    """Resize to fit into height x width; fill the rest with the border's median colour."""
     border = np.concatenate([image[0], image[-1], image[:, 0], image[:, -1]])
     ground = np.median(border, axis=0).astype(np.uint8)
     scale = min(height / image.shape[0], width / image.shape[1])

@@ -147,7 +147,7 @@ def from_run(
     classifier = classifiers.load(path, device="cpu")
     preprocessing = classifier.preprocessing
     try:
-        prepared = preprocessing.fit_image(decode.read_image(image, preprocessing.shrink_to))
+        prepared = preprocessing.transform_image(decode.read_image(image, preprocessing.shrink_to))
     except NeocogError as error:
         raise NeocogError(f"{image}: {error.message}.", "For example: --image photo.jpg") from None
     inputs = preprocessing.normalize(torch.from_numpy(prepared.copy())[None])

@@ -349,19 +349,19 @@ def _read_other(
     """
     if name in data.DATASETS or not data.exists(name):
         return data.load(name).test, "test", []
-    listing = data.open_dataset(name, allow_outside)
-    decoded, diagnosis = data.check_custom(listing, rule)
-    test = data.as_set(listing, decoded, diagnosis)
-    split = next((s for s in ("test", "validation") if s in listing.splits), "all")
+    index = data.open_dataset(name, allow_outside)
+    decoded, report = data.check_custom(index, rule)
+    test = data.to_image_set(index, decoded, report)
+    split = next((s for s in ("test", "validation") if s in index.splits), "all")
     if split != "all":
-        splits = [listing.samples[n].split for n in diagnosis.kept]
+        splits = [index.samples[n].split for n in report.indices]
         test = test.subset(np.nonzero(np.array(splits, dtype=object) == split)[0])
     if not len(test):
         raise NeocogError(f"{name} holds no images that can be used.")
     notes = [f"judged on what is called {split} there"] if split != "all" else []
     notes += [
         finding.message
-        for finding in diagnosis.findings
+        for finding in report.findings
         if finding.severity != "note" and finding.kind not in TRAINING_FINDINGS
     ]
     return test, split, notes
@@ -479,7 +479,7 @@ def _preprocess(classifier: Classifier, images: Images) -> tuple[Images, NDArray
         image = images[index]
         try:
             rgb = np.broadcast_to(image, (*image.shape[:2], 3))
-            resized.append(preprocessing.fit_image(rgb))
+            resized.append(preprocessing.transform_image(rgb))
         except NeocogError:
             failed.append(index)
     return np.stack(resized), np.array(failed, dtype=np.int64)

@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from neocog.data.sources.folder import SHEETS_MARK
+from neocog.data.sources.folder import CONTACT_SHEETS_MARKER
 from neocog.escaping import visible
 from neocog.examine import DatasetInspection
 from neocog.rendering.fonts import pillow_font
@@ -28,15 +28,15 @@ def draw(inspection: DatasetInspection, folder: Path) -> list[Path]:
     excluded from training, with a red frame, then an even selection of the others. Sheets of an
     earlier call are deleted.
     """
-    usable, included = inspection.decoded.usable, set(inspection.diagnosis.kept.tolist())
-    labels = np.array([inspection.listing.samples[n].label for n in usable], dtype=object)
+    usable, included = inspection.decoded.readable, set(inspection.report.indices.tolist())
+    labels = np.array([inspection.index.samples[n].label for n in usable], dtype=object)
     make_folder(folder)
     sweep(folder)
-    mark = folder / SHEETS_MARK
+    mark = folder / CONTACT_SHEETS_MARKER
     for old in mark.read_text("utf-8").splitlines() if mark.exists() else ():
         (folder / old).unlink(missing_ok=True)
     written: list[Path] = []
-    for name in inspection.listing.classes[:MAX_CLASSES]:
+    for name in inspection.index.classes[:MAX_CLASSES]:
         positions = np.nonzero(labels == name)[0]
         if not len(positions):
             continue
@@ -95,7 +95,7 @@ def _draw_sheet(
             sheet.paste(RED, frame)
         image = Image.fromarray(inspection.decoded.images[position])
         sheet.paste(image.resize((SIDE, SIDE), Image.Resampling.BILINEAR), (left, top))
-        path = inspection.listing.samples[inspection.decoded.usable[position]].path
+        path = inspection.index.samples[inspection.decoded.readable[position]].path
         caption = _shorten_left(visible(PurePosixPath(path).name), small_font)
         pen.text((left, top + SIDE + 1), caption, INK, small_font)
     return sheet

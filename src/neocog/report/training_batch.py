@@ -28,7 +28,7 @@ def first_training_batch(recipe: Recipe, train: ImageSet) -> tuple[Tensor, list[
         views = [augment.view(batch, n, generator) for n in range(recipe.feature_views)]
         augmented = torch.stack([views[n % len(views)][n].float() for n in range(count)])
     else:
-        flips = augment.which_are_mirrored(len(train), recipe.augment_flip, recipe.seed, 0)
+        flips = augment.flip_mask(len(train), recipe.augment_flip, recipe.seed, 0)
         mirrored = None if flips is None else flips[order]
         targets = torch.from_numpy(train.labels[order.numpy()])
         augmented = augment.augmented(recipe, batch, 0, mirrored, targets).float()

@@ -85,7 +85,7 @@ def show_data(console: Console, found: "DatasetInspection", sheets: Sequence[Pat
     if sheets:
         where = rich_escape(str(sheets[0].parent))
         console.print(f"Contact sheets: {where}", highlight=False, soft_wrap=True)
-    if not found.sound:
+    if not found.is_valid:
         out = [
             f for f in values["findings"] if f["severity"] == "error" and "left out" in f["message"]
         ]

@@ -61,8 +61,8 @@ class ReadingProgress:
             seconds = time.perf_counter() - self.begin
             kept = (
                 "they are kept for the next time."
-                if decode_cache.can_keep()
-                else f"they cannot be kept in {decode_cache.packs_folder()}. Name another place: "
+                if decode_cache.cache_is_persistent()
+                else f"they cannot be kept in {decode_cache.decoded_folder()}. Name another place: "
                 "NEOCOG_CACHE=FOLDER"
             )
             self.console.print(

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from neocog.classifier import Classifier
 from neocog.data import ImageSet, augment, loader
-from neocog.data.cache import features_folder, keep_arrays, read_arrays
+from neocog.data.cache import features_folder, load_arrays, save_arrays
 from neocog.data.images import Images, LazyImages
 from neocog.inspection.fuse_batch_norm import folded
 from neocog.models.inference import batch_of, batch_size_for
@@ -140,7 +140,7 @@ class FeatureCache:
     def read(identity: str) -> "FeatureCache":
         """What was kept; nothing where that is missing or damaged."""
         file = features_folder() / f"{identity}.safetensors"
-        kept = read_arrays(file)
+        kept = load_arrays(file)
         if kept and {"digests", "features"} == set(kept):
             digests = [row.tobytes() for row in kept["digests"]]
             if len(digests) == len(kept["features"]):
@@ -164,4 +164,4 @@ class FeatureCache:
         if rows.nbytes > MOST_BYTES:
             return
         names = np.frombuffer(b"".join(digests), np.uint8).reshape(-1, DIGEST)
-        keep_arrays(self.file, {"digests": names, "features": rows.numpy()})
+        save_arrays(self.file, {"digests": names, "features": rows.numpy()})

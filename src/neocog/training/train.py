@@ -85,7 +85,7 @@ def train(
     check_folds(recipe, splits)
     model, architecture = _build(recipe, splits, chosen)
     folder = runs.runs_folder(runs_dir)
-    runs.sweep_left_overs(folder)
+    runs.sweep_leftovers(folder)
     base = f"{recipe.name}-{Path(recipe.data).name.partition('.')[0]}"
     run = runs.create_named(name, folder) if name else runs.create(base, folder)
     with run.locked():
@@ -277,9 +277,7 @@ def _fit(  # noqa: C901 - the loop is read from top to bottom
                 torch.manual_seed(loader.seeded(recipe.seed, epoch, 1).initial_seed() % 2**63)
             _set_train_mode(model)
             order = loader.order(len(images), recipe.seed, epoch)
-            mirrored = augment.which_are_mirrored(
-                len(images), recipe.augment_flip, recipe.seed, epoch
-            )
+            mirrored = augment.flip_mask(len(images), recipe.augment_flip, recipe.seed, epoch)
             renews = recipe.decay_renews_optimizer and epoch in recipe.decay_at_epochs
             if renews and state.batch == 0:
                 optimizer.state.clear()

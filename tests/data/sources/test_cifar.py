@@ -21,7 +21,7 @@ def md5(content):
 
 @pytest.fixture
 def files(tmp_path, monkeypatch) -> tuple[CifarFiles, dict[str, bytes]]:
-    """CIFAR-10 in its own layout with few images, and the contents of its files by name."""
+    """CIFAR-10's layout with few images, and the contents of its files by name."""
     random = np.random.default_rng(0)
     contents = {"batches.meta": pickle.dumps({"label_names": [f"class {k}" for k in range(10)]})}
     for name in (*CIFAR10.train, *CIFAR10.test):
@@ -46,7 +46,7 @@ def write(folder, contents):
         (folder / name).write_bytes(content)
 
 
-def test_the_official_files_are_those_that_torchvision_knows():
+def test_the_official_files_match_torchvision():
     for ours, reference in ((CIFAR10, theirs.CIFAR10), (CIFAR100, theirs.CIFAR100)):
         assert (ours.folder, ours.archive_md5) == (reference.base_folder, reference.tgz_md5)
         assert dict(reference.train_list) == ours.train
@@ -67,7 +67,7 @@ def test_reads_torchvisions_folder(files, tmp_path):
     assert train.classes[3] == "class 3" and train.labels[23] == 3
 
 
-def test_a_changed_file_is_refused_before_it_is_opened(files, tmp_path):
+def test_a_changed_file_is_refused_before_unpickling(files, tmp_path):
     small, contents = files
     contents["test_batch"] += b"."
     write(tmp_path / "data" / small.folder, contents)
@@ -75,14 +75,16 @@ def test_a_changed_file_is_refused_before_it_is_opened(files, tmp_path):
         cifar.read_cifar(small)
 
 
-def test_a_pickle_can_name_nothing_but_arrays(tmp_path):
+def test_a_pickle_can_only_create_arrays(tmp_path):
     evil = pickle.dumps({"data": print})
     (tmp_path / "batch").write_bytes(evil)
     with pytest.raises(NeocogError, match=r"builtins\.print is no part of an array"):
-        cifar._unpack(tmp_path / "batch", md5(evil))
+        cifar._load_pickle(tmp_path / "batch", md5(evil))
 
 
-def test_the_archive_is_fetched_checked_and_unpacked(files, tmp_path, monkeypatch, local_server):
+def test_the_archive_is_downloaded_checked_and_extracted(
+    files, tmp_path, monkeypatch, local_server
+):
     small, contents = files
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
@@ -99,8 +101,8 @@ def test_the_archive_is_fetched_checked_and_unpacked(files, tmp_path, monkeypatc
     monkeypatch.delenv("NEOCOG_OFFLINE")
     train, _ = cifar.read_cifar(small)
     assert len(train) == 100
-    kept = tmp_path / "cache" / small.folder
-    assert sorted(p.name for p in kept.iterdir()) == sorted(contents)
+    folder = tmp_path / "cache" / small.folder
+    assert sorted(p.name for p in folder.iterdir()) == sorted(contents)
     assert not (tmp_path / "evil").exists()
     monkeypatch.setenv("NEOCOG_OFFLINE", "1")
     assert len(cifar.read_cifar(small)[1]) == 20
@@ -113,7 +115,7 @@ def test_offline_without_the_files_says_where_to_put_them(files, tmp_path):
     assert str(tmp_path / "cache") in caught.value.hint
 
 
-def test_a_parquet_copy_must_be_whole(files, tmp_path, parquet):
+def test_a_parquet_copy_must_be_complete(files, tmp_path, parquet):
     small, _ = files
     image = Image.new("RGB", (32, 32))
     for split in ("train", "test"):

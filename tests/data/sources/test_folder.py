@@ -12,7 +12,7 @@ from neocog.errors import NeocogError, UsageError
 
 
 def fill(folder, name, count, colour):
-    """Images that are like no others: near-duplicates would be parted from them."""
+    """Save unique images, so that no near-duplicates move between splits."""
     random = np.random.default_rng(zlib.crc32(str(folder / name).encode()))
     (folder / name).mkdir(parents=True, exist_ok=True)
     for number in range(count):
@@ -29,10 +29,10 @@ def photos(tmp_path):
     return folder
 
 
-RGB = data.Form((0.5,) * 3, (0.5,) * 3)
+RGB = data.DataConfig((0.5,) * 3, (0.5,) * 3)
 
 
-def test_a_folder_is_split_and_the_classes_are_in_the_names_order(photos):
+def test_a_folder_is_split_and_classes_are_sorted(photos):
     (photos / ".hidden").mkdir()
     (photos / "__MACOSX").mkdir()
     (photos / "猫" / "._0 a.png").write_bytes(b"litter")
@@ -45,7 +45,7 @@ def test_a_folder_is_split_and_the_classes_are_in_the_names_order(photos):
     assert named[0] == "dog house/0 a.png"
 
 
-def test_a_broken_image_is_left_out_and_told(photos):
+def test_a_broken_image_is_skipped_and_reported(photos):
     (photos / "猫" / "broken.jpg").write_bytes(b"not an image")
     splits = data.load(str(photos), RGB)
     assert sum(len(part) for part in splits.parts.values()) == 100
@@ -63,7 +63,7 @@ def test_train_and_val_folders_are_kept_apart(tmp_path):
     assert "validation held out as test" in splits.note
 
 
-def test_three_folders_are_taken_as_they_are_and_aligned_by_name(tmp_path):
+def test_three_split_folders_are_used_with_common_classes(tmp_path):
     for split, count in (("training", 9), ("valid", 4), ("test", 5)):
         fill(tmp_path / split, "b", count, (0, 200, 0))
     fill(tmp_path / "training", "a", 3, (200, 0, 0))
@@ -90,13 +90,13 @@ def test_too_few_images_are_refused(tmp_path):
     assert {f["kind"] for f in splits.findings} >= {"empty_folder", "few_images"}
 
 
-def test_a_folder_of_digits_is_set_as_mnist_is(tmp_path, mnist5k):
+def test_a_folder_of_digits_is_preprocessed_like_mnist(tmp_path, mnist5k):
     for label in (0, 1):
         (tmp_path / str(label)).mkdir()
         for k in np.nonzero(mnist5k.test.labels == label)[0][:10]:
             large = Image.fromarray(255 - mnist5k.test.images[k, :, :, 0]).resize((140, 140))
             large.save(tmp_path / str(label) / f"{k}.png")
-    train = data.load(str(tmp_path), data.Form(fit="digit", image_size=28)).train
+    train = data.load(str(tmp_path), data.DataConfig(fit="digit", image_size=28)).train
     assert train.images.shape[1:] == (28, 28, 1)
     for image in train.images:
         rows, columns, _ = np.nonzero(image > 64)
@@ -114,7 +114,7 @@ def test_an_empty_folder_is_refused(tmp_path):
         data.load(str(tmp_path), RGB)
 
 
-def test_a_missing_folder_is_a_wrong_name():
+def test_a_missing_folder_is_a_usage_error():
     with pytest.raises(UsageError, match="no data set or folder 'no/such'"):
         data.load("no/such")
 
@@ -128,7 +128,7 @@ def test_links_out_of_the_folder_are_not_followed(photos, tmp_path):
 
 
 def linked(photos, store):
-    """The photos moved to a store, and a folder that links to each of them."""
+    """The photos moved to a store, and a folder of links to them."""
     shutil.move(photos, store)
     for file in sorted(store.rglob("*.png")):
         link = photos / file.relative_to(store)
@@ -136,12 +136,12 @@ def linked(photos, store):
         link.symlink_to(file)
 
 
-def test_a_folder_of_links_to_a_store_is_read_with_follow_links(photos, tmp_path, neocog_command):
+def test_a_folder_of_links_is_read_with_follow_links(photos, tmp_path, neocog_command):
     expected = data.load(str(photos), RGB).describe()
     linked(photos, tmp_path / "store")
     with pytest.raises(NeocogError, match=r"only links to files outside it.*--follow-links"):
         data.load(str(photos), RGB)
-    allowed = data.Form(RGB.mean, RGB.std, allow_outside=True)
+    allowed = data.DataConfig(RGB.mean, RGB.std, allow_outside=True)
     assert data.load(str(photos), allowed).describe() == expected
     assert neocog_command("data", photos)[0] == 1
     code, out, _ = neocog_command("data", photos, "--follow-links")
@@ -154,21 +154,21 @@ def test_linked_class_folders_are_followed_once_and_circles_end(photos, tmp_path
     (photos / "猫").symlink_to(tmp_path / "store" / "猫")
     (tmp_path / "store" / "猫" / "circle").symlink_to(tmp_path / "store" / "猫")
     (photos / "dog house" / "broken.png").symlink_to(tmp_path / "nothing.png")
-    listing = data.open_dataset(str(photos), allow_outside=True)
-    assert [sum(p.label == c for p in listing.samples) for c in listing.classes] == [60, 40]
-    assert sorted(listing.left_out) == [("link", "dog house/broken.png"), ("link", "猫/circle")]
+    index = data.open_dataset(str(photos), allow_outside=True)
+    assert [sum(p.label == c for p in index.samples) for c in index.classes] == [60, 40]
+    assert sorted(index.unused) == [("link", "dog house/broken.png"), ("link", "猫/circle")]
     refused = data.open_dataset(str(photos))
-    assert refused.classes == ("dog house",) and ("link", "猫") in refused.left_out
+    assert refused.classes == ("dog house",) and ("link", "猫") in refused.unused
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no FIFOs")
-def test_special_files_in_a_folder_are_left_out_and_named(photos, neocog_command):
+def test_special_files_in_a_folder_are_reported(photos, neocog_command):
     os.mkfifo(photos / "猫" / "pipe.png")
     with socket.socket(socket.AF_UNIX) as plug:
         os.chdir(photos)
         plug.bind("plug.png")
-    listing = data.open_dataset(str(photos))
-    assert sorted(listing.left_out) == [("special", "plug.png"), ("special", "猫/pipe.png")]
+    index = data.open_dataset(str(photos))
+    assert sorted(index.unused) == [("special", "plug.png"), ("special", "猫/pipe.png")]
     finding = {f["kind"]: f for f in data.load(str(photos), RGB).findings}["special"]
     assert finding["message"].startswith("2 special files (FIFO, socket or device)")
     code, _, err = neocog_command("data", photos / "猫" / "pipe.png")

@@ -19,7 +19,7 @@ def idx(array):
 
 @pytest.fixture
 def files(tmp_path, monkeypatch):
-    """A small data set in MNIST's layout in a NEOCOG_DATA folder, its names and contents."""
+    """A small dataset in MNIST's layout in a NEOCOG_DATA folder, with names and contents."""
     random = np.random.default_rng(0)
     contents = {
         TRAIN_IMAGES: idx(random.integers(0, 256, (60, 28, 28), dtype=np.uint8)),
@@ -41,11 +41,11 @@ SMALL = replace(MNIST, raw_md5={})
 
 def test_reads_plain_and_gzipped_files_alike(files):
     folder, contents = files
-    plain = mnist.read_idx_set(SMALL)
+    plain = mnist.read_idx_dataset(SMALL)
     for name, content in contents.items():
         (folder / name).unlink()
         (folder / f"{name}.gz").write_bytes(gzip.compress(content))
-    packed = mnist.read_idx_set(SMALL)
+    packed = mnist.read_idx_dataset(SMALL)
     for a, b in zip(plain, packed, strict=True):
         assert (a.images == b.images).all()
         assert (a.labels == b.labels).all()
@@ -57,9 +57,9 @@ def test_a_file_that_unpacks_to_far_more_is_refused(files, monkeypatch):
     folder, _ = files
     (folder / TRAIN_IMAGES).unlink()
     (folder / f"{TRAIN_IMAGES}.gz").write_bytes(gzip.compress(bytes(2**21)))
-    monkeypatch.setattr(mnist, "MOST_BYTES", 2**20)
+    monkeypatch.setattr(mnist, "MAX_BYTES", 2**20)
     with pytest.raises(NeocogError, match="unpacks to more than 1 MB"):
-        mnist.read_idx_set(SMALL)
+        mnist.read_idx_dataset(SMALL)
 
 
 @pytest.mark.parametrize("packed", [False, True])
@@ -71,35 +71,35 @@ def test_a_truncated_file_is_named(files, packed):
     content = gzip.compress(contents[name]) if packed else contents[name]
     target.write_bytes(content[: len(content) // 2])
     with pytest.raises(NeocogError, match="truncated") as caught:
-        mnist.read_idx_set(SMALL)
+        mnist.read_idx_dataset(SMALL)
     assert str(target) in caught.value.message
 
 
-def test_a_flipped_bit_is_found_by_its_checksum(files):
+def test_a_flipped_bit_is_detected_by_the_checksum(files):
     folder, contents = files
     sums = {name: hashlib.md5(content).hexdigest() for name, content in contents.items()}
     checked = replace(MNIST, raw_md5=sums)
-    mnist.read_idx_set(checked)
+    mnist.read_idx_dataset(checked)
     damaged = bytearray(contents[TEST_IMAGES])
     damaged[100] ^= 1
     (folder / TEST_IMAGES).write_bytes(damaged)
     with pytest.raises(NeocogError, match=f"{TEST_IMAGES} is not the official file"):
-        mnist.read_idx_set(checked)
+        mnist.read_idx_dataset(checked)
 
 
-def test_a_page_saved_under_the_files_name_is_refused(files):
+def test_a_web_page_saved_as_the_file_is_refused(files):
     (files[0] / TRAIN_LABELS).write_text("<html>404</html>")
     with pytest.raises(NeocogError, match="is not an IDX file"):
-        mnist.read_idx_set(SMALL)
+        mnist.read_idx_dataset(SMALL)
 
 
-def test_images_and_labels_of_different_sets_are_refused(files):
+def test_images_and_labels_of_different_datasets_are_refused(files):
     (files[0] / TRAIN_LABELS).write_bytes(idx(np.zeros(59, dtype=np.uint8)))
     with pytest.raises(NeocogError, match="do not belong together"):
-        mnist.read_idx_set(SMALL)
+        mnist.read_idx_dataset(SMALL)
 
 
-def test_offline_the_error_names_the_folder_and_the_way_out(tmp_path, monkeypatch):
+def test_offline_the_error_names_the_folder_and_an_alternative(tmp_path, monkeypatch):
     monkeypatch.setenv("NEOCOG_DATA", str(tmp_path))
     monkeypatch.setattr(mnist, "cache_folder", lambda: tmp_path / "cache")
     with pytest.raises(NeocogError) as caught:
@@ -109,12 +109,12 @@ def test_offline_the_error_names_the_folder_and_the_way_out(tmp_path, monkeypatc
 
 
 @pytest.mark.mnist
-def test_the_official_files_split_as_promised():
+def test_the_official_files_are_split_as_documented():
     splits = data.load("mnist")
     assert [len(part) for part in splits.parts.values()] == [55000, 5000, 10000]
     whole = np.bincount(np.concatenate([splits.train.labels, splits.validation.labels]))
     assert np.abs(np.bincount(splits.validation.labels) - whole / 12).max() <= 1
-    # Known of MNIST: the first test image is a 7, the mean pixel of the training half .1307.
+    # Known facts: the first test image is a 7, and the mean of the training pixels is 0.1307.
     assert splits.test.labels[0] == 7
     pixels = np.concatenate([splits.train.images, splits.validation.images])
     assert pixels.mean() / 255 == pytest.approx(0.1307, abs=5e-5)
@@ -122,8 +122,8 @@ def test_the_official_files_split_as_promised():
 
 
 @pytest.mark.mnist
-def test_mnist5k_comes_from_the_training_half():
-    everything = data.load("mnist", data.Form(validation_size=0))
+def test_mnist5k_is_from_the_training_set():
+    everything = data.load("mnist", data.DataConfig(validation_size=0))
     train = {image.tobytes() for image in everything.train.images}
     test = {image.tobytes() for image in everything.test.images}
     for part in data.load("mnist5k").parts.values():

@@ -17,7 +17,7 @@ from neocog.data.preprocess import Preprocessing
 from neocog.data.sources import tables
 from neocog.errors import NeocogError
 
-RULE = Preprocessing((8, 8), 3, "square", (0.5,) * 3, (0.5,) * 3)
+PREPROCESSING = Preprocessing((8, 8), 3, "square", (0.5,) * 3, (0.5,) * 3)
 
 
 @pytest.fixture(autouse=True)
@@ -27,53 +27,53 @@ def _own_cache(tmp_path, monkeypatch):
 
 def images(count, seed=0):
     random = np.random.default_rng(seed)
-    made = random.integers(0, 256, (count, 8, 8, 3), dtype=np.uint8)
-    return made, [(Image.fromarray(p), k % 2) for k, p in enumerate(made)]
+    pixels = random.integers(0, 256, (count, 8, 8, 3), dtype=np.uint8)
+    return pixels, [(Image.fromarray(p), k % 2) for k, p in enumerate(pixels)]
 
 
 def test_reads_images_labels_and_class_names(tmp_path, parquet):
-    made, rows = images(6)
+    pixels, rows = images(6)
     file = parquet(tmp_path / "some.parquet", rows, ["cat", "dog"])
     (table,) = tables.read_parquet(file).values()
-    found, skipped = tables.decode(table, RULE)
-    assert (found.images == made).all()
-    assert found.labels.tolist() == [0, 1, 0, 1, 0, 1]
-    assert found.classes == ("cat", "dog") and not skipped
+    decoded, skipped = tables.decode_table(table, PREPROCESSING)
+    assert (decoded.images == pixels).all()
+    assert decoded.labels.tolist() == [0, 1, 0, 1, 0, 1]
+    assert decoded.classes == ("cat", "dog") and not skipped
 
 
 def test_images_are_decoded_once(tmp_path, parquet, monkeypatch):
-    made, rows = images(4)
+    pixels, rows = images(4)
     file = parquet(tmp_path / "some.parquet", rows, ["a", "b"])
-    tables.decode(tables.read_parquet(file)["train"], RULE)
+    tables.decode_table(tables.read_parquet(file)["train"], PREPROCESSING)
     monkeypatch.setattr(tables, "read_images", lambda *_: pytest.fail("decoded again"))
-    again, _ = tables.decode(tables.read_parquet(file)["train"], RULE)
-    assert (again.images == made).all()
+    again, _ = tables.decode_table(tables.read_parquet(file)["train"], PREPROCESSING)
+    assert (again.images == pixels).all()
 
 
-def test_a_changed_file_is_decoded_anew(tmp_path, parquet):
+def test_a_changed_file_is_decoded_again(tmp_path, parquet):
     file = tmp_path / "some.parquet"
     for seed in (0, 1):
-        made, rows = images(4, seed)
+        pixels, rows = images(4, seed)
         parquet(file, rows, ["a", "b"])
-        found, _ = tables.decode(tables.read_parquet(file)["train"], RULE)
-        assert (found.images == made).all()
+        decoded, _ = tables.decode_table(tables.read_parquet(file)["train"], PREPROCESSING)
+        assert (decoded.images == pixels).all()
 
 
-def test_an_unreadable_row_is_told_every_time(tmp_path, parquet):
+def test_an_unreadable_row_is_reported_every_time(tmp_path, parquet):
     _, rows = images(4)
     rows[2] = (b"no image", 0)
     file = parquet(tmp_path / "some.parquet", rows, ["a", "b"])
     for _ in range(2):
-        found, skipped = tables.decode(tables.read_parquet(file)["train"], RULE)
-        assert len(found) == 3 and found.labels.tolist() == [0, 1, 1]
+        decoded, skipped = tables.decode_table(tables.read_parquet(file)["train"], PREPROCESSING)
+        assert len(decoded) == 3 and decoded.labels.tolist() == [0, 1, 1]
         assert skipped == [f"row 2: {NOT_AN_IMAGE}"]
 
 
-def test_a_folder_of_tables_is_split_by_their_names(tmp_path, parquet):
+def test_a_folder_of_tables_is_split_by_file_name(tmp_path, parquet):
     for k, (name, count) in enumerate((("train-00000-of-00002", 30), ("train-00001-of-00002", 30),
                                        ("test-00000-of-00001", 20))):  # fmt: skip
         parquet(tmp_path / "set" / f"{name}.parquet", images(count, k)[1], ["a", "b"])
-    splits = data.load(str(tmp_path / "set"), data.Form((0.5,) * 3, (0.5,) * 3, image_size=8))
+    splits = data.load(str(tmp_path / "set"), data.DataConfig((0.5,) * 3, (0.5,) * 3, image_size=8))
     assert {name: len(part) for name, part in splits.parts.items()} == {
         "train": 50, "validation": 10, "test": 20,
     }  # fmt: skip
@@ -81,11 +81,11 @@ def test_a_folder_of_tables_is_split_by_their_names(tmp_path, parquet):
 
 def test_one_table_is_split_in_three(tmp_path, parquet):
     file = parquet(tmp_path / "all.parquet", images(100)[1], ["a", "b"])
-    splits = data.load(str(file), data.Form((0.5,) * 3, (0.5,) * 3, image_size=8))
+    splits = data.load(str(file), data.DataConfig((0.5,) * 3, (0.5,) * 3, image_size=8))
     assert [len(part) for part in splits.parts.values()] == [68, 16, 16]
 
 
-def test_a_table_without_notes_is_read_by_its_types(tmp_path, parquet):
+def test_a_table_without_metadata_is_read_by_its_types(tmp_path, parquet):
     file = parquet(tmp_path / "plain.parquet", images(4)[1], None)
     (table,) = tables.read_parquet(file).values()
     assert table.classes == ("0", "1")
@@ -103,8 +103,8 @@ def test_wrong_tables_are_refused(tmp_path, parquet):
         tables.read_parquet(file)
 
 
-def noted(table, names, kind="ClassLabel"):
-    """The table with a note of the Hugging Face library on its column `label`."""
+def with_metadata(table, names, kind="ClassLabel"):
+    """Add Hugging Face metadata about the column `label` to a table."""
     features = {"img": {"_type": "Image"}, "label": {"names": names, "_type": kind}}
     notes = json.dumps({"info": {"features": features}})
     return table.replace_schema_metadata({"huggingface": notes})
@@ -126,14 +126,14 @@ HUGE = {
         lambda: raw([0, 2**64 - 1], kind=pa.uint64()),
         "has a label 18,446,744,073,709,551,615",
     ),
-    "names that are a text": (lambda: noted(raw([0, 1]), "ab"), "but by 'ab'"),
+    "names that are a text": (lambda: with_metadata(raw([0, 1]), "ab"), "but by 'ab'"),
     "names that are a dict": (
-        lambda: noted(raw([0, 1]), {"a": 0, "b": 1}),
+        lambda: with_metadata(raw([0, 1]), {"a": 0, "b": 1}),
         "but by {'a': 0, 'b': 1}",
     ),
-    "names twice": (lambda: noted(raw([0, 1]), ["a", "a"]), r"but by ['a', 'a']"),
+    "names twice": (lambda: with_metadata(raw([0, 1]), ["a", "a"]), r"but by ['a', 'a']"),
     "a million names": (
-        lambda: noted(raw([0]), [str(k) for k in range(10**6)]),
+        lambda: with_metadata(raw([0]), [str(k) for k in range(10**6)]),
         "list of 1,000,000",
     ),
     "a million rows": (lambda: raw([0] * 10**6), "promises 1,000,000 rows"),
@@ -142,7 +142,7 @@ HUGE = {
 
 
 @pytest.mark.parametrize("name", HUGE)
-def test_sizes_are_not_believed(name, tmp_path):
+def test_sizes_in_headers_are_not_trusted(name, tmp_path):
     make, says = HUGE[name]
     pq.write_table(make(), tmp_path / "t.parquet", compression="zstd")
     with pytest.raises(NeocogError) as caught:
@@ -157,7 +157,7 @@ def test_a_small_table_takes_little_memory(tmp_path):
 import resource, sys
 from pathlib import Path
 import pyarrow.parquet
-from neocog.data import tables
+from neocog.data.sources import tables
 from neocog.errors import NeocogError
 for path in sorted(Path(sys.argv[1]).glob("*.parquet")):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -170,9 +170,9 @@ for path in sorted(Path(sys.argv[1]).glob("*.parquet")):
         [sys.executable, "-c", code, tmp_path], capture_output=True, text=True, check=True,
         timeout=300,
     )  # fmt: skip
-    taken = [int(line.split()[0]) / 1024 for line in answer.stdout.splitlines()]
-    assert len(taken) == len(HUGE), answer.stdout
-    assert max(taken) < 100, answer.stdout  # MB
+    megabytes = [int(line.split()[0]) / 1024 for line in answer.stdout.splitlines()]
+    assert len(megabytes) == len(HUGE), answer.stdout
+    assert max(megabytes) < 100, answer.stdout  # MB
 
 
 @pytest.fixture(scope="module")
@@ -180,7 +180,7 @@ def small_file(tmp_path_factory):
     """A Parquet file with two images, and its content."""
     path = tmp_path_factory.mktemp("parquet") / "small.parquet"
     rows = [{"bytes": Image.new("RGB", (8, 8), c).tobytes(), "path": "a"} for c in ("red", "blue")]
-    pq.write_table(noted(pa.table({"img": rows, "label": [0, 1]}), ["red", "blue"]), path)
+    pq.write_table(with_metadata(pa.table({"img": rows, "label": [0, 1]}), ["red", "blue"]), path)
     return path, path.read_bytes()
 
 
@@ -194,11 +194,11 @@ def test_a_damaged_table_is_read_or_refused(small_file, data):
         damaged[place] = data.draw(st.integers(0, 255))
     path.write_bytes(damaged[: data.draw(st.integers(0, len(damaged)) | st.just(len(damaged)))])
     try:
-        found = tables.read_parquet(path)
+        decoded = tables.read_parquet(path)
     except NeocogError as error:
         assert "\n" not in error.message  # noqa: PT017
         return
-    for table in found.values():
+    for table in decoded.values():
         assert table.labels.max(initial=0) < len(table.classes)
 
 
@@ -208,9 +208,9 @@ NAMES = st.recursive(st.none() | st.text(max_size=3) | st.integers(), st.lists, 
 
 @settings(deadline=None, max_examples=200)
 @given(st.lists(CELLS, max_size=6), NAMES, st.sampled_from(["ClassLabel", "Value", 3, None]))
-def test_any_labels_and_notes_are_read_or_refused(tmp_path_factory, labels, names, kind):
+def test_any_labels_and_metadata_are_read_or_refused(tmp_path_factory, labels, names, kind):
     path = tmp_path_factory.getbasetemp() / "any.parquet"
-    pq.write_table(noted(raw(labels, kind=pa.int64()), names, kind), path)
+    pq.write_table(with_metadata(raw(labels, kind=pa.int64()), names, kind), path)
     try:
         (table,) = tables.read_parquet(path).values()
     except NeocogError as error:

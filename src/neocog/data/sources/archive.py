@@ -1,4 +1,4 @@
-"""Zip and tar files of images, read in place: nothing is unpacked onto the disk by its name."""
+"""Read images in zip and tar files in place, without extracting files by their names."""
 
 import tarfile
 import tempfile
@@ -11,19 +11,20 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO, cast
 
-from neocog.data.decode import MAX_BYTES, briefly
+from neocog.data.decode import MAX_BYTES, shortened
 from neocog.errors import NeocogError
 
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
-UNPACKED_LEAST, UNPACKED_RATIO = 2**30, 100  # photos hardly shrink: more than that is a bomb
-MEMBER_LEAST = 16 * 2**20  # a drawing as BMP shrinks by more, and is small
+# What an archive may unpack to: this limit plus this ratio of its size. Photos hardly compress.
+MIN_UNPACKED_LIMIT_BYTES, MAX_COMPRESSION_RATIO = 2**30, 100
+MIN_MEMBER_LIMIT_BYTES = 16 * 2**20  # a small BMP drawing may compress better
 MAX_ENTRIES = 200_000
-BY_FOLDER = "Unpack it yourself if you trust it, and name the folder."
+UNPACK_HINT = "Unpack it yourself if you trust it, and name the folder."
 
 
 @dataclass(frozen=True)
-class Member:
-    """A file in an archive: its name, how to read it, and what changes when its content does."""
+class ArchiveMember:
+    """A file in an archive: `read` returns its bytes; `stamp` changes with its content."""
 
     name: str
     read: Callable[[], bytes]
@@ -31,82 +32,86 @@ class Member:
 
 
 def is_archive(path: Path) -> bool:
-    """Whether the file's name is that of a zip or tar file."""
+    """Whether `path` is a file with the suffix of a zip or tar file."""
     return path.name.lower().endswith(SUFFIXES) and path.is_file()
 
 
-def members(path: Path) -> tuple[list[Member], list[tuple[str, str]]]:
-    """The files in an archive, and what is left out: links, names that point out, empty folders.
+def members(path: Path) -> tuple[list[ArchiveMember], list[tuple[str, str]]]:
+    """List the files in an archive, and what is unused: links, paths that leave it, empty folders.
 
-    They can be read from any thread. Raises NeocogError for an archive that is damaged.
+    The members can be read from any thread. Raises NeocogError if the archive is damaged.
     """
     try:
-        found = _zip(path) if path.name.lower().endswith(".zip") else _tar(path)
-        left_out = found.left_out + [("empty_folder", name) for name in found.empty_folders()]
-        return found.members, left_out
+        contents = _zip(path) if path.name.lower().endswith(".zip") else _tar(path)
+        unused = contents.unused + [("empty_folder", name) for name in contents.empty_folders()]
+        return contents.members, unused
     except NeocogError:
         raise
-    except Exception as error:  # zlib.error, lzma.LZMAError, ...: each packing has its own
-        raise NeocogError(f"{path} is damaged or no archive ({briefly(error)}).") from None
+    except Exception as error:  # zlib.error, lzma.LZMAError, ...: one per format
+        raise NeocogError(f"{path} is damaged or no archive ({shortened(error)}).") from None
 
 
 @dataclass
-class _Found:
-    """What an archive holds: files, folders, and (kind, name) of what is left out."""
+class _Contents:
+    """The contents of an archive: files, folders, and (kind, name) of unused entries."""
 
-    members: list[Member] = field(default_factory=list)
+    members: list[ArchiveMember] = field(default_factory=list)
     folders: list[str] = field(default_factory=list)
-    left_out: list[tuple[str, str]] = field(default_factory=list)
+    unused: list[tuple[str, str]] = field(default_factory=list)
 
     def empty_folders(self) -> list[str]:
-        """The folders with nothing in them, as far as the archive names them."""
+        """The folders that have an entry of their own and contain nothing."""
         names = [
             *self.folders,
             *(m.name for m in self.members),
-            *(name for _, name in self.left_out),
+            *(name for _, name in self.unused),
         ]
         full = {str(folder) for name in names for folder in PurePosixPath(name).parents}
-        empty = (name for name in self.folders if name not in full and not _points_out(name))
+        empty = (name for name in self.folders if name not in full and not _leaves_archive(name))
         return list(dict.fromkeys(empty))
 
 
-def _points_out(name: str) -> bool:
+def _leaves_archive(name: str) -> bool:
     return name.startswith(("/", "\\")) or ".." in PurePosixPath(name.replace("\\", "/")).parts
 
 
-def _zip(path: Path) -> _Found:
-    archive, found = zipfile.ZipFile(path), _Found()
+def _zip(path: Path) -> _Contents:
+    archive, contents = zipfile.ZipFile(path), _Contents()
     entries = archive.infolist()
     _check_count(path, len(entries))
-    _check_size(path, sum(entry.file_size for entry in entries))
+    _check_unpacked_size(path, sum(entry.file_size for entry in entries))
     encoding = _zip_encoding(entries)
     for entry in entries:
         name = _zip_name(entry, encoding)
-        shown = str(PurePosixPath(name.replace("\\", "/")))  # old Windows programs write those
+        shown = str(PurePosixPath(name.replace("\\", "/")))  # written by old Windows programs
         if entry.is_dir():
-            found.folders.append(shown)
-        elif _points_out(name):
-            found.left_out.append(("points_out", name))
+            contents.folders.append(shown)
+        elif _leaves_archive(name):
+            contents.unused.append(("points_out", name))
         else:
             read = partial(_read_zipped, archive, entry)
-            found.members.append(Member(shown, read, (entry.file_size, entry.CRC)))
-    return found
+            contents.members.append(ArchiveMember(shown, read, (entry.file_size, entry.CRC)))
+    return contents
 
 
 def _check_count(path: Path, count: int) -> None:
     if count > MAX_ENTRIES:
-        raise NeocogError(f"{path} holds more than {MAX_ENTRIES:,} files and folders.", BY_FOLDER)
+        raise NeocogError(f"{path} holds more than {MAX_ENTRIES:,} files and folders.", UNPACK_HINT)
 
 
-def _check_size(path: Path, unpacked: int) -> None:
-    most = UNPACKED_LEAST + UNPACKED_RATIO * path.stat().st_size
+def _check_unpacked_size(path: Path, unpacked: int) -> None:
+    most = MIN_UNPACKED_LIMIT_BYTES + MAX_COMPRESSION_RATIO * path.stat().st_size
     if unpacked > most:
-        raise NeocogError(f"{path} unpacks to more than {most / 1e9:.0f} GB (a bomb?).", BY_FOLDER)
+        raise NeocogError(
+            f"{path} unpacks to more than {most / 1e9:.0f} GB (a bomb?).", UNPACK_HINT
+        )
 
 
 def _zip_encoding(entries: list[zipfile.ZipInfo]) -> str:
-    """What the names without the UTF-8 flag are written in, by all of them: often it is GBK."""
-    raw = b"/".join(e.orig_filename.encode("cp437", "ignore") for e in entries if _is_odd(e))
+    """The encoding of the names without the UTF-8 flag, determined for all of them at once."""
+    raw = b"/".join(
+        e.orig_filename.encode("cp437", "ignore") for e in entries if _has_unknown_encoding(e)
+    )
     for encoding in ("utf-8", "gb18030"):
         try:
             raw.decode(encoding)
@@ -116,37 +121,37 @@ def _zip_encoding(entries: list[zipfile.ZipInfo]) -> str:
     return "cp437"
 
 
-def _is_odd(entry: zipfile.ZipInfo) -> bool:
+def _has_unknown_encoding(entry: zipfile.ZipInfo) -> bool:
     return not entry.flag_bits & 0x800 and not entry.filename.isascii()
 
 
 def _zip_name(entry: zipfile.ZipInfo, encoding: str) -> str:
-    """The name as its writer meant it: without the flag, zipfile reads all names as cp437."""
-    if not _is_odd(entry):
+    """The decoded name of an entry: `zipfile` decodes names without the UTF-8 flag as cp437."""
+    if not _has_unknown_encoding(entry):
         return entry.filename
     return entry.filename.encode("cp437", "ignore").decode(encoding, "replace")
 
 
 def _read_zipped(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
-    if entry.file_size > MEMBER_LEAST + UNPACKED_RATIO * entry.compress_size:
+    if entry.file_size > MIN_MEMBER_LIMIT_BYTES + MAX_COMPRESSION_RATIO * entry.compress_size:
         raise NeocogError(
-            f"the file unpacks to more than {UNPACKED_RATIO} times its size (a bomb?)"
+            f"the file unpacks to more than {MAX_COMPRESSION_RATIO} times its size (a bomb?)"
         )
     try:
         with archive.open(entry) as file:
             return file.read(MAX_BYTES + 1)
-    except NotImplementedError as error:  # a RuntimeError, too, but of an unknown packing
+    except NotImplementedError as error:  # a subclass of RuntimeError
         raise NeocogError(
-            f"the file in the archive cannot be unpacked ({briefly(error)})"
+            f"the file in the archive cannot be unpacked ({shortened(error)})"
         ) from None
-    except RuntimeError:  # zipfile's way to say that a password is needed
+    except RuntimeError:  # zipfile raises it if a password is required
         raise NeocogError("the file is locked with a password") from None
-    except Exception as error:  # zlib.error, lzma.LZMAError, ...: each packing has its own
-        raise NeocogError(f"the file in the archive is damaged ({briefly(error)})") from None
+    except Exception as error:  # zlib.error, lzma.LZMAError, ...: one per format
+        raise NeocogError(f"the file in the archive is damaged ({shortened(error)})") from None
 
 
-class _Unpacked:
-    """What was in a packed tar file, in a nameless file, for as long as a member can be read."""
+class _UnpackedTar:
+    """A decompressed tar file in a temporary file, open while a member refers to it."""
 
     def __init__(self, path: Path) -> None:
         self.file = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the last member
@@ -157,7 +162,7 @@ class _Unpacked:
                 unpacked.seek(0)
                 while block := unpacked.read(2**20):
                     self.file.write(block)
-                    _check_size(path, self.file.tell())
+                    _check_unpacked_size(path, self.file.tell())
         except BaseException:
             self.file.close()
             raise
@@ -167,20 +172,20 @@ class _Unpacked:
         self.file.close()
 
     def read_at(self, offset: int, size: int) -> bytes:
-        """`size` bytes from `offset` on."""
+        """Read `size` bytes at `offset`."""
         with self.lock:
             self.file.seek(offset)
             return self.file.read(size)
 
 
-def _tar(path: Path) -> _Found:
+def _tar(path: Path) -> _Contents:
     time = path.stat().st_mtime_ns
     read_at = partial(_read_at, path)
-    # A packed tar can be read from its beginning only: it is unpacked once.
-    unpacked = None if path.name.lower().endswith(".tar") else _Unpacked(path)
+    # A compressed tar has no random access, so it is decompressed once.
+    unpacked = None if path.name.lower().endswith(".tar") else _UnpackedTar(path)
     if unpacked:
         read_at = unpacked.read_at  # type: ignore[assignment]
-    found = _Found()
+    contents = _Contents()
     with (
         nullcontext(unpacked.file) if unpacked else path.open("rb") as plain,
         tarfile.open(fileobj=plain, mode="r:") as archive,
@@ -188,16 +193,18 @@ def _tar(path: Path) -> _Found:
         for count, entry in enumerate(archive, start=1):
             _check_count(path, count)
             if entry.isdir():
-                found.folders.append(str(PurePosixPath(entry.name)))
-            elif _points_out(entry.name):
-                found.left_out.append(("points_out", entry.name))
+                contents.folders.append(str(PurePosixPath(entry.name)))
+            elif _leaves_archive(entry.name):
+                contents.unused.append(("points_out", entry.name))
             elif not entry.isreg():
-                found.left_out.append(("link", entry.name))
+                contents.unused.append(("link", entry.name))
             else:
                 name = str(PurePosixPath(entry.name))
                 read = partial(read_at, entry.offset_data, min(entry.size, MAX_BYTES + 1))
-                found.members.append(Member(name, read, (entry.size, time + entry.offset_data)))
-    return found
+                contents.members.append(
+                    ArchiveMember(name, read, (entry.size, time + entry.offset_data))
+                )
+    return contents
 
 
 def _read_at(path: Path, offset: int, size: int) -> bytes:

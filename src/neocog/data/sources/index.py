@@ -1,4 +1,4 @@
-"""What a person's data set holds before an image is decoded: names, labels, splits, groups."""
+"""The index of a user's dataset: names, labels, splits and groups, before decoding."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -23,7 +23,7 @@ SUFFIXES = (
     ".webp",
     ".ppm",
     ".pgm",
-    ".heic",  # often JPEG inside; if not, that is said of each
+    ".heic",  # often JPEG inside; otherwise each file is reported
     ".heif",
     ".avif",
 )
@@ -33,17 +33,17 @@ SPLIT_NAMES = {
     "test": ("test", "testing", "eval"),
 }
 SPLIT_OF = {name: split for split, names in SPLIT_NAMES.items() for name in names}
-LITTER = ("__macosx", "thumbnails.db", "desktop.ini")
+SYSTEM_FILES = ("__macosx", "thumbs.db", "desktop.ini")
 
 Source = Path | bytes | Callable[[], bytes]
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One image of a data set: where it is and what is said of it.
+    """One image of a dataset: its location, label, split and group.
 
-    `split` and `group` are None where nothing is said. While `stamp` (a size and a time, or a
-    checksum) stays as it is, so does the content.
+    `split` and `group` are None if the dataset does not define them. `stamp` is a size and a time,
+    or a checksum: while it is unchanged, so is the content.
     """
 
     path: str
@@ -56,73 +56,74 @@ class Sample:
 
 @dataclass(frozen=True)
 class DatasetIndex:
-    """A data set's images, its classes in the order of the labels, and what was left out.
+    """The images of a dataset, its classes in label order, and its unused files.
 
-    `left_out` holds (kind, path) of what is no labelled image: see `doctor.LEFT_OUT`.
+    `unused` holds (kind, path) of files that are not labelled images; `checks.UNUSED_FILES` lists
+    the kinds.
     """
 
     root: Path
     samples: list[Sample]
     classes: tuple[str, ...]
-    left_out: list[tuple[str, str]] = field(default_factory=list)
+    unused: list[tuple[str, str]] = field(default_factory=list)
 
     def labels(self) -> NDArray[np.int64]:
-        """The label of each image: its class's place in `classes`."""
-        place = {name: k for k, name in enumerate(self.classes)}
-        return np.array([place[sample.label] for sample in self.samples], dtype=np.int64)
+        """The labels as int64 indices into `classes`, shape `(N,)`."""
+        label_of = {name: k for k, name in enumerate(self.classes)}
+        return np.array([label_of[sample.label] for sample in self.samples], dtype=np.int64)
 
     @property
     def splits(self) -> list[str]:
-        """The splits that are given: train, validation, test; empty where none is."""
-        found = {sample.split for sample in self.samples}
-        return [split for split in SPLIT_NAMES if split in found]
+        """The splits that the dataset defines, in the order train, validation, test."""
+        present = {sample.split for sample in self.samples}
+        return [split for split in SPLIT_NAMES if split in present]
 
 
 @dataclass(frozen=True)
 class FileEntry:
-    """Where a file of a tree of class folders belongs."""
+    """The label and split of a file, derived from its path."""
 
     name: str
     label: str
     split: str | None
 
 
-def is_litter(name: str) -> bool:
-    """Whether a file or one of its folders is what systems leave behind: hidden, `__MACOSX`."""
-    return any(p.startswith(".") or p.lower() in LITTER for p in PurePosixPath(name).parts)
+def is_system_file(name: str) -> bool:
+    """Whether a path is hidden or created by an operating system, such as `__MACOSX`."""
+    return any(p.startswith(".") or p.lower() in SYSTEM_FILES for p in PurePosixPath(name).parts)
 
 
 def parse_layout(names: Iterable[str], root: Path) -> tuple[list[FileEntry], list[tuple[str, str]]]:
-    """The places of the files `names` (a/b/c.jpg) of a folder or archive, and what is left out.
+    """Derive labels and splits from relative paths (a/b/c.jpg); also return unused files.
 
-    The class is the folder directly below the root, or below a split's folder. The folders are
-    splits where one is called as a train folder and holds class folders. Folders around all are
-    passed over. Raises NeocogError where there is no image in class folders.
+    The class is the folder directly below the root or below a split folder. Folders are splits if
+    one of them is named like a training split and contains class folders. Folders that enclose
+    everything are skipped. Raises NeocogError if no image is in a class folder.
     """
-    files = [PurePosixPath(name) for name in names if not is_litter(name)]
+    files = [PurePosixPath(name) for name in names if not is_system_file(name)]
     samples = sorted(f for f in files if f.suffix.lower() in SUFFIXES)
-    left_out = [("other_file", str(f)) for f in files if f.suffix.lower() not in SUFFIXES]
+    unused = [("other_file", str(f)) for f in files if f.suffix.lower() not in SUFFIXES]
     depth, are_splits = _class_folders(samples, root)
     places = []
     for sample in samples:
         parts = sample.parts[depth:]
         split = SPLIT_OF.get(parts[0].lower()) if are_splits and len(parts) > 1 else None
         if are_splits and len(parts) > 1 and split is None:
-            left_out.append(("beside_splits", str(sample)))
+            unused.append(("beside_splits", str(sample)))
         elif len(parts) < (3 if are_splits else 2):
-            left_out.append(("no_class", str(sample)))
+            unused.append(("no_class", str(sample)))
         else:
             places.append(FileEntry(str(sample), parts[1] if are_splits else parts[0], split))
     if not places:
-        _refuse(root, len(samples), any(len(p.parts) > 1 for p in samples))
-    return places, left_out
+        _raise_no_images(root, len(samples), any(len(p.parts) > 1 for p in samples))
+    return places, unused
 
 
 def _class_folders(samples: list[PurePosixPath], root: Path) -> tuple[int, bool]:
-    """How many folders lie around all class folders, and whether the next are splits.
+    """Return the depth of the class or split folders, and whether they are splits.
 
-    `photos/` in photos/cats/1.jpg, photos/dogs/2.jpg is passed over. Raises NeocogError where there
-    are folders for splits to judge by, and none to train on.
+    In photos/cats/1.jpg, photos/dogs/2.jpg the depth is 1. Raises NeocogError if there are folders
+    for validation or test but none for training.
     """
     depth = 0
     while True:
@@ -143,7 +144,7 @@ def _class_folders(samples: list[PurePosixPath], root: Path) -> tuple[int, bool]
         depth += 1
 
 
-def _refuse(root: Path, samples: int, has_folders: bool) -> None:
+def _raise_no_images(root: Path, samples: int, has_folders: bool) -> None:
     expected = f"Expected one folder a class: {root / 'CLASS' / 'image.jpg'}"
     if not samples:
         raise NeocogError(f"{root} holds no images ({', '.join(SUFFIXES)}).", expected)

@@ -1,4 +1,4 @@
-"""Data sets in MNIST's IDX files: `mnist` and `fashion-mnist`, found on disk or downloaded."""
+"""MNIST and Fashion-MNIST in IDX files, found on disk or downloaded."""
 
 import gzip
 import hashlib
@@ -16,15 +16,15 @@ from neocog.data.cache import cache_folder, data_folders, fetch_set
 from neocog.data.images import ImageSet
 from neocog.errors import NeocogError
 
-MOST_BYTES = 128 * 2**20  # of an unpacked file; MNIST's largest has 47 MB
+MAX_BYTES = 128 * 2**20  # uncompressed; MNIST's largest file has 47 MB
 
 
 @dataclass(frozen=True)
 class IdxFiles:
-    """Where the four files of an IDX data set are: torchvision's folder, mirrors and MD5s.
+    """The four files of an IDX dataset: torchvision's folder, mirrors and MD5s.
 
-    `gz_md5` and `gz_sizes`, in bytes, are of the mirrors' packed files; `raw_md5`, where known, of
-    the unpacked ones, which hold for a file that was packed anew, too.
+    `gz_md5` and `gz_sizes` (bytes) describe the compressed files of the mirrors. `raw_md5`, if
+    known, describes the uncompressed files, so that files compressed by others can be checked too.
     """
 
     name: str
@@ -91,12 +91,12 @@ FASHION_MNIST = IdxFiles(
 )  # fmt: skip
 
 
-def read_idx_set(files: IdxFiles) -> tuple[ImageSet, ImageSet]:
-    """The official training and test halves of an IDX data set, N x 28 x 28 x 1.
+def read_idx_dataset(files: IdxFiles) -> tuple[ImageSet, ImageSet]:
+    """Read the official training and test sets, images of shape `(N, 28, 28, 1)`.
 
-    Each file is taken from the first of `data_folders()` that has it, gzipped or not, else
-    downloaded and checked. Raises NeocogError naming a file that is damaged, truncated or of the
-    wrong content; and, where a file can neither be found nor fetched, the folder to put it in.
+    Each file is taken, compressed or not, from the first of `data_folders()` that has it, else it
+    is downloaded and checked. Raises NeocogError if a file is damaged, truncated or has the wrong
+    content, or if it can neither be found nor downloaded.
     """
     train_images, train_labels, test_images, test_labels = (
         _read(files, name) for name in (TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS)
@@ -140,15 +140,15 @@ def _download(files: IdxFiles, name: str) -> Path:
 
 
 def _read_idx(path: Path, md5: str | None) -> NDArray[np.uint8]:
-    """An IDX file's array; LeCun's format: two zero bytes, type 8, dimensions, sizes, bytes."""
+    """Read an IDX file: two zero bytes, type 8 (uint8), the number of dimensions, sizes, data."""
     hint = f"Delete it and try again, or copy it there anew: {path}"
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-            content = file.read(MOST_BYTES + 1)
+            content = file.read(MAX_BYTES + 1)
     except (OSError, EOFError, zlib.error) as error:
         raise NeocogError(f"{path} is damaged or truncated ({error}).", hint) from None
-    if len(content) > MOST_BYTES:
-        raise NeocogError(f"{path} unpacks to more than {MOST_BYTES // 2**20} MB.", hint)
+    if len(content) > MAX_BYTES:
+        raise NeocogError(f"{path} unpacks to more than {MAX_BYTES // 2**20} MB.", hint)
     dimensions = content[3] if len(content) > 4 and content[:3] == b"\0\0\x08" else 0
     header = 4 + 4 * dimensions
     if not 1 <= dimensions <= 3 or len(content) < header:

@@ -18,7 +18,7 @@ from neocog.evaluation.evaluate import evaluate
 from neocog.report import page, plots
 from neocog.runs import Run
 from neocog.storage.atomic import append, write_atomic
-from neocog.training import features, resume, train
+from neocog.training import environment, features, resume, train
 from tests.faults import Disk, PowerLoss, strike_everywhere
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the disk is Linux's")
@@ -114,7 +114,7 @@ def lines_of(run):
 def test_a_run_goes_on_to_the_same_bits_wherever_its_training_was_struck(
     tmp_path, monkeypatch, recipe, whole, how, step
 ):
-    monkeypatch.setattr(sys.modules["neocog.training.train"], "_git_commit", lambda: None)
+    monkeypatch.setattr(environment, "_git_commit", lambda: None)
     folder = tmp_path / "runs"
     model, undisturbed = whole
 

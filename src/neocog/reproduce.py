@@ -21,7 +21,7 @@ from neocog.recipes import Recipe
 from neocog.runs import Run
 from neocog.storage.atomic import write_atomic
 from neocog.training import resume, train
-from neocog.training.train import Report
+from neocog.training.session import Report
 
 # What `neocog reproduce` runs where no recipe is named: the tutorials', the LeNets' and ours. Those
 # that want a GPU for hours (resnet20, allconv and others) are run when they are named.

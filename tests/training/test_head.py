@@ -1,7 +1,6 @@
 """Features once and a fitted last layer, on photographs."""
 
 import json
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.utils.class_weight import compute_class_weight
 
-from neocog import classifier, data, models, recipes
+from neocog import classifier, data, models, recipes, training
 from neocog.errors import NeocogError, UsageError
 from neocog.evaluation.evaluate import evaluate
 from neocog.models import pretrained
@@ -21,8 +20,6 @@ from neocog.training import head, resume, train
 from neocog.training.features import compute_features
 
 from ..data.test_custom import save
-
-loop = sys.modules["neocog.training.train"]
 
 PHOTOS = recipes.get("photos", {"image_size_pixels": 64, "feature_views": 1})
 
@@ -268,7 +265,7 @@ def test_validation_figures_are_of_the_fit_before_the_refit(photos, tmp_path):
 def test_fine_tuning_begins_at_a_fit_that_has_not_seen_validation(photos, tmp_path, monkeypatch):
     monkeypatch.setattr(head, "_could_improve", lambda *_: True)
     begun = []
-    monkeypatch.setattr(loop, "_fit", lambda run, *_: begun.append(last_layer_of(run)))
+    monkeypatch.setattr(training, "run_epochs", lambda run, *_: begun.append(last_layer_of(run)))
     monkeypatch.setattr(head, "refit", lambda *_: pytest.fail("validation must stay unseen"))
     run = train(replace(PHOTOS, data=str(photos), fine_tune=True), runs_dir=tmp_path, device="cpu")
     (line,) = run.read_metrics()
@@ -278,7 +275,7 @@ def test_fine_tuning_begins_at_a_fit_that_has_not_seen_validation(photos, tmp_pa
 def test_fine_tuning_does_not_start_where_validation_is_perfect(photos, tmp_path, monkeypatch):
     plain = train(replace(PHOTOS, data=str(photos)), runs_dir=tmp_path, device="cpu")
     assert plain.read_metrics()[0]["validation/accuracy"] == 1, "the test needs a perfect fit"
-    monkeypatch.setattr(loop, "_fit", lambda *_: pytest.fail("it must not start"))
+    monkeypatch.setattr(training, "run_epochs", lambda *_: pytest.fail("it must not start"))
     recipe = replace(PHOTOS, data=str(photos), fine_tune=True)
     run = train(recipe, runs_dir=tmp_path, device="cpu")
     (line,) = run.read_metrics()

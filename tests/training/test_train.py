@@ -17,7 +17,7 @@ from neocog.errors import NeocogError, UsageError
 from neocog.evaluation.evaluate import evaluate
 from neocog.models import MODELS, Network
 from neocog.runs import Run
-from neocog.training import Interrupted, resume, train
+from neocog.training import Interrupted, epoch_metrics, resume, train
 from neocog.training import train as train_function
 
 from ..data.test_custom import save
@@ -407,16 +407,16 @@ def test_validation_loss_is_the_loss_that_training_lowers(changes, tmp_path):
 
 def test_the_mean_loss_weighs_images_not_batches():
     losses = torch.tensor([1.0, 2.0, 5.0])
-    assert loop._mean_loss(losses, [10, 10, 1]) == pytest.approx((10 + 20 + 5) / 21)
+    assert epoch_metrics.mean_loss(losses, [10, 10, 1]) == pytest.approx((10 + 20 + 5) / 21)
 
 
 def test_weights_that_are_no_numbers_are_noticed_though_every_loss_was_one():
     model = torch.nn.Linear(2, 2)
-    loop._check_finite(torch.ones(3), 0, model)
+    epoch_metrics.check_finite(torch.ones(3), 0, model)
     with torch.no_grad():
         model.bias[0] = torch.inf
     with pytest.raises(NeocogError, match="weights are no longer numbers at step 13"):
-        loop._check_finite(torch.ones(3), 10, model)
+        epoch_metrics.check_finite(torch.ones(3), 10, model)
 
 
 def test_a_network_that_ends_in_softmax_is_refused(recipe, tmp_path, monkeypatch):

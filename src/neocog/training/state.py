@@ -1,6 +1,7 @@
 """The checkpoint: everything that a run needs to go on, bit for bit."""
 
 import io
+import logging
 import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from neocog.errors import NeocogError
+from neocog.runs import Run
 from neocog.storage.atomic import write_atomic
+
+log = logging.getLogger(__name__)
 
 FORMAT_VERSION = 1
 
@@ -80,3 +84,13 @@ def load(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> Prog
             f"The checkpoint {path} is damaged or of another network ({error}).",
             "Train anew: the run's recipe.json holds the command.",
         ) from None
+
+
+def lines_until(run: Run, epoch: int) -> list[dict[str, Any]]:
+    """The lines of metrics.jsonl, for a checkpoint of an earlier version, which has none."""
+    try:
+        lines = run.read_metrics()
+    except NeocogError as error:
+        log.warning("%s The curves of the run begin anew.", error.message)
+        return []
+    return [line for line in lines if line["epoch"] <= epoch]

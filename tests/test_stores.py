@@ -99,7 +99,7 @@ def recipe():
 
 @pytest.fixture(scope="module")
 def whole(recipe, tmp_path_factory):
-    run = train(recipe, runs_dir=tmp_path_factory.mktemp("whole"), name="one", device="cpu")
+    run = train(recipe, runs_dir=tmp_path_factory.mktemp("whole"), name="one", device="cpu").run
     before = run.model_file.read_bytes()
     evaluate(run.path)
     return before, run
@@ -123,7 +123,7 @@ def test_a_run_goes_on_to_the_same_bits_wherever_its_training_was_struck(
             run = runs.find("one", folder)
         except NeocogError:  # struck before it was a run: it is begun again
             shutil.rmtree(folder / "one", ignore_errors=True)
-            run = train(recipe, runs_dir=folder, name="one", device="cpu")
+            run = train(recipe, runs_dir=folder, name="one", device="cpu").run
         else:
             resume(run, device="cpu")
         assert run.model_file.read_bytes() == model

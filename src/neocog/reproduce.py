@@ -213,11 +213,11 @@ class _Bench:
             run = Run(self.folder / f"{base}-{number}")
             if _trains(run, recipe, self.device):
                 if not run.evaluation_file.exists():
-                    resume(run, device=self.device, report=report())
-                    evaluate(run.path, device=self.device)
+                    resumed = resume(run, device=self.device, report=report())
+                    evaluate(run.path, device=self.device, splits=resumed.splits)
                 return run
             number += 1
-        run = train(
+        trained = train(
             recipe,
             runs_dir=self.folder,
             name=f"{base}-{number}",
@@ -225,8 +225,8 @@ class _Bench:
             command=f"neocog reproduce {recipe.name}",
             report=report(),
         )
-        evaluate(run.path, device=self.device)
-        return run
+        evaluate(trained.run.path, device=self.device, splits=trained.splits)
+        return trained.run
 
 
 def _facts(run: Run, recipe: Recipe, result: dict[str, Any]) -> dict[str, Any]:

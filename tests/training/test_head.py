@@ -144,7 +144,7 @@ def test_a_refit_is_the_fit_to_all_with_the_same_penalty(rows):
 
 
 def test_the_run_is_a_run_like_others(photos, tmp_path):
-    run = train(replace(PHOTOS, data=str(photos), folds=3), runs_dir=tmp_path, device="cpu")
+    run = train(replace(PHOTOS, data=str(photos), folds=3), runs_dir=tmp_path, device="cpu").run
     (line,) = run.read_metrics()
     assert line["epoch"] == 0 and line["train/accuracy"] > 0.9
     assert line["head/penalty"] in head.PENALTIES
@@ -168,7 +168,7 @@ def test_the_run_is_a_run_like_others(photos, tmp_path):
 
 
 def test_a_finished_fit_is_not_made_again(photos, tmp_path):
-    run = train(replace(PHOTOS, data=str(photos)), runs_dir=tmp_path, device="cpu")
+    run = train(replace(PHOTOS, data=str(photos)), runs_dir=tmp_path, device="cpu").run
     before = run.model_file.stat().st_mtime_ns
     resume(run, device="cpu")
     assert run.model_file.stat().st_mtime_ns == before
@@ -176,7 +176,7 @@ def test_a_finished_fit_is_not_made_again(photos, tmp_path):
 
 def test_the_same_seed_gives_the_same_bits(photos, tmp_path):
     recipe = replace(PHOTOS, data=str(photos), feature_views=3)
-    one, two = (train(recipe, runs_dir=tmp_path, device="cpu") for _ in range(2))
+    one, two = (train(recipe, runs_dir=tmp_path, device="cpu").run for _ in range(2))
     states = (classifier.load(run.path).model.state_dict() for run in (one, two))
     assert all(torch.equal(a, b) for a, b in zip(*(s.values() for s in states), strict=True))
 
@@ -190,7 +190,7 @@ def test_equal_fits_give_equal_files_wherever_they_run(photos, tmp_path, monkeyp
         monkeypatch.chdir(photos if found else photos.parent)
         data = "." if found else photos.name
         recipe = replace(PHOTOS, data=data, image_size_pixels=32)
-        run = train(recipe, runs_dir=tmp_path / place, device="cpu")
+        run = train(recipe, runs_dir=tmp_path / place, device="cpu").run
         found.append(run.model_file.read_bytes())
     assert found[0] == found[1]
     assert str(photos.parent).encode() not in found[0] and b"_seconds" not in found[0]
@@ -198,7 +198,7 @@ def test_equal_fits_give_equal_files_wherever_they_run(photos, tmp_path, monkeyp
 
 def test_a_lone_model_file_knows_its_data_by_name(photos, tmp_path):
     recipe = replace(PHOTOS, data=str(photos), image_size_pixels=32)
-    run = train(recipe, runs_dir=tmp_path, device="cpu")
+    run = train(recipe, runs_dir=tmp_path, device="cpu").run
     expected = evaluate(run.path).result
     assert expected["data"] == str(photos)
     lone = tmp_path / "lone.safetensors"
@@ -212,7 +212,7 @@ def test_a_lone_model_file_knows_its_data_by_name(photos, tmp_path):
 
 def test_a_model_file_of_an_earlier_version_has_the_place_in_it(photos, tmp_path):
     recipe = replace(PHOTOS, data=str(photos), image_size_pixels=32)
-    run = train(recipe, runs_dir=tmp_path, device="cpu")
+    run = train(recipe, runs_dir=tmp_path, device="cpu").run
     known = classifier.load(run.path)
     for part in ("recipe", "data"):
         known.facts[part]["data" if part == "recipe" else "name"] = str(photos)
@@ -225,7 +225,7 @@ def test_fine_tuning_goes_on_from_the_fit_and_keeps_the_better(photos, tmp_path)
         PHOTOS, data=str(photos), fine_tune=True, epochs=2, image_size_pixels=32, batch_size=16,
         precision="float32",
     )  # fmt: skip
-    run = train(recipe, runs_dir=tmp_path, device="cpu")
+    run = train(recipe, runs_dir=tmp_path, device="cpu").run
     lines = run.read_metrics()
     assert [line["epoch"] for line in lines] == [0, 1, 2]
     best = max(line["validation/accuracy"] for line in lines)
@@ -242,7 +242,7 @@ def last_layer_of(run):
 def test_validation_figures_are_of_the_fit_before_the_refit(photos, tmp_path):
     """The model file has the fit to train and validation; its own validation is not stated."""
     recipe = replace(PHOTOS, data=str(photos))
-    run = train(recipe, runs_dir=tmp_path, device="cpu")
+    run = train(recipe, runs_dir=tmp_path, device="cpu").run
     (line,) = run.read_metrics()
     splits = data.load_for(run.read_recipe())
     made = classifier.load(run.path)
@@ -267,17 +267,19 @@ def test_fine_tuning_begins_at_a_fit_that_has_not_seen_validation(photos, tmp_pa
     begun = []
     monkeypatch.setattr(training, "run_epochs", lambda run, *_: begun.append(last_layer_of(run)))
     monkeypatch.setattr(head, "refit", lambda *_: pytest.fail("validation must stay unseen"))
-    run = train(replace(PHOTOS, data=str(photos), fine_tune=True), runs_dir=tmp_path, device="cpu")
+    run = train(
+        replace(PHOTOS, data=str(photos), fine_tune=True), runs_dir=tmp_path, device="cpu"
+    ).run
     (line,) = run.read_metrics()
     assert len(begun) == 1 and "head/refit" not in line and "head/tuning_skipped" not in line
 
 
 def test_fine_tuning_does_not_start_where_validation_is_perfect(photos, tmp_path, monkeypatch):
-    plain = train(replace(PHOTOS, data=str(photos)), runs_dir=tmp_path, device="cpu")
+    plain = train(replace(PHOTOS, data=str(photos)), runs_dir=tmp_path, device="cpu").run
     assert plain.read_metrics()[0]["validation/accuracy"] == 1, "the test needs a perfect fit"
     monkeypatch.setattr(training, "run_epochs", lambda *_: pytest.fail("it must not start"))
     recipe = replace(PHOTOS, data=str(photos), fine_tune=True)
-    run = train(recipe, runs_dir=tmp_path, device="cpu")
+    run = train(recipe, runs_dir=tmp_path, device="cpu").run
     (line,) = run.read_metrics()
     assert line["head/tuning_skipped"] is True
     for one, other in zip(last_layer_of(run), last_layer_of(plain), strict=True):
@@ -311,7 +313,7 @@ def test_unequal_classes_are_said(photos, tmp_path):
         (few / name).mkdir(parents=True)
         for file in sorted((photos / name).iterdir())[:count]:
             (few / name / file.name).write_bytes(file.read_bytes())
-    run = train(replace(PHOTOS, data=str(few)), runs_dir=tmp_path, device="cpu")
+    run = train(replace(PHOTOS, data=str(few)), runs_dir=tmp_path, device="cpu").run
     (line,) = run.read_metrics()
     splits = data.load_for(run.read_recipe())
     labels = np.concatenate([splits.train.labels, splits.validation.labels])
@@ -330,7 +332,7 @@ def test_only_the_named_part_is_trained(photos, tmp_path):
          "weights": str(tmp_path / "some.pth"),
          "image_size_pixels": 64, "resize_pixels": 73, "train_resize_pixels": 66, "batch_size": 32},
     )  # fmt: skip
-    run = train(recipe, runs_dir=tmp_path, device="cpu")
+    run = train(recipe, runs_dir=tmp_path, device="cpu").run
     trained = classifier.load(run.path).model.state_dict()
     for name, tensor in weights.state_dict().items():
         if name.startswith("features"):
@@ -380,7 +382,7 @@ def test_hymenoptera_is_told_apart(tmp_path):
     if not found:
         pytest.skip("needs hymenoptera in a folder named by NEOCOG_DATA")
     recipe = recipes.get("photos", {"data": str(found[0]), "feature_views": 1})
-    run = train(recipe, runs_dir=tmp_path, device="cpu")
+    run = train(recipe, runs_dir=tmp_path, device="cpu").run
     accuracy = evaluate(run.path).result["accuracy"]
     assert 0.92 <= accuracy < 1
 
@@ -391,13 +393,13 @@ def test_random_weights_and_their_own_numbers(photos, tmp_path):
         {"data": str(photos), "weights": "random", "feature_views": 0, "model": "lenet5",
          "epochs": 1, "image_size_pixels": 32},
     )  # fmt: skip
-    assert evaluate(train(recipe, runs_dir=tmp_path, device="cpu").path).result["n"] > 10
+    assert evaluate(train(recipe, runs_dir=tmp_path, device="cpu").run.path).result["n"] > 10
 
 
 def test_evaluating_on_what_was_trained_on_is_told(photos, tmp_path):
     import shutil
 
-    run = train(replace(PHOTOS, data=str(photos)), runs_dir=tmp_path, device="cpu")
+    run = train(replace(PHOTOS, data=str(photos)), runs_dir=tmp_path, device="cpu").run
     shutil.copytree(photos, tmp_path / "copy")
     result = evaluate(run.path, str(tmp_path / "copy")).result
     assert any("were trained on" in note for note in result["notes"])

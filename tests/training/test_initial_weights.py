@@ -15,7 +15,7 @@ from neocog.training import initial_weights, train
 
 def test_a_training_goes_on_from_a_model_file_without_further_options(digits_run, tmp_path):
     changes = {"weights": str(digits_run.model_file), "epochs": 1, "learning_rate": 1e-9}
-    run = train(recipes.get("digits", changes), runs_dir=tmp_path, device="cpu")
+    run = train(recipes.get("digits", changes), runs_dir=tmp_path, device="cpu").run
     before, after = load_file(digits_run.model_file), load_file(run.model_file)
     for name in ("c1.weight", "c3.weight", "output.weight", "output.bias"):
         assert np.allclose(before[name], after[name], atol=1e-6)

@@ -60,17 +60,20 @@ def evaluate(
     runs_dir: Path | None = None,
     device: str = "auto",
     allow_outside: bool = False,
+    splits: Splits | None = None,
 ) -> Evaluation:
     """Judge a run, `latest` or a model file on its own test split, or on another data set's.
 
     `data_name` is a data set's name or a person's own images, all of which are used unless they
-    are split; `allow_outside` is as in a recipe. Classes are matched by name; images of classes
+    are split; `allow_outside` is as in a recipe. `splits` are the run's own, of a training in this
+    process: they are not read again. Classes are matched by name; images of classes
     that the classifier does not know are left out and counted in the notes and in
     `unknown_classes`. On its own test split the result is kept in the run folder and in the model
     file. Raises UsageError where the classifier knows none of the classes, NeocogError where the
     data are missing or have changed.
     """
     path = model_path(str(run), runs_folder(runs_dir))
+    owner = of_model_file(path)
     classifier = load(path, device=device)
     classifier, known = _with_place(classifier, path), classifier
     trained_on = str(classifier.facts.get("data", {}).get("name", ""))
@@ -78,9 +81,7 @@ def evaluate(
     train = None
     notes: tuple[str, ...] = ()
     unknown: tuple[tuple[str, int], ...] = ()
-    lone = of_model_file(path) is None
-    splits = _own(classifier, data_name, trained_on, lone, allow_outside)
-    own = splits is not None
+    splits = _own(classifier, data_name, trained_on, owner is None, allow_outside, splits)
     if splits:
         test, train, split = splits.test, splits.train, "test"
     else:
@@ -91,12 +92,11 @@ def evaluate(
     scores = classifier.scores(test.images)
     probabilities = classifier.as_probabilities(scores)
     seconds = {"data": middle - begin, "evaluation": time.perf_counter() - middle}
-    owner = of_model_file(path)
     result = {
         "run": display_name(path),
         "recipe": classifier.facts.get("recipe", {}).get("name"),
         "model": classifier.architecture["name"],
-        "data": trained_on if own else data_name,
+        "data": trained_on if splits else data_name,
         "split": split,
         **judge(test, probabilities),
         "rejection": _rejection(classifier, test, scores.numpy(), probabilities),
@@ -107,7 +107,7 @@ def evaluate(
         "time_seconds": {**seconds, "training": 0.0, "total": sum(seconds.values())},
     }
     evaluation = Evaluation(
-        result, test, probabilities, notes, known, owner if own else None, train
+        result, test, probabilities, notes, known, owner if splits else None, train
     )
     if evaluation.run:
         result |= _training_facts(evaluation.run, known, seconds)
@@ -276,13 +276,22 @@ def _same_data(one: str, other: str) -> bool:
 
 
 def _own(
-    classifier: Classifier, asked: str | None, trained_on: str, lone: bool, allow_outside: bool
+    classifier: Classifier,
+    asked: str | None,
+    trained_on: str,
+    lone: bool,
+    allow_outside: bool,
+    in_memory: Splits | None = None,
 ) -> Splits | None:
     """A classifier's own splits, where these are `asked` for; None where other data are.
 
     A `lone` model file knows the name of its data and not their place: what is asked for is its own
-    where the name and the test images are the same.
+    where the name and the test images are the same. Splits `in_memory` are not read again.
     """
+    if in_memory is not None:
+        assert asked is None, "splits in memory are the run's own"
+        _check_test(classifier, in_memory, trained_on)
+        return in_memory
     if asked is None or _same_data(asked, trained_on):
         return own_splits(classifier, trained_on, allow_outside)
     if lone and trained_on and data.bare_name(asked) == trained_on:
@@ -320,12 +329,18 @@ def own_splits(classifier: Classifier, name: str, allow_outside: bool = False) -
     splits = data.load_for(
         replace(recipe, data=name, allow_outside=recipe.allow_outside or allow_outside)
     )
+    _check_test(classifier, splits, name)
+    return splits
+
+
+def _check_test(classifier: Classifier, splits: Splits, name: str) -> None:
+    """Raise NeocogError if the test images are not those in the classifier's file."""
     if splits.test.fingerprint() != classifier.facts["data"]["fingerprints"]["test"]:
+        recipe = classifier.facts["recipe"]["name"]
         raise NeocogError(
             f"The test images of {name} are not those that the run knew.",
-            f"Train anew: neocog train {name} --recipe {recipe.name}",
+            f"Train anew: neocog train {name} --recipe {recipe}",
         )
-    return splits
 
 
 def _read_other(

@@ -1,4 +1,4 @@
-"""From a recipe to its network: final values, checks before the work, weights, frozen layers."""
+"""From a recipe to its network: final values, checks before training, weights, frozen layers."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from neocog import data, models
+from neocog.classifier import Classifier
 from neocog.data import Splits
 from neocog.errors import UsageError
 from neocog.models import pretrained
@@ -17,14 +18,18 @@ from neocog.training.loss import check_gives_logits
 
 
 def resolve(recipe: Recipe) -> Recipe:
-    """The recipe with paths that hold from anywhere, and with what it leaves to its weights."""
+    """The recipe with absolute paths and the defaults of its weights filled in.
+
+    Raises UsageError if there is no such network or it does not fit its weights, NeocogError if the
+    file of weights is missing.
+    """
     if recipe.data not in data.DATASETS and data.exists(recipe.data):
-        place = Path(recipe.data)
-        place = place.resolve() if ".." in place.parts else place.absolute()
-        recipe = replace(recipe, data=str(place))
+        path = Path(recipe.data)
+        path = path.resolve() if ".." in path.parts else path.absolute()
+        recipe = replace(recipe, data=str(path))
     if recipe.weights not in ("random", "imagenet"):
         recipe = replace(recipe, weights=str(Path(recipe.weights).absolute()))
-    models.describe(recipe.model)  # what cannot be is said before the work
+    models.describe(recipe.model)  # refuses an unknown network before the data are read
     recipe = pretrained.with_weight_defaults(taken_over(recipe))
     if recipe.weights != "random" and not recipe.model.startswith("timm/"):
         pretrained.weights_path(recipe.model, recipe.weights)
@@ -32,7 +37,7 @@ def resolve(recipe: Recipe) -> Recipe:
 
 
 def check_augmentation(recipe: Recipe, splits: Splits) -> None:
-    """Raise UsageError where the images are too large or too small for the recipe's changes."""
+    """Raise UsageError if the recipe's augmentation does not fit the images or their classes."""
     height, width = splits.train.images.shape[1:3]
     if recipe.augment_grow_pixels and recipe.augment_grow_pixels < max(height, width):
         raise UsageError(
@@ -54,10 +59,14 @@ def check_augmentation(recipe: Recipe, splits: Splits) -> None:
         )
 
 
-def build(recipe: Recipe, splits: Splits, device: torch.device) -> tuple[nn.Module, dict[str, Any]]:
-    """The recipe's network with the weights that its seed gives, and its architecture."""
+def build_classifier(recipe: Recipe, splits: Splits, device: torch.device) -> Classifier:
+    """An untrained classifier: the recipe's network with its initial weights, on `device`.
+
+    Random weights are a function of the recipe's seed. Raises UsageError if `trained_part` names no
+    layer or the network's outputs are not logits.
+    """
     height, width, channels = splits.train.images.shape[1:]
-    architecture = {
+    architecture: dict[str, Any] = {
         "name": recipe.model,
         "num_classes": len(splits.classes),
         "in_channels": channels,
@@ -74,34 +83,37 @@ def build(recipe: Recipe, splits: Splits, device: torch.device) -> tuple[nn.Modu
     model = model.to(device)
     if recipe.channels_last:
         model = model.to(memory_format=torch.channels_last)
-    fit_to = getattr(model, "fit_to", None)  # a layer that is made from images, not trained
-    few = splits.train.images[: 5000 if fit_to else 2]
-    inputs = splits.preprocessing.normalize(torch.tensor(few, device=device))
+    fit_to = getattr(model, "fit_to", None)  # of a layer computed from images, not trained
+    images = splits.train.images[: 5000 if fit_to else 2]
+    inputs = splits.preprocessing.normalize(torch.tensor(images, device=device))
     if fit_to:
         fit_to(inputs)
-    if not recipe.feature_views or recipe.fine_tune:  # a fitted last layer is linear
+    if not recipe.feature_views or recipe.fine_tune:  # a fitted head is linear
         check_gives_logits(model, inputs[:2])
-    return model, architecture
+    return Classifier(model, architecture, splits.preprocessing, splits.classes)
 
 
 def freeze(model: nn.Module, recipe: Recipe) -> None:
-    """Leave out of training what the recipe does not name. Raises UsageError where nothing is."""
+    """Freeze all parameters outside the recipe's `trained_part`, a prefix of their names.
+
+    Raises UsageError if no parameter has it.
+    """
     part = recipe.trained_part
     names = [name for name, _ in model.named_parameters()]
     if not any(name.startswith(part) for name in names):
-        tops = list(dict.fromkeys(name.partition(".")[0] for name in names))
+        children = list(dict.fromkeys(name.partition(".")[0] for name in names))
         raise UsageError(
             f"{recipe.model} has no layers whose names begin with {part!r}.",
-            f"Its parts are: {', '.join(tops)}.",
+            f"Its parts are: {', '.join(children)}.",
         )
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(name.startswith(part) and parameter.requires_grad)
 
 
 def set_train_mode(model: nn.Module) -> None:
-    """Training mode, but for what is not trained: its batch norms keep what they know."""
+    """Training mode, with frozen modules in eval mode: their batch-norm statistics stay."""
     model.train()
     for module in model.modules():
-        own = list(module.parameters(recurse=False))
-        if own and not any(p.requires_grad for p in own):
+        parameters = list(module.parameters(recurse=False))
+        if parameters and not any(p.requires_grad for p in parameters):
             module.eval()

@@ -1,4 +1,4 @@
-"""What a run records about its machine and versions, and a model file about its training."""
+"""Provenance: the machine and versions of a run, and the training facts in a model file."""
 
 import os
 import platform
@@ -14,13 +14,16 @@ import neocog
 from neocog import data
 from neocog.data import Splits
 from neocog.recipes import Recipe
-from neocog.training.head import tunes
+from neocog.training.head import fine_tunes
 
 
 def describe_environment(
     recipe: Recipe, device: torch.device, splits: Splits, read_seconds: float
 ) -> dict[str, Any]:
-    """The machine, the versions and the data of a run that begins now, as JSON."""
+    """The JSON value of environment.json for a run that begins now.
+
+    `read_seconds` is how long reading the data took.
+    """
     return {
         "neocog": neocog.__version__,
         "torch": torch.__version__,
@@ -31,7 +34,7 @@ def describe_environment(
         "device_name": torch.cuda.get_device_name(device) if device.type == "cuda" else None,
         "threads": torch.get_num_threads(),
         "cpus": os.cpu_count(),
-        "machine": _machine(),
+        "machine": _processor_name(),
         "git_commit": _git_commit(),
         "seed": recipe.seed,
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
@@ -40,8 +43,8 @@ def describe_environment(
     }
 
 
-def _machine() -> str:
-    """The processor in words."""
+def _processor_name() -> str:
+    """The model name of the processor."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.exists() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
@@ -49,7 +52,7 @@ def _machine() -> str:
 
 
 def _git_commit() -> str | None:
-    """The commit of the source tree that this package runs from, None where it is installed."""
+    """The commit of the source tree that this package runs from; None if it is installed."""
     folder = Path(__file__).resolve().parents[3]
     if not (folder / ".git").exists():
         return None
@@ -63,15 +66,16 @@ def _git_commit() -> str | None:
     return answer.stdout.strip() if answer.returncode == 0 else None
 
 
-def model_facts(recipe: Recipe, splits: Splits, line: dict[str, Any]) -> dict[str, Any]:
-    """What the model file says of itself beyond what is needed to use it.
+def model_facts(recipe: Recipe, splits: Splits, metrics: dict[str, Any]) -> dict[str, Any]:
+    """The part of a model file's metadata that describes its training.
 
-    Two equal trainings give equal files: no place, date or time is in it. The run's recipe.json has
-    the places.
+    `metrics` are those of the selected epoch. Equal trainings give equal files: neither paths,
+    dates nor times are included; the run's recipe.json has the paths.
     """
-    by = recipe.select if tunes(recipe, line) else line.get("head/chosen_by", recipe.select)
-    varies = ("time_seconds", "features_seconds", "head_seconds", "head/kept")
-    metrics = {name: value for name, value in line.items() if name not in varies}
+    selected_by = recipe.select
+    if not fine_tunes(recipe, metrics):
+        selected_by = metrics.get("head/chosen_by", recipe.select)
+    varying = ("time_seconds", "features_seconds", "head_seconds", "head/kept")
     weights = recipe.weights
     if weights not in ("random", "imagenet"):
         weights = Path(weights).name
@@ -79,5 +83,9 @@ def model_facts(recipe: Recipe, splits: Splits, line: dict[str, Any]) -> dict[st
     return {
         "recipe": replace(recipe, data=name, weights=weights).to_json(),
         "data": {**splits.describe(), "name": name},
-        "selected": {"epoch": line["epoch"], "by": by, "metrics": metrics},
+        "selected": {
+            "epoch": metrics["epoch"],
+            "by": selected_by,
+            "metrics": {key: value for key, value in metrics.items() if key not in varying},
+        },
     }

@@ -1,5 +1,6 @@
-"""The metrics of an epoch, and what is selected and refused by them."""
+"""The metrics of an epoch, the selection score, and the check for divergence."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -10,47 +11,53 @@ from neocog.data import Splits, loader
 from neocog.data.images import LazyImages
 from neocog.errors import NeocogError
 from neocog.recipes import Recipe
-from neocog.training.loss import measured
+from neocog.training.loss import loss_and_accuracy
 
 
 def evaluate_epoch(
     model: nn.Module, splits: Splits, recipe: Recipe, images: Tensor | LazyImages, labels: Tensor
 ) -> dict[str, float]:
-    """What the weights reach on validation, and on train where the recipe selects by it."""
-    found: dict[str, float] = {}
+    """Validation metrics; the accuracy on the training set, too, if the recipe selects by it.
+
+    `images` (uint8, `(N, H, W, C)`) and `labels` (`(N,)`) are the training set on the device.
+    """
+    metrics: dict[str, float] = {}
     if len(splits.validation):
         batch, targets = loader.to_device(splits.validation, labels.device)
-        scores = logits(model, splits.preprocessing, batch)
-        found |= measured(recipe, "validation", scores, targets)
+        outputs = logits(model, splits.preprocessing, batch)
+        metrics |= loss_and_accuracy(recipe, "validation", outputs, targets)
     if recipe.select.startswith("train"):
-        scores = logits(model, splits.preprocessing, images)
-        found["train/accuracy_after"] = (scores.argmax(1) == labels).sum().item() / len(labels)
-    return found
+        outputs = logits(model, splits.preprocessing, images)
+        metrics["train/accuracy_after"] = (outputs.argmax(1) == labels).sum().item() / len(labels)
+    return metrics
 
 
-def selection_score(recipe: Recipe, line: dict[str, Any], epoch: int) -> float:
-    """The number that selection makes as large as it can."""
+def selection_score(recipe: Recipe, metrics: dict[str, Any], epoch: int) -> float:
+    """The recipe's selection metric, oriented so that larger is better."""
     if recipe.select == "last":
         return float(epoch)
-    value = float(line[recipe.select])
+    value = float(metrics[recipe.select])
     return -value if recipe.select.endswith("loss") else value
 
 
-def mean_loss(losses: Tensor, sizes: list[int]) -> float:
-    """The mean over images of the batches' mean losses: the last batch may be smaller."""
-    weights = torch.tensor(sizes, dtype=torch.float64)
-    return float((losses.cpu().double() * weights).sum() / weights.sum())
+def mean_loss(losses: Tensor, batch_bounds: Sequence[tuple[int, int]]) -> float:
+    """The mean loss per image, from the mean loss of each batch: the last may be smaller."""
+    sizes = torch.tensor([end - begin for begin, end in batch_bounds], dtype=torch.float64)
+    return float((losses.cpu().double() * sizes).sum() / sizes.sum())
 
 
 def check_finite(losses: Tensor, first_step: int, model: nn.Module) -> None:
-    """Raise NeocogError where a loss, or a weight after the last of them, is no number."""
-    wrong = torch.nonzero(~torch.isfinite(losses)).flatten().tolist()
-    if not wrong and all(torch.isfinite(p).all() for p in model.parameters()):
+    """Raise NeocogError if a loss, or a weight after the last step, is not finite.
+
+    `losses` are those of consecutive steps from `first_step` on.
+    """
+    diverged = torch.nonzero(~torch.isfinite(losses)).flatten().tolist()
+    if not diverged and all(torch.isfinite(p).all() for p in model.parameters()):
         return
-    place = wrong[0] if wrong else len(losses) - 1
-    what = f"loss is {losses[place].item()}" if wrong else "weights are no longer numbers"
+    index = diverged[0] if diverged else len(losses) - 1
+    cause = f"loss is {losses[index].item()}" if diverged else "weights are no longer numbers"
     raise NeocogError(
-        f"The {what} at step {first_step + place + 1}: training has diverged. What the run had "
+        f"The {cause} at step {first_step + index + 1}: training has diverged. What the run had "
         "reached at the end of the epoch before is kept.",
         "Try a learning rate ten times smaller: --set learning_rate=...",
     )

@@ -27,7 +27,7 @@ from neocog.metrics.selection import differences, first_of_equals, log_losses, o
 from neocog.models.pretrained import last_layer
 from neocog.recipes import Recipe
 from neocog.training.features import compute_features
-from neocog.training.loss import measured
+from neocog.training.loss import loss_and_accuracy
 
 PENALTIES = tuple(10.0 ** (power / 2) for power in range(0, -10, -1))  # 1 to 3e-5: largest first
 FEW = 500  # images to train on, below which the penalty is chosen by cross-validation
@@ -157,13 +157,13 @@ def fit_head(
     if recipe.fine_tune and not _could_improve(recipe, line):
         line["head/tuning_skipped"] = True
     known, both = HeadData.of(train), seen
-    if len(validation) and (recipe.folds or not tunes(recipe, line)):
+    if len(validation) and (recipe.folds or not fine_tunes(recipe, line)):
         known = HeadData.of(train, validation)
         both = torch.cat([seen, held.expand(views, -1, -1)], 1)
     with _threads_for(both):
         if recipe.folds:
             line["folds"] = _fold_accuracies(both, known, recipe.folds)
-        if len(validation) and not tunes(recipe, line):
+        if len(validation) and not fine_tunes(recipe, line):
             found = refit(found, both, known)
             line["head/refit"] = len(known.labels)
         else:
@@ -180,7 +180,7 @@ def fit_head(
     }
 
 
-def tunes(recipe: Recipe, line: dict[str, Any]) -> bool:
+def fine_tunes(recipe: Recipe, line: dict[str, Any]) -> bool:
     """Whether the whole network is trained after the fit of the last layer that has this line."""
     return recipe.fine_tune and not line.get("head/tuning_skipped")
 
@@ -233,7 +233,7 @@ def _figures(
         return {}
     if not recipe.fine_tune:
         recipe = replace(recipe, loss="cross_entropy", output="auto", label_smoothing=0.0)
-    return measured(recipe, split, found.logits(features), torch.tensor(labels))
+    return loss_and_accuracy(recipe, split, found.logits(features), torch.tensor(labels))
 
 
 def fit(seen: Tensor, known: HeadData, held: Tensor, truth: NDArray[np.int64]) -> HeadFit:

@@ -28,7 +28,9 @@ def make_loss(recipe: Recipe) -> Callable[[Tensor, Tensor], Tensor]:
 
 
 @torch.no_grad()
-def measured(recipe: Recipe, split: str, logits: Tensor, labels: Tensor) -> dict[str, float]:
+def loss_and_accuracy(
+    recipe: Recipe, split: str, logits: Tensor, labels: Tensor
+) -> dict[str, float]:
     """A split's loss and accuracy for logits N x K, as an epoch's line has them.
 
     `split/loss` is the recipe's own loss, the quantity that training lowers, label smoothing and

@@ -1,4 +1,4 @@
-"""What surrounds a training: signals, a full disk, the number of threads."""
+"""What surrounds the loop: signals, a full disk, the number of threads, progress callbacks."""
 
 import logging
 import shutil
@@ -16,16 +16,16 @@ from neocog.runs import Run
 
 log = logging.getLogger(__name__)
 
-MOST_THREADS = 1024  # a number above it was not written by a training
+MAX_THREADS = 1024  # a larger number in environment.json was not written by a training
 
-# Told (steps done, steps in all, None) after every step and the epoch's line at its end.
+# Called with (steps done, total steps, None) after each step, and with the metrics of each epoch.
 Report = Callable[[int, int, dict[str, Any] | None], None]
-# Told (images read, images in all, None) as they are decoded, and the splits at the end.
+# Called with (images decoded, total images, None) while decoding, then with the splits.
 OnData = Callable[[int, int, Splits | None], None]
 
 
-class Interrupted(Exception):  # noqa: N818 - not an error: the run was asked to stop, and did
-    """Training was stopped by a signal after the step in hand; its checkpoint is written."""
+class Interrupted(Exception):  # noqa: N818 - not an error: the run stopped on request
+    """A signal stopped the training after the current step; the checkpoint is written."""
 
     def __init__(self, run: Run, signal_number: int) -> None:
         super().__init__(f"stopped by {signal.Signals(signal_number).name}")
@@ -33,22 +33,42 @@ class Interrupted(Exception):  # noqa: N818 - not an error: the run was asked to
         self.exit_code = 128 + signal_number
 
 
-@contextmanager
-def catching_signals() -> Iterator[list[int]]:
-    """A list that SIGINT and SIGTERM append to; a second SIGINT interrupts at once."""
-    noted: list[int] = []
+class StopRequest:
+    """Whether a signal has asked a run to stop; true if so."""
 
-    def note(number: int, _frame: object) -> None:
-        if noted and number == signal.SIGINT:
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.signal_number: int | None = None
+
+    def __bool__(self) -> bool:
+        return self.signal_number is not None
+
+    def raise_if_requested(self) -> None:
+        """Raise Interrupted if a signal has arrived; call it when the checkpoint is written."""
+        if self.signal_number is not None:
+            raise Interrupted(self.run, self.signal_number)
+
+
+@contextmanager
+def catch_signals(run: Run) -> Iterator[StopRequest]:
+    """Turn SIGINT and SIGTERM into a stop request; a SIGINT after it interrupts at once.
+
+    Outside the main thread, where Python allows no signal handlers, the request is never set.
+    """
+    request = StopRequest(run)
+
+    def handle(number: int, _frame: object) -> None:
+        if request and number == signal.SIGINT:
             raise KeyboardInterrupt
-        noted.append(number)
+        if not request:
+            request.signal_number = number
 
     if threading.current_thread() is not threading.main_thread():
-        yield noted
+        yield request
         return
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield noted
+        yield request
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -56,11 +76,14 @@ def catching_signals() -> Iterator[list[int]]:
 
 @contextmanager
 def full_disk_as_error(run: Run) -> Iterator[None]:
-    """Raise NeocogError where the run folder cannot be written, saying what is kept."""
+    """Turn an OSError while writing the run folder into a NeocogError that says what is kept.
+
+    A folder in which training has not begun is removed.
+    """
     try:
         yield
     except BrokenPipeError:
-        raise  # nobody reads what is printed: not the disk's fault
+        raise  # the reader of standard output is gone; the disk is fine
     except OSError as error:
         kept = "no epoch was finished"
         hint = f"Make room, then begin it again: neocog train --resume {run.path}"
@@ -74,27 +97,29 @@ def full_disk_as_error(run: Run) -> Iterator[None]:
 
 
 @contextmanager
-def threads_of(environment: dict[str, Any]) -> Iterator[None]:
-    """The number of threads that a run began with: another gives sums that differ in the last bits.
+def same_threads(environment: dict[str, Any]) -> Iterator[None]:
+    """Use the number of threads in a run's `environment`: another changes the last bits of sums.
 
-    A warning is logged for what differs all the same.
+    Logs a warning for differences that remain, such as another version of torch.
     """
-    before, wanted = torch.get_num_threads(), environment.get("threads")
-    if type(wanted) is int and 1 <= wanted <= MOST_THREADS:
-        torch.set_num_threads(wanted)
-    now = {
+    before, recorded = torch.get_num_threads(), environment.get("threads")
+    if type(recorded) is int and 1 <= recorded <= MAX_THREADS:
+        torch.set_num_threads(recorded)
+    current = {
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
         "processor": torch.backends.cpu.get_cpu_capability(),
     }
-    other = [
-        f"{k} was {environment.get(k)}, is {v}" for k, v in now.items() if environment.get(k) != v
+    differences = [
+        f"{key} was {environment.get(key)}, is {value}"
+        for key, value in current.items()
+        if environment.get(key) != value
     ]
-    if other:
+    if differences:
         log.warning(
             "The run began in another environment (%s): its result may differ in the last bits "
             "from one that was never stopped.",
-            "; ".join(other),
+            "; ".join(differences),
         )
     try:
         yield

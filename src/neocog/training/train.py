@@ -1,4 +1,4 @@
-"""The one training loop."""
+"""The training loop."""
 
 import time
 from typing import Any
@@ -16,10 +16,10 @@ from neocog.training.epoch_metrics import check_finite, evaluate_epoch, mean_los
 from neocog.training.loss import make_loss
 from neocog.training.optimizer import learning_rate, make_optimizer
 from neocog.training.precision import has_bfloat16
-from neocog.training.session import Interrupted, Report, catching_signals, full_disk_as_error
-from neocog.training.state import Progress, lines_until
+from neocog.training.session import Report, catch_signals, full_disk_as_error
+from neocog.training.state import TrainingState
 
-CHECKPOINT_SECONDS = 60.0  # within an epoch; one is written at the end of every epoch, too
+CHECKPOINT_SECONDS = 60.0  # between checkpoints within an epoch; each epoch ends with one, too
 
 
 def run_epochs(  # noqa: C901 - the loop is read from top to bottom
@@ -27,107 +27,107 @@ def run_epochs(  # noqa: C901 - the loop is read from top to bottom
     recipe: Recipe,
     splits: Splits,
     classifier: Classifier,
-    report: Report | None,
-    head: dict[str, Any] | None,
+    report: Report | None = None,
+    head_metrics: dict[str, Any] | None = None,
 ) -> None:
-    """The loop: everything that happens to the weights happens here.
+    """Train the classifier's network until the recipe's last epoch, from the checkpoint if any.
 
-    `head` is the line of a fit of the last layer before it, which an epoch must outdo to be kept.
+    The run folder gets metrics, checkpoints and the model file of the best epoch, whose weights the
+    network has at the end. `head_metrics` are those of a head fitted before (epoch 0), which an
+    epoch must exceed to be selected. Raises Interrupted after a signal, NeocogError if the loss or
+    a weight is not finite or the disk is full.
     """
     model, preprocessing = classifier.model, splits.preprocessing
     device = next(model.parameters()).device
     images, labels = loader.to_device(splits.train, device)
-    optimizer, loss_of = make_optimizer(model, recipe), make_loss(recipe)
+    optimizer, loss_function = make_optimizer(model, recipe), make_loss(recipe)
+    # Batches are cut from the epoch's global order: their content is a function of (seed, epoch).
     batch_bounds = loader.batch_bounds(len(images), recipe.batch_size)
     batches = len(batch_bounds)
     steps = batches * recipe.epochs
-    state = Progress(
-        torch.zeros(batches, device=device), torch.zeros((), dtype=torch.long, device=device)
-    )
-    if head:
-        state.best_value, state.lines = selection_score(recipe, head, 0), [head]
-        state.best_weights = {k: v.clone() for k, v in model.state_dict().items()}
     if run.checkpoint_file.exists():
         state = checkpoint.load(run.checkpoint_file, model, optimizer)
-        state.lines = state.lines or lines_until(run, state.epoch)
-    low_precision = torch.autocast(
+        state.lines = state.lines or checkpoint.recorded_lines(run, state.epoch)
+    else:
+        state = TrainingState.initial(batches, device)
+    if head_metrics:
+        state.keep_if_best(model, 0, selection_score(recipe, head_metrics, 0))
+        state.lines = [head_metrics]
+    autocast = torch.autocast(
         device.type, torch.bfloat16, enabled=has_bfloat16(recipe.precision, device, model)
     )
-    began = time.perf_counter() - state.seconds
-    saved = time.perf_counter()
+    start = time.perf_counter() - state.seconds
+    last_save = time.perf_counter()
 
-    with catching_signals() as stop, full_disk_as_error(run):
+    with catch_signals(run) as stop, full_disk_as_error(run):
         run.write_metrics(state.lines)
         while state.epoch < recipe.epochs:
-            epoch = state.epoch
+            epoch, first_step = state.epoch, state.epoch * batches
             if state.batch == 0:
                 torch.manual_seed(loader.seeded(recipe.seed, epoch, 1).initial_seed() % 2**63)
+                if recipe.decay_renews_optimizer and epoch in recipe.decay_at_epochs:
+                    optimizer.state.clear()
             set_train_mode(model)
             order = loader.order(len(images), recipe.seed, epoch)
             mirrored = augment.which_are_mirrored(
                 len(images), recipe.augment_flip, recipe.seed, epoch
             )
-            renews = recipe.decay_renews_optimizer and epoch in recipe.decay_at_epochs
-            if renews and state.batch == 0:
-                optimizer.state.clear()
+
             for number, batch, targets in loader.batches(
                 images, labels, order, batch_bounds, first=state.batch
             ):
-                step = epoch * batches + number
+                step = first_step + number
                 flips = None if mirrored is None else mirrored[order[slice(*batch_bounds[number])]]
-                changed = augment.augmented(recipe, batch, step, flips, targets)
-                inputs = preprocessing.normalize(changed)
+                inputs = preprocessing.normalize(
+                    augment.augmented(recipe, batch, step, flips, targets)
+                )
                 for group in optimizer.param_groups:
                     group["lr"] = learning_rate(recipe, step, steps) * group["rate_factor"]
-                with low_precision:
-                    scores = model(inputs).float()
-                    loss = loss_of(scores, targets)
+                with autocast:
+                    logits = model(inputs).float()
+                    loss = loss_function(logits, targets)
                 optimizer.zero_grad()
                 loss.backward()
                 optimizer.step()
                 state.losses[number] = loss.detach()
-                state.correct += (scores.detach().argmax(1) == targets).sum()
+                state.correct += (logits.detach().argmax(1) == targets).sum()
                 if report:
                     report(step + 1, steps, None)
-                if stop or time.perf_counter() - saved > CHECKPOINT_SECONDS:
-                    state.batch, state.seconds = number + 1, time.perf_counter() - began
-                    check_finite(state.losses[: number + 1], epoch * batches, model)
-                    if state.batch < batches:
-                        checkpoint.save(run.checkpoint_file, model, optimizer, state)
-                        saved = time.perf_counter()
-                        if stop:
-                            raise Interrupted(run, stop[0])
+                is_due = stop or time.perf_counter() - last_save > CHECKPOINT_SECONDS
+                if is_due and number + 1 < batches:  # the epoch's end writes the last one
+                    state.batch, state.seconds = number + 1, time.perf_counter() - start
+                    check_finite(state.losses[: state.batch], first_step, model)
+                    checkpoint.save(run.checkpoint_file, model, optimizer, state)
+                    last_save = time.perf_counter()
+                    stop.raise_if_requested()
 
-            check_finite(state.losses, epoch * batches, model)
-            line: dict[str, Any] = {
+            check_finite(state.losses, first_step, model)
+            metrics: dict[str, Any] = {
                 "epoch": epoch + 1,
-                "step": (epoch + 1) * batches,
+                "step": first_step + batches,
                 "time_seconds": 0.0,
                 "lr": optimizer.param_groups[0]["lr"],
-                "train/loss": mean_loss(state.losses, [end - begin for begin, end in batch_bounds]),
+                "train/loss": mean_loss(state.losses, batch_bounds),
                 "train/accuracy": state.correct.item() / len(images),
             }
-            state.epoch, state.batch = epoch + 1, 0
-            state.losses.zero_()
-            state.correct.zero_()
+            state.begin_epoch(epoch + 1)
             if state.epoch % recipe.look_every_epochs == 0 or state.epoch == recipe.epochs:
-                line |= evaluate_epoch(model, splits, recipe, images, labels)
-                value = selection_score(recipe, line, state.epoch)
-                if state.best_value is None or value > state.best_value:
-                    state.best_epoch, state.best_value = state.epoch, value
-                    state.best_weights = {k: v.clone() for k, v in model.state_dict().items()}
-                    classifier.facts = model_facts(recipe, splits, line)
-            state.seconds = line["time_seconds"] = time.perf_counter() - began
-            state.lines.append(line)
+                metrics |= evaluate_epoch(model, splits, recipe, images, labels)
+                if state.keep_if_best(
+                    model, state.epoch, selection_score(recipe, metrics, state.epoch)
+                ):
+                    classifier.facts = model_facts(recipe, splits, metrics)
+            state.seconds = metrics["time_seconds"] = time.perf_counter() - start
+            state.lines.append(metrics)
             checkpoint.save(run.checkpoint_file, model, optimizer, state)
-            run.append_metrics(line)  # last: a resumed run restores lines from its checkpoint
-            saved = time.perf_counter()
+            run.append_metrics(metrics)  # last: a resumed run restores lines from its checkpoint
+            last_save = time.perf_counter()
             if state.best_epoch == state.epoch:
                 classifier.save(run.model_file)
             if report:
-                report(line["step"], steps, line)
-            if stop:
-                raise Interrupted(run, stop[0])
+                report(metrics["step"], steps, metrics)
+            stop.raise_if_requested()
+
         model.load_state_dict(state.best_weights)
-        classifier.facts = model_facts(recipe, splits, state.line_of(state.best_epoch))
+        classifier.facts = model_facts(recipe, splits, state.metrics_of(state.best_epoch))
         classifier.save(run.model_file)

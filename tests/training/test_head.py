@@ -51,7 +51,7 @@ def test_the_fit_is_scikit_learns_logistic_regression(rows, columns, classes):
     features = random.normal(3, 2, (rows, columns)) + 2 * np.eye(classes, columns)[labels]
     penalty = 0.03
     seen = torch.tensor(features, dtype=torch.float32)[None]
-    weight, bias = head.Problem(seen, known(labels, classes)).solve(penalty)
+    weight, bias = head.LogisticRegression(seen, known(labels, classes)).solve(penalty)
     centred = features - features.mean(0)
     scale = np.sqrt((centred**2).mean())
     theirs = LogisticRegression(C=1 / (penalty * rows), tol=1e-8, max_iter=5000)
@@ -68,8 +68,8 @@ def test_unequal_classes_weigh_the_same():
     """By scikit-learn's balanced weights, where one class has twice another's images."""
     labels = np.array([0] * 90 + [1] * 10)
     expected = compute_class_weight("balanced", classes=np.arange(2), y=labels)
-    assert head._weights_by_class(known(labels, 2)) == pytest.approx(expected)
-    assert (head._weights_by_class(known([0] * 6 + [1] * 4, 2)) == 1).all()
+    assert head._class_weights(known(labels, 2)) == pytest.approx(expected)
+    assert (head._class_weights(known([0] * 6 + [1] * 4, 2)) == 1).all()
 
 
 def separable(n, columns=60, seed=0):
@@ -91,7 +91,7 @@ def test_where_all_are_right_the_penalty_is_not_the_weakest():
     assert losses == sorted(losses, reverse=True)  # the weakest that was tried has the least
     assert found.choice.penalty > 10 * head.PENALTIES[len(losses) - 1]
     assert found.choice.penalty >= found.choice.least
-    weakest = head.Problem(features[None], known(labels, 2)).solve(head.PENALTIES[-1])
+    weakest = head.LogisticRegression(features[None], known(labels, 2)).solve(head.PENALTIES[-1])
     sure = [
         (torch.softmax(strangers @ w.T + b, 1).max(1).values > 0.99).float().mean().item()
         for w, b in ((found.weight, found.bias), weakest)
@@ -133,7 +133,9 @@ def test_a_refit_is_the_fit_to_all_with_the_same_penalty(rows):
         features[None, :first], known(labels[:first], 2), torch.zeros(0), np.zeros(0, np.int64)
     )
     again = head.refit(found, features[None], known(labels, 2))
-    weight, bias = head.Problem(features[None], known(labels, 2)).solve(found.choice.penalty)
+    weight, bias = head.LogisticRegression(features[None], known(labels, 2)).solve(
+        found.choice.penalty
+    )
     assert again.choice is found.choice
     shares = [
         torch.softmax(features @ w.T + b, 1)
@@ -249,8 +251,8 @@ def test_validation_figures_are_of_the_fit_before_the_refit(photos, tmp_path):
     (seen, held), _ = compute_features(
         run.read_recipe(), made, ((splits.train, 1), (splits.validation, 1)), lambda _: None
     )
-    alone = head.Problem(seen, head.HeadData.of(splits.train))
-    both = head.Problem(
+    alone = head.LogisticRegression(seen, head.HeadData.of(splits.train))
+    both = head.LogisticRegression(
         torch.cat([seen, held], 1), head.HeadData.of(splits.train, splits.validation)
     )
     weight, bias = alone.solve(line["head/penalty"])

@@ -13,7 +13,7 @@ from neocog.data import Splits
 from neocog.errors import UsageError
 from neocog.models import pretrained
 from neocog.recipes import Recipe
-from neocog.training.initial_weights import are_for_other_classes, taken_over
+from neocog.training.initial_weights import has_other_classes, with_file_preprocessing
 from neocog.training.loss import check_gives_logits
 
 
@@ -30,7 +30,7 @@ def resolve(recipe: Recipe) -> Recipe:
     if recipe.weights not in ("random", "imagenet"):
         recipe = replace(recipe, weights=str(Path(recipe.weights).absolute()))
     models.describe(recipe.model)  # refuses an unknown network before the data are read
-    recipe = pretrained.with_weight_defaults(taken_over(recipe))
+    recipe = pretrained.with_weight_defaults(with_file_preprocessing(recipe))
     if recipe.weights != "random" and not recipe.model.startswith("timm/"):
         pretrained.weights_path(recipe.model, recipe.weights)
     return recipe
@@ -75,7 +75,7 @@ def build_classifier(recipe: Recipe, splits: Splits, device: torch.device) -> Cl
     torch.manual_seed(recipe.seed)
     model = models.build(**architecture)
     if recipe.weights != "random":
-        with_head = not are_for_other_classes(recipe, splits.classes)
+        with_head = not has_other_classes(recipe, splits.classes)
         pretrained.load_pretrained(
             model, recipe.model, recipe.weights, recipe.trained_part, with_head=with_head
         )

@@ -26,7 +26,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from neocog import data, models, recipes
+from neocog import data, models, recipes, training
 from neocog.allocator import keep_freed_memory
 from neocog.data import loader
 from neocog.recipes import Recipe
@@ -101,7 +101,7 @@ def published(recipe: Recipe) -> tuple[nn.Module, torch.optim.Optimizer]:
 def neocog_way(name: str, count: int, allocator: bool = True) -> float:
     """Images a second of the ordinary training loop, from the first step to the last."""
     if not allocator:
-        sys.modules["neocog.training.train"].keep_freed_memory = lambda: None
+        training.keep_freed_memory = lambda: None
     overrides = {"data": DATA, "epochs": 1, "validation_size": 60000 - count, "select": "last"}
     recipe = recipes.get(name, overrides)
     times: list[float] = []

@@ -161,11 +161,11 @@ def least(drawn: Draw, classes: int) -> float:
     for part in truth.folds(head.FOLDS):
         rest = np.setdiff1d(np.arange(len(labels)), part)
         parts.append((rest, features[part], labels[part]))
-    if len(labels) >= head.FEW:
+    if len(labels) >= head.CROSS_VALIDATE_BELOW:
         parts = [(np.arange(len(labels)), *drawn.validation)]
     losses = np.zeros(len(head.PENALTIES))
     for rest, judged, right in parts:
-        problem = head.Problem(features[None, rest], truth.subset(rest))
+        problem = head.LogisticRegression(features[None, rest], truth.subset(rest))
         for n, penalty in enumerate(head.PENALTIES):
             weight, bias = problem.solve(penalty)
             losses[n] += log_losses((judged @ weight.T + bias).numpy(), right).mean()
@@ -179,7 +179,7 @@ def measure(drawn: Draw, classes: int) -> dict[str, np.ndarray]:
     fitted = {"chosen": head.fit(features[None], train, held, truth)}
     penalty = least(drawn, classes)
     fitted["least"] = replace(
-        fitted["chosen"], **solved(head.Problem(features[None], train), penalty)
+        fitted["chosen"], **solved(head.LogisticRegression(features[None], train), penalty)
     )
     both = known(np.concatenate([labels, truth]), classes)
     fitted["refit"] = head.refit(fitted["chosen"], torch.cat([features, held])[None], both)
@@ -198,7 +198,7 @@ def measure(drawn: Draw, classes: int) -> dict[str, np.ndarray]:
     return found
 
 
-def solved(problem: head.Problem, penalty: float) -> dict[str, torch.Tensor]:
+def solved(problem: head.LogisticRegression, penalty: float) -> dict[str, torch.Tensor]:
     return dict(zip(("weight", "bias"), problem.solve(penalty), strict=True))
 
 

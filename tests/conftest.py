@@ -47,14 +47,14 @@ def digits_recipe():
 
 @pytest.fixture(scope="session")
 def digits_run(tmp_path_factory, digits_recipe) -> Run:
-    return train(digits_recipe, runs_dir=tmp_path_factory.mktemp("runs"), device="cpu")
+    return train(digits_recipe, runs_dir=tmp_path_factory.mktemp("runs"), device="cpu").run
 
 
 @pytest.fixture(scope="session")
 def quick_run(tmp_path_factory) -> Run:
     """LeNet-5 on mnist5k for a few epochs: good enough to read a clean digit."""
     recipe = recipes.get("quickstart", {"epochs": 6, "warmup_fraction": 0.2})
-    return train(recipe, runs_dir=tmp_path_factory.mktemp("quick"), device="cpu")
+    return train(recipe, runs_dir=tmp_path_factory.mktemp("quick"), device="cpu").run
 
 
 @pytest.fixture(scope="session")

@@ -55,6 +55,21 @@ def test_train_prints_one_json_object_with_the_promised_names(neocog, tmp_path):
     )
 
 
+@pytest.mark.parametrize("resumed", [False, True], ids=["train", "resume"])
+def test_train_reads_its_data_once(neocog, tmp_path, monkeypatch, resumed):
+    """Training, evaluation and report share the splits."""
+    from neocog import data
+
+    arguments = ["train", "digits", "--epochs", 1, "--runs", tmp_path]
+    if resumed:
+        assert neocog(*arguments)[0] == 0
+        arguments = ["train", "--resume", "latest", "--runs", tmp_path]
+    read, load_for = [], data.load_for
+    monkeypatch.setattr(data, "load_for", lambda *a: read.append(a) or load_for(*a))
+    assert neocog(*arguments)[0] == 0
+    assert len(read) == 1
+
+
 def test_train_ends_with_what_a_person_needs(neocog, tmp_path):
     code, out, _ = neocog("train", "digits", "--epochs", 4, "--runs", tmp_path)
     assert code == 0

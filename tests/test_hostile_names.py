@@ -68,7 +68,7 @@ def trained(photos, runs):
     from neocog.training import train
 
     recipe = recipes.get("scratch", {"data": str(photos), "epochs": 2, "image_size_pixels": 28})
-    return train(recipe, runs_dir=runs, name=NAME, device="cpu")
+    return train(recipe, runs_dir=runs, name=NAME, device="cpu").run
 
 
 def test_data(harmless, photos, runs):

@@ -10,7 +10,7 @@ from neocog.data.sources import cifar
 from neocog.errors import UsageError
 from neocog.reproduce import Measurement
 from neocog.runs import Run
-from neocog.training.train import Interrupted
+from neocog.training import Interrupted
 
 FAST = recipes.get("digits", {"epochs": 2})
 

@@ -18,7 +18,7 @@ from neocog.evaluation.evaluate import evaluate
 from neocog.report import page, plots
 from neocog.runs import Run
 from neocog.storage.atomic import append, write_atomic
-from neocog.training import features, resume, train
+from neocog.training import environment, features, resume, train
 from tests.faults import Disk, PowerLoss, strike_everywhere
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the disk is Linux's")
@@ -99,7 +99,7 @@ def recipe():
 
 @pytest.fixture(scope="module")
 def whole(recipe, tmp_path_factory):
-    run = train(recipe, runs_dir=tmp_path_factory.mktemp("whole"), name="one", device="cpu")
+    run = train(recipe, runs_dir=tmp_path_factory.mktemp("whole"), name="one", device="cpu").run
     before = run.model_file.read_bytes()
     evaluate(run.path)
     return before, run
@@ -114,7 +114,7 @@ def lines_of(run):
 def test_a_run_resumes_to_the_same_bits_after_any_fault(
     tmp_path, monkeypatch, recipe, whole, how, step
 ):
-    monkeypatch.setattr(sys.modules["neocog.training.train"], "_git_commit", lambda: None)
+    monkeypatch.setattr(environment, "_git_commit", lambda: None)
     folder = tmp_path / "runs"
     model, undisturbed = whole
 
@@ -123,7 +123,7 @@ def test_a_run_resumes_to_the_same_bits_after_any_fault(
             run = runs.find("one", folder)
         except NeocogError:  # failed before the run existed: it starts again
             shutil.rmtree(folder / "one", ignore_errors=True)
-            run = train(recipe, runs_dir=folder, name="one", device="cpu")
+            run = train(recipe, runs_dir=folder, name="one", device="cpu").run
         else:
             resume(run, device="cpu")
         assert run.model_file.read_bytes() == model

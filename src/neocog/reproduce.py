@@ -21,7 +21,7 @@ from neocog.recipes import Recipe
 from neocog.runs import Run
 from neocog.storage.atomic import write_atomic
 from neocog.training import resume, train
-from neocog.training.train import Report
+from neocog.training.session import Report
 
 # The recipes of `neocog reproduce` without arguments. Recipes that need a GPU for hours (resnet20,
 # allconv and others) run only if they are named.
@@ -218,11 +218,11 @@ class _Runner:
             run = Run(self.folder / f"{base}-{number}")
             if _is_run_of(run, recipe, self.device):
                 if not run.evaluation_file.exists():
-                    resume(run, device=self.device, report=report())
-                    evaluate(run.path, device=self.device)
+                    resumed = resume(run, device=self.device, report=report())
+                    evaluate(run.path, device=self.device, splits=resumed.splits)
                 return run
             number += 1
-        run = train(
+        trained = train(
             recipe,
             runs_dir=self.folder,
             name=f"{base}-{number}",
@@ -230,8 +230,8 @@ class _Runner:
             command=f"neocog reproduce {recipe.name}",
             report=report(),
         )
-        evaluate(run.path, device=self.device)
-        return run
+        evaluate(trained.run.path, device=self.device, splits=trained.splits)
+        return trained.run
 
 
 def _run_record(run: Run, recipe: Recipe, result: dict[str, Any]) -> dict[str, Any]:

@@ -136,7 +136,7 @@ def photos_like_run(tmp_path, monkeypatch):
     save_digits(tmp_path / "other", ["ZERO", "one"])
     changes = {"data": str(tmp_path / "train"), "epochs": 1, "batch_size": 16}
     recipe = recipes.get("quickstart", changes)
-    return train(recipe, runs_dir=tmp_path / "runs", device="cpu"), tmp_path / "other"
+    return train(recipe, runs_dir=tmp_path / "runs", device="cpu").run, tmp_path / "other"
 
 
 def test_training_images_in_the_test_set_are_reported(quick_run, tmp_path):
@@ -176,7 +176,7 @@ def test_a_training_folder_is_evaluated_on_its_own_test_split(tmp_path, monkeypa
     recipe = recipes.get(
         "quickstart", {"data": str(tmp_path / "digits"), "epochs": 2, "batch_size": 16}
     )
-    run = train(recipe, runs_dir=tmp_path / "runs", device="cpu")
+    run = train(recipe, runs_dir=tmp_path / "runs", device="cpu").run
     assert "0/" in run.split_file.read_text()
     monkeypatch.chdir(tmp_path)
     assert evaluate(run.path).result["n"] == 20

@@ -19,7 +19,7 @@ CIFAR = [folder / "cifar10" for folder in FOLDERS]
 
 @pytest.fixture(scope="module")
 def mnist_run(tmp_path_factory):
-    return train(recipes.get("mnist"), runs_dir=tmp_path_factory.mktemp("runs"), device="cpu")
+    return train(recipes.get("mnist"), runs_dir=tmp_path_factory.mktemp("runs"), device="cpu").run
 
 
 def test_mnist_reaches_its_figure(mnist_run):
@@ -28,7 +28,7 @@ def test_mnist_reaches_its_figure(mnist_run):
 
 
 def test_mnist_fast_reaches_its_figure(tmp_path):
-    run = train(recipes.get("mnist-fast"), runs_dir=tmp_path, device="cpu")
+    run = train(recipes.get("mnist-fast"), runs_dir=tmp_path, device="cpu").run
     assert 0.988 < evaluate(run.path).result["accuracy"] < 0.9999
 
 
@@ -36,13 +36,13 @@ def test_mnist_fast_reaches_its_figure(tmp_path):
     ("name", "least"), [("lenet", 0.975), ("convnet", 0.975)], ids=["lenet", "convnet"]
 )
 def test_the_short_tutorials_reach_theirs(name, least, tmp_path):
-    run = train(recipes.get(name), runs_dir=tmp_path, device="cpu")
+    run = train(recipes.get(name), runs_dir=tmp_path, device="cpu").run
     assert least < evaluate(run.path).result["accuracy"] < 0.9999
 
 
 def test_lenet5_of_1998_learns_as_published(tmp_path):
     """Three of its twenty passes; all of them give 99.1%."""
-    run = train(recipes.get("lenet5-1998", {"epochs": 3}), runs_dir=tmp_path, device="cpu")
+    run = train(recipes.get("lenet5-1998", {"epochs": 3}), runs_dir=tmp_path, device="cpu").run
     result = evaluate(run.path).result
     assert 0.98 < result["accuracy"] < 0.9999
     assert result["rejection"][0]["by"] == "output"
@@ -50,7 +50,7 @@ def test_lenet5_of_1998_learns_as_published(tmp_path):
 
 @pytest.mark.skipif(not any(p.is_dir() for p in CIFAR), reason="needs cifar10 in NEOCOG_DATA")
 def test_cifar10_learns_in_one_epoch(tmp_path):
-    run = train(recipes.get("cifar10", {"epochs": 1}), runs_dir=tmp_path, device="cpu")
+    run = train(recipes.get("cifar10", {"epochs": 1}), runs_dir=tmp_path, device="cpu").run
     assert 0.5 < evaluate(run.path).result["accuracy"] < 0.99
 
 

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a C
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_cuda_trains_and_its_file_is_used_on_the_cpu(tmp_path, precision):
     recipe = recipes.get("digits", {"epochs": 6, "precision": precision, "augment_shift_pixels": 1})
-    run = train(recipe, runs_dir=tmp_path, device="cuda")
+    run = train(recipe, runs_dir=tmp_path, device="cuda").run
     assert run.read_metrics()[-1]["validation/accuracy"] > 0.9
     images = data.load("digits").test.images
     on_gpu = classifier.load(run.path, device="cuda").probabilities(images)
@@ -33,7 +33,7 @@ def test_a_run_stopped_on_cuda_goes_on(tmp_path):
     recipe = recipes.get("digits", {"epochs": 4})
     with pytest.raises(Interrupted) as stopped:
         train(recipe, runs_dir=tmp_path, device="cuda", report=stop)
-    run = resume(stopped.value.run, device="cuda")
+    run = resume(stopped.value.run, device="cuda").run
     assert len(run.read_metrics()) == 4
 
 
@@ -42,5 +42,5 @@ def test_photos_are_fitted_and_fine_tuned_on_cuda(tmp_path):
         save(tmp_path / "photos" / "ab"[n % 2] / f"{n}.png", n)
     values = {"data": str(tmp_path / "photos"), "image_size_pixels": 64, "epochs": 1}
     recipe = recipes.get("photos", {**values, "fine_tune": True})
-    run = train(recipe, runs_dir=tmp_path, device="cuda")
+    run = train(recipe, runs_dir=tmp_path, device="cuda").run
     assert [line["epoch"] for line in run.read_metrics()] == [0, 1]

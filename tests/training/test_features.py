@@ -102,7 +102,7 @@ def test_no_room_and_a_damaged_file_cost_time_only(network, monkeypatch):
         file.write_bytes(damaged)
         again, kept, _ = computed(network, images(1, 2))
         assert kept == 0 and torch.equal(again[0], whole)
-    monkeypatch.setattr(features, "MOST_BYTES", 100)
+    monkeypatch.setattr(features, "MAX_BYTES", 100)
     file.unlink()
     computed(network, images(1, 2))
     assert not file.exists()

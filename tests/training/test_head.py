@@ -1,7 +1,6 @@
 """Features once and a fitted last layer, on photographs."""
 
 import json
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.utils.class_weight import compute_class_weight
 
-from neocog import classifier, data, models, recipes
+from neocog import classifier, data, models, recipes, training
 from neocog.errors import NeocogError, UsageError
 from neocog.evaluation.evaluate import evaluate
 from neocog.models import pretrained
@@ -21,8 +20,6 @@ from neocog.training import head, resume, train
 from neocog.training.features import compute_features
 
 from ..data.test_custom import save
-
-loop = sys.modules["neocog.training.train"]
 
 PHOTOS = recipes.get("photos", {"image_size_pixels": 64, "feature_views": 1})
 
@@ -54,7 +51,7 @@ def test_the_fit_is_scikit_learns_logistic_regression(rows, columns, classes):
     features = random.normal(3, 2, (rows, columns)) + 2 * np.eye(classes, columns)[labels]
     penalty = 0.03
     seen = torch.tensor(features, dtype=torch.float32)[None]
-    weight, bias = head.Problem(seen, known(labels, classes)).solve(penalty)
+    weight, bias = head.LogisticRegression(seen, known(labels, classes)).solve(penalty)
     centred = features - features.mean(0)
     scale = np.sqrt((centred**2).mean())
     theirs = LogisticRegression(C=1 / (penalty * rows), tol=1e-8, max_iter=5000)
@@ -71,8 +68,8 @@ def test_unequal_classes_weigh_the_same():
     """By scikit-learn's balanced weights, where one class has twice another's images."""
     labels = np.array([0] * 90 + [1] * 10)
     expected = compute_class_weight("balanced", classes=np.arange(2), y=labels)
-    assert head._weights_by_class(known(labels, 2)) == pytest.approx(expected)
-    assert (head._weights_by_class(known([0] * 6 + [1] * 4, 2)) == 1).all()
+    assert head._class_weights(known(labels, 2)) == pytest.approx(expected)
+    assert (head._class_weights(known([0] * 6 + [1] * 4, 2)) == 1).all()
 
 
 def separable(n, columns=60, seed=0):
@@ -94,7 +91,7 @@ def test_where_all_are_right_the_penalty_is_not_the_weakest():
     assert losses == sorted(losses, reverse=True)  # the weakest that was tried has the least
     assert found.choice.penalty > 10 * head.PENALTIES[len(losses) - 1]
     assert found.choice.penalty >= found.choice.least
-    weakest = head.Problem(features[None], known(labels, 2)).solve(head.PENALTIES[-1])
+    weakest = head.LogisticRegression(features[None], known(labels, 2)).solve(head.PENALTIES[-1])
     sure = [
         (torch.softmax(strangers @ w.T + b, 1).max(1).values > 0.99).float().mean().item()
         for w, b in ((found.weight, found.bias), weakest)
@@ -136,7 +133,9 @@ def test_a_refit_is_the_fit_to_all_with_the_same_penalty(rows):
         features[None, :first], known(labels[:first], 2), torch.zeros(0), np.zeros(0, np.int64)
     )
     again = head.refit(found, features[None], known(labels, 2))
-    weight, bias = head.Problem(features[None], known(labels, 2)).solve(found.choice.penalty)
+    weight, bias = head.LogisticRegression(features[None], known(labels, 2)).solve(
+        found.choice.penalty
+    )
     assert again.choice is found.choice
     shares = [
         torch.softmax(features @ w.T + b, 1)
@@ -147,7 +146,7 @@ def test_a_refit_is_the_fit_to_all_with_the_same_penalty(rows):
 
 
 def test_the_run_is_a_run_like_others(photos, tmp_path):
-    run = train(replace(PHOTOS, data=str(photos), folds=3), runs_dir=tmp_path, device="cpu")
+    run = train(replace(PHOTOS, data=str(photos), folds=3), runs_dir=tmp_path, device="cpu").run
     (line,) = run.read_metrics()
     assert line["epoch"] == 0 and line["train/accuracy"] > 0.9
     assert line["head/penalty"] in head.PENALTIES
@@ -171,7 +170,7 @@ def test_the_run_is_a_run_like_others(photos, tmp_path):
 
 
 def test_a_finished_fit_is_not_made_again(photos, tmp_path):
-    run = train(replace(PHOTOS, data=str(photos)), runs_dir=tmp_path, device="cpu")
+    run = train(replace(PHOTOS, data=str(photos)), runs_dir=tmp_path, device="cpu").run
     before = run.model_file.stat().st_mtime_ns
     resume(run, device="cpu")
     assert run.model_file.stat().st_mtime_ns == before
@@ -179,7 +178,7 @@ def test_a_finished_fit_is_not_made_again(photos, tmp_path):
 
 def test_the_same_seed_gives_the_same_bits(photos, tmp_path):
     recipe = replace(PHOTOS, data=str(photos), feature_views=3)
-    one, two = (train(recipe, runs_dir=tmp_path, device="cpu") for _ in range(2))
+    one, two = (train(recipe, runs_dir=tmp_path, device="cpu").run for _ in range(2))
     states = (classifier.load(run.path).model.state_dict() for run in (one, two))
     assert all(torch.equal(a, b) for a, b in zip(*(s.values() for s in states), strict=True))
 
@@ -193,7 +192,7 @@ def test_equal_fits_give_equal_files_wherever_they_run(photos, tmp_path, monkeyp
         monkeypatch.chdir(photos if found else photos.parent)
         data = "." if found else photos.name
         recipe = replace(PHOTOS, data=data, image_size_pixels=32)
-        run = train(recipe, runs_dir=tmp_path / place, device="cpu")
+        run = train(recipe, runs_dir=tmp_path / place, device="cpu").run
         found.append(run.model_file.read_bytes())
     assert found[0] == found[1]
     assert str(photos.parent).encode() not in found[0] and b"_seconds" not in found[0]
@@ -201,7 +200,7 @@ def test_equal_fits_give_equal_files_wherever_they_run(photos, tmp_path, monkeyp
 
 def test_a_lone_model_file_knows_its_data_by_name(photos, tmp_path):
     recipe = replace(PHOTOS, data=str(photos), image_size_pixels=32)
-    run = train(recipe, runs_dir=tmp_path, device="cpu")
+    run = train(recipe, runs_dir=tmp_path, device="cpu").run
     expected = evaluate(run.path).result
     assert expected["data"] == str(photos)
     lone = tmp_path / "lone.safetensors"
@@ -215,7 +214,7 @@ def test_a_lone_model_file_knows_its_data_by_name(photos, tmp_path):
 
 def test_a_model_file_of_an_earlier_version_has_the_place_in_it(photos, tmp_path):
     recipe = replace(PHOTOS, data=str(photos), image_size_pixels=32)
-    run = train(recipe, runs_dir=tmp_path, device="cpu")
+    run = train(recipe, runs_dir=tmp_path, device="cpu").run
     known = classifier.load(run.path)
     for part in ("recipe", "data"):
         known.facts[part]["data" if part == "recipe" else "name"] = str(photos)
@@ -228,7 +227,7 @@ def test_fine_tuning_goes_on_from_the_fit_and_keeps_the_better(photos, tmp_path)
         PHOTOS, data=str(photos), fine_tune=True, epochs=2, image_size_pixels=32, batch_size=16,
         precision="float32",
     )  # fmt: skip
-    run = train(recipe, runs_dir=tmp_path, device="cpu")
+    run = train(recipe, runs_dir=tmp_path, device="cpu").run
     lines = run.read_metrics()
     assert [line["epoch"] for line in lines] == [0, 1, 2]
     best = max(line["validation/accuracy"] for line in lines)
@@ -245,15 +244,15 @@ def last_layer_of(run):
 def test_validation_figures_are_of_the_fit_before_the_refit(photos, tmp_path):
     """The model file has the fit to train and validation; its own validation is not stated."""
     recipe = replace(PHOTOS, data=str(photos))
-    run = train(recipe, runs_dir=tmp_path, device="cpu")
+    run = train(recipe, runs_dir=tmp_path, device="cpu").run
     (line,) = run.read_metrics()
     splits = data.load_for(run.read_recipe())
     made = classifier.load(run.path)
     (seen, held), _ = compute_features(
         run.read_recipe(), made, ((splits.train, 1), (splits.validation, 1)), lambda _: None
     )
-    alone = head.Problem(seen, head.HeadData.of(splits.train))
-    both = head.Problem(
+    alone = head.LogisticRegression(seen, head.HeadData.of(splits.train))
+    both = head.LogisticRegression(
         torch.cat([seen, held], 1), head.HeadData.of(splits.train, splits.validation)
     )
     weight, bias = alone.solve(line["head/penalty"])
@@ -268,19 +267,21 @@ def test_validation_figures_are_of_the_fit_before_the_refit(photos, tmp_path):
 def test_fine_tuning_begins_at_a_fit_that_has_not_seen_validation(photos, tmp_path, monkeypatch):
     monkeypatch.setattr(head, "_could_improve", lambda *_: True)
     begun = []
-    monkeypatch.setattr(loop, "_fit", lambda run, *_: begun.append(last_layer_of(run)))
+    monkeypatch.setattr(training, "run_epochs", lambda run, *_: begun.append(last_layer_of(run)))
     monkeypatch.setattr(head, "refit", lambda *_: pytest.fail("validation must stay unseen"))
-    run = train(replace(PHOTOS, data=str(photos), fine_tune=True), runs_dir=tmp_path, device="cpu")
+    run = train(
+        replace(PHOTOS, data=str(photos), fine_tune=True), runs_dir=tmp_path, device="cpu"
+    ).run
     (line,) = run.read_metrics()
     assert len(begun) == 1 and "head/refit" not in line and "head/tuning_skipped" not in line
 
 
 def test_fine_tuning_does_not_start_where_validation_is_perfect(photos, tmp_path, monkeypatch):
-    plain = train(replace(PHOTOS, data=str(photos)), runs_dir=tmp_path, device="cpu")
+    plain = train(replace(PHOTOS, data=str(photos)), runs_dir=tmp_path, device="cpu").run
     assert plain.read_metrics()[0]["validation/accuracy"] == 1, "the test needs a perfect fit"
-    monkeypatch.setattr(loop, "_fit", lambda *_: pytest.fail("it must not start"))
+    monkeypatch.setattr(training, "run_epochs", lambda *_: pytest.fail("it must not start"))
     recipe = replace(PHOTOS, data=str(photos), fine_tune=True)
-    run = train(recipe, runs_dir=tmp_path, device="cpu")
+    run = train(recipe, runs_dir=tmp_path, device="cpu").run
     (line,) = run.read_metrics()
     assert line["head/tuning_skipped"] is True
     for one, other in zip(last_layer_of(run), last_layer_of(plain), strict=True):
@@ -314,7 +315,7 @@ def test_unequal_classes_are_said(photos, tmp_path):
         (few / name).mkdir(parents=True)
         for file in sorted((photos / name).iterdir())[:count]:
             (few / name / file.name).write_bytes(file.read_bytes())
-    run = train(replace(PHOTOS, data=str(few)), runs_dir=tmp_path, device="cpu")
+    run = train(replace(PHOTOS, data=str(few)), runs_dir=tmp_path, device="cpu").run
     (line,) = run.read_metrics()
     splits = data.load_for(run.read_recipe())
     labels = np.concatenate([splits.train.labels, splits.validation.labels])
@@ -333,7 +334,7 @@ def test_only_the_named_part_is_trained(photos, tmp_path):
          "weights": str(tmp_path / "some.pth"),
          "image_size_pixels": 64, "resize_pixels": 73, "train_resize_pixels": 66, "batch_size": 32},
     )  # fmt: skip
-    run = train(recipe, runs_dir=tmp_path, device="cpu")
+    run = train(recipe, runs_dir=tmp_path, device="cpu").run
     trained = classifier.load(run.path).model.state_dict()
     for name, tensor in weights.state_dict().items():
         if name.startswith("features"):
@@ -383,7 +384,7 @@ def test_hymenoptera_is_told_apart(tmp_path):
     if not found:
         pytest.skip("needs hymenoptera in a folder named by NEOCOG_DATA")
     recipe = recipes.get("photos", {"data": str(found[0]), "feature_views": 1})
-    run = train(recipe, runs_dir=tmp_path, device="cpu")
+    run = train(recipe, runs_dir=tmp_path, device="cpu").run
     accuracy = evaluate(run.path).result["accuracy"]
     assert 0.92 <= accuracy < 1
 
@@ -394,13 +395,13 @@ def test_random_weights_and_their_own_numbers(photos, tmp_path):
         {"data": str(photos), "weights": "random", "feature_views": 0, "model": "lenet5",
          "epochs": 1, "image_size_pixels": 32},
     )  # fmt: skip
-    assert evaluate(train(recipe, runs_dir=tmp_path, device="cpu").path).result["n"] > 10
+    assert evaluate(train(recipe, runs_dir=tmp_path, device="cpu").run.path).result["n"] > 10
 
 
 def test_evaluating_on_what_was_trained_on_is_told(photos, tmp_path):
     import shutil
 
-    run = train(replace(PHOTOS, data=str(photos)), runs_dir=tmp_path, device="cpu")
+    run = train(replace(PHOTOS, data=str(photos)), runs_dir=tmp_path, device="cpu").run
     shutil.copytree(photos, tmp_path / "copy")
     result = evaluate(run.path, str(tmp_path / "copy")).result
     assert any("were trained on" in note for note in result["notes"])

@@ -17,7 +17,7 @@ from neocog.errors import NeocogError, UsageError
 from neocog.evaluation.evaluate import evaluate
 from neocog.models import MODELS, Network
 from neocog.runs import Run
-from neocog.training import Interrupted, resume, train
+from neocog.training import Interrupted, epoch_metrics, resume, train
 from neocog.training import train as train_function
 
 from ..data.test_custom import save
@@ -42,7 +42,7 @@ def recipe():
 
 @pytest.fixture(scope="module")
 def whole(recipe, tmp_path_factory):
-    return train(recipe, runs_dir=tmp_path_factory.mktemp("whole"), device="cpu")
+    return train(recipe, runs_dir=tmp_path_factory.mktemp("whole"), device="cpu").run
 
 
 def test_it_learns(digits_run):
@@ -80,10 +80,53 @@ def test_the_run_folder_holds_what_it_should(digits_run, digits_recipe):
     }
 
 
+def same_weights(one, two) -> bool:
+    pairs = zip(one.state_dict().values(), two.state_dict().values(), strict=True)
+    return all(torch.equal(a, b) for a, b in pairs)
+
+
+def test_the_result_is_what_the_run_folder_holds(recipe, tmp_path):
+    """Nothing is to be read again: run, splits and the classifier of the selected epoch."""
+    slow = replace(recipe, learning_rate=1e-6, model="[conv3-4 relu pool2]*1 fc")
+    trained = train(slow, runs_dir=tmp_path, device="cpu")
+    kept = classifier.load(trained.run.path, device="cpu")
+    assert kept.facts["selected"]["epoch"] == 1  # of equal ones, so these are not the last weights
+    assert trained.splits.describe() == data.load_for(recipe).describe()
+    for result in (trained, resume(trained.run, device="cpu")):
+        assert result.run.path == trained.run.path
+        assert json.loads(json.dumps(result.classifier.facts)) == kept.facts
+        assert same_weights(result.classifier.model, kept.model)
+        assert not result.classifier.model.training
+    with pytest.raises(AttributeError):
+        trained.run = None
+
+
+def test_the_result_of_a_run_without_a_checkpoint_is_its_model_file(whole, tmp_path):
+    run = copied(whole, tmp_path)
+    run.checkpoint_file.unlink()
+    result = resume(run, device="cpu")
+    assert same_weights(result.classifier.model, classifier.load(run.path, device="cpu").model)
+
+
+def test_evaluation_takes_over_the_splits_of_a_training(recipe, tmp_path, monkeypatch):
+    trained = train(replace(recipe, epochs=1), runs_dir=tmp_path, device="cpu")
+    expected = evaluate(trained.run.path, device="cpu")
+    written = trained.run.model_file.read_bytes()
+    other = replace(trained.splits, test=trained.splits.validation)
+    with pytest.raises(NeocogError, match="are not those that the run knew"):
+        evaluate(trained.run.path, device="cpu", splits=other)
+    monkeypatch.setattr(data, "load_for", lambda *_: pytest.fail("the data are read again"))
+    found = evaluate(trained.run.path, device="cpu", splits=trained.splits)
+    assert found.recorded and found.train is trained.splits.train
+    assert np.array_equal(found.probabilities, expected.probabilities)
+    assert {**found.result, "time_seconds": None} == {**expected.result, "time_seconds": None}
+    assert trained.run.model_file.read_bytes() == written
+
+
 def test_the_same_seed_gives_the_same_bits_and_another_does_not(whole, recipe, tmp_path):
-    again = train(recipe, runs_dir=tmp_path, device="cpu")
+    again = train(recipe, runs_dir=tmp_path, device="cpu").run
     assert outcome(again) == outcome(whole)
-    other = train(replace(recipe, seed=1), runs_dir=tmp_path, device="cpu")
+    other = train(replace(recipe, seed=1), runs_dir=tmp_path, device="cpu").run
     assert outcome(other)[0] != outcome(whole)[0]
 
 
@@ -112,7 +155,7 @@ def test_a_signal_finishes_the_step_and_resume_goes_on_bit_for_bit(
     run = stopped.value.run
     assert torch.load(run.checkpoint_file, weights_only=True)["progress"]["epoch"] == step // 21
     torch.manual_seed(999)  # nothing may hang on the state of the process that goes on
-    assert outcome(resume(run, device="cpu")) == outcome(whole)
+    assert outcome(resume(run, device="cpu").run) == outcome(whole)
     assert signal.getsignal(signal.SIGINT) is before
 
 
@@ -159,12 +202,12 @@ def test_kill_9_at_random_steps_and_resume_give_the_same_bits(recipe, whole, tmp
     run = runs.find("latest", tmp_path)
     progress = torch.load(run.checkpoint_file, weights_only=True)["progress"]
     assert (progress["epoch"], progress["batch"]) in {(1, second - 1), (0, 21), (1, 0)}
-    assert outcome(resume(run, device="cpu")) == outcome(whole), f"steps {first}, {second}"
+    assert outcome(resume(run, device="cpu").run) == outcome(whole), f"steps {first}, {second}"
 
 
 def test_resuming_a_finished_run_changes_nothing(whole):
     before = outcome(whole)
-    assert outcome(resume(whole, device="cpu")) == before
+    assert outcome(resume(whole, device="cpu").run) == before
 
 
 def test_a_loss_that_is_not_finite_stops_with_the_step_and_a_hint(recipe, tmp_path):
@@ -192,7 +235,7 @@ def test_a_full_disk_leaves_the_last_good_checkpoint(recipe, whole, tmp_path, mo
     run = runs.find("latest", tmp_path)
     assert f"--resume {run.path}" in caught.value.hint
     assert torch.load(run.checkpoint_file, weights_only=True)["progress"]["epoch"] == 2
-    assert outcome(resume(run, device="cpu")) == outcome(whole)
+    assert outcome(resume(run, device="cpu").run) == outcome(whole)
 
 
 def test_a_full_disk_before_the_first_checkpoint_does_not_speak_of_one(
@@ -206,7 +249,7 @@ def test_a_full_disk_before_the_first_checkpoint_does_not_speak_of_one(
         train(recipe, runs_dir=tmp_path, device="cpu")
     assert "checkpoint" not in str(caught.value)
     monkeypatch.undo()
-    assert outcome(resume(runs.find("latest", tmp_path), device="cpu")) == outcome(whole)
+    assert outcome(resume(runs.find("latest", tmp_path), device="cpu").run) == outcome(whole)
 
 
 def test_a_disk_that_is_full_from_the_start_leaves_no_folder(recipe, tmp_path):
@@ -279,7 +322,7 @@ def test_equal_trainings_give_equal_files_wherever_they_run(tmp_path, monkeypatc
     for place, name in (("some", "photos"), ("some/photos/a", ".."), (".", str(photos))):
         monkeypatch.chdir(tmp_path / place)
         recipe = recipes.get("scratch", {**values, "data": name})
-        run = train(recipe, runs_dir=tmp_path / f"runs{len(found)}", device="cpu")
+        run = train(recipe, runs_dir=tmp_path / f"runs{len(found)}", device="cpu").run
         evaluate(run.path)
         found.append(run.model_file.read_bytes())
     assert found[0] == found[1] == found[2]
@@ -291,7 +334,7 @@ def test_a_resumed_run_gets_the_threads_that_it_began_with(recipe, tmp_path, cap
     before = torch.get_num_threads()
     torch.set_num_threads(before + 1)
     try:
-        whole = train(recipe, runs_dir=tmp_path, device="cpu")
+        whole = train(recipe, runs_dir=tmp_path, device="cpu").run
         with pytest.raises(Interrupted) as stopped:
             train(recipe, runs_dir=tmp_path, device="cpu", report=StopAt(5, signal.SIGINT))
     finally:
@@ -351,7 +394,7 @@ def test_the_best_epoch_is_kept_and_ties_go_to_the_earlier(digits_run):
 )
 def test_selection_follows_the_recipe(changes, best, tmp_path):
     recipe = recipes.get("digits", {"epochs": 5, "learning_rate": 0.1, **changes})
-    run = train(recipe, runs_dir=tmp_path, device="cpu")
+    run = train(recipe, runs_dir=tmp_path, device="cpu").run
     lines = run.read_metrics()
     progress = torch.load(run.checkpoint_file, weights_only=True)["progress"]
     assert progress["best_epoch"] == best(lines)
@@ -377,7 +420,7 @@ def test_validation_loss_is_the_loss_that_training_lowers(changes, tmp_path):
     recipe = recipes.get(
         "digits", {"epochs": 2, "select": "validation/loss", "learning_rate": 0.02, **changes}
     )
-    run = train(recipe, runs_dir=tmp_path, device="cpu")
+    run = train(recipe, runs_dir=tmp_path, device="cpu").run
     lines = run.read_metrics()
     best = min(lines, key=lambda line: line["validation/loss"])
     chosen = classifier.load(run.path)
@@ -407,16 +450,18 @@ def test_validation_loss_is_the_loss_that_training_lowers(changes, tmp_path):
 
 def test_the_mean_loss_weighs_images_not_batches():
     losses = torch.tensor([1.0, 2.0, 5.0])
-    assert loop._mean_loss(losses, [10, 10, 1]) == pytest.approx((10 + 20 + 5) / 21)
+    assert epoch_metrics.mean_loss(losses, [(0, 10), (10, 20), (20, 21)]) == pytest.approx(
+        (10 + 20 + 5) / 21
+    )
 
 
 def test_weights_that_are_no_numbers_are_noticed_though_every_loss_was_one():
     model = torch.nn.Linear(2, 2)
-    loop._check_finite(torch.ones(3), 0, model)
+    epoch_metrics.check_finite(torch.ones(3), 0, model)
     with torch.no_grad():
         model.bias[0] = torch.inf
     with pytest.raises(NeocogError, match="weights are no longer numbers at step 13"):
-        loop._check_finite(torch.ones(3), 10, model)
+        epoch_metrics.check_finite(torch.ones(3), 10, model)
 
 
 def test_a_network_that_ends_in_softmax_is_refused(recipe, tmp_path, monkeypatch):
@@ -431,7 +476,7 @@ def test_a_network_that_ends_in_softmax_is_refused(recipe, tmp_path, monkeypatch
 
 def test_runs_are_never_overwritten(recipe, tmp_path):
     short = replace(recipe, epochs=1)
-    first, second = (train(short, runs_dir=tmp_path, device="cpu") for _ in range(2))
+    first, second = (train(short, runs_dir=tmp_path, device="cpu").run for _ in range(2))
     assert (first.path.name, second.path.name) == ("digits-digits-1", "digits-digits-2")
     with pytest.raises(UsageError, match="never overwritten"):
         train(short, runs_dir=tmp_path, name="digits-digits-1", device="cpu")
@@ -439,7 +484,7 @@ def test_runs_are_never_overwritten(recipe, tmp_path):
 
 def test_bfloat16_and_channels_last_train_too(recipe, tmp_path):
     changed = replace(recipe, precision="bfloat16", channels_last=True)
-    run = train_function(changed, runs_dir=tmp_path, device="cpu")
+    run = train_function(changed, runs_dir=tmp_path, device="cpu").run
     assert run.read_metrics()[-1]["validation/accuracy"] > 0.9
 
 
@@ -482,7 +527,7 @@ def test_a_decay_that_renews_the_optimiser_drops_its_moments(digits_recipe, tmp_
         weight_decay=0, schedule="step", decay_at_epochs=(1,), decay_factor=1.0, model="threenet",
     )  # fmt: skip
     kept, renewed = (
-        train(replace(base, decay_renews_optimizer=new), runs_dir=tmp_path, device="cpu")
+        train(replace(base, decay_renews_optimizer=new), runs_dir=tmp_path, device="cpu").run
         for new in (False, True)
     )
     states = [

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from neocog.evaluation.evaluate import Evaluation
     from neocog.recipes import Recipe
-    from neocog.runs import Run
+    from neocog.training import TrainingResult
 
 app = typer.Typer(
     help="Train, judge and use image classifiers, from LeNet-5 to your own images.",
@@ -151,9 +151,9 @@ def train(
         if resume:
             if training.is_finished(run, chosen):
                 judged.show_nothing_to_train(console)
-            training.resume(run, device=device, report=progress, on_data=progress.on_data)
+            trained = training.resume(run, device=device, report=progress, on_data=progress.on_data)
         else:
-            run = training.train(
+            trained = training.train(
                 chosen,
                 runs_dir=folder,
                 name=name,
@@ -168,7 +168,7 @@ def train(
         sys.exit(_fail("Stopped after the step in hand.", hint, as_json, stopped.exit_code))
     finally:
         progress.close()
-    result = _finish(run, console, device)
+    result = _finish(trained, console, device)
     if as_json:
         print(to_json(result))
 
@@ -196,12 +196,13 @@ def _recipe(
     return recipes.get(chosen, overrides)
 
 
-def _finish(run: "Run", console: "Console", device: str) -> dict[str, Any]:
+def _finish(trained: "TrainingResult", console: "Console", device: str) -> dict[str, Any]:
     """After training: judge, draw, and say what came of it."""
     from neocog.evaluation.evaluate import evaluate
     from neocog.terminal import results as judged
 
-    evaluation = evaluate(run.path, device=device)
+    run = trained.run
+    evaluation = evaluate(run.path, device=device, splits=trained.splits)
     result = evaluation.result
     judged.show_evaluation(console, result)
     if evaluation.recorded:

@@ -60,17 +60,20 @@ def evaluate(
     runs_dir: Path | None = None,
     device: str = "auto",
     allow_outside: bool = False,
+    splits: Splits | None = None,
 ) -> Evaluation:
     """Evaluate a run, `latest` or a model file on its own test split or on another dataset.
 
     `data_name` is the name of a dataset or the path of custom images, all of which are used unless
-    they have splits; `allow_outside` is the field of a recipe. Classes are matched by name. Images
-    of classes that the classifier does not know are excluded, and counted in the notes and in
-    `unknown_classes`. The result on its own test split is written to the run folder and to the
+    they have splits; `allow_outside` is the field of a recipe. `splits` are the run's own if they
+    are in memory already, after training: they are not read again. Classes are matched by name.
+    Images of classes that the classifier does not know are excluded, and counted in the notes and
+    in `unknown_classes`. The result on its own test split is written to the run folder and to the
     model file. Raises UsageError if the classifier knows none of the classes, and NeocogError if
     the data are missing or have changed.
     """
     path = model_path(str(run), runs_folder(runs_dir))
+    owner = of_model_file(path)
     classifier = load(path, device=device)
     classifier, original = _with_data_path(classifier, path), classifier
     trained_on = str(classifier.facts.get("data", {}).get("name", ""))
@@ -78,9 +81,9 @@ def evaluate(
     train = None
     notes: tuple[str, ...] = ()
     unknown: tuple[tuple[str, int], ...] = ()
-    standalone = of_model_file(path) is None
-    splits = _find_own_splits(classifier, data_name, trained_on, standalone, allow_outside)
-    own = splits is not None
+    splits = _find_own_splits(
+        classifier, data_name, trained_on, owner is None, allow_outside, splits
+    )
     if splits:
         test, train, split = splits.test, splits.train, "test"
     else:
@@ -91,12 +94,11 @@ def evaluate(
     logits = classifier.scores(test.images)
     probabilities = classifier.as_probabilities(logits)
     seconds = {"data": loaded - start, "evaluation": time.perf_counter() - loaded}
-    owner = of_model_file(path)
     result = {
         "run": display_name(path),
         "recipe": classifier.facts.get("recipe", {}).get("name"),
         "model": classifier.architecture["name"],
-        "data": trained_on if own else data_name,
+        "data": trained_on if splits else data_name,
         "split": split,
         **classification_metrics(test, probabilities),
         "rejection": _rejection(classifier, test, logits.numpy(), probabilities),
@@ -107,7 +109,7 @@ def evaluate(
         "time_seconds": {**seconds, "training": 0.0, "total": sum(seconds.values())},
     }
     evaluation = Evaluation(
-        result, test, probabilities, notes, original, owner if own else None, train
+        result, test, probabilities, notes, original, owner if splits else None, train
     )
     if evaluation.run:
         result |= _training_results(evaluation.run, original, seconds)
@@ -289,12 +291,17 @@ def _find_own_splits(
     trained_on: str,
     standalone: bool,
     allow_outside: bool,
+    in_memory: Splits | None = None,
 ) -> Splits | None:
     """Return the classifier's own splits if `data_name` refers to them, else None.
 
     A `standalone` model file knows the name of its data but not their path. They are its own if
-    the name and the test images are the same.
+    the name and the test images are the same. Splits `in_memory` are not read again.
     """
+    if in_memory is not None:
+        assert data_name is None, "splits in memory are the run's own"
+        _check_test(classifier, in_memory, trained_on)
+        return in_memory
     if data_name is None or _same_data(data_name, trained_on):
         return own_splits(classifier, trained_on, allow_outside)
     if standalone and trained_on and data.bare_name(data_name) == trained_on:
@@ -332,12 +339,18 @@ def own_splits(classifier: Classifier, name: str, allow_outside: bool = False) -
     splits = data.load_for(
         replace(recipe, data=name, allow_outside=recipe.allow_outside or allow_outside)
     )
+    _check_test(classifier, splits, name)
+    return splits
+
+
+def _check_test(classifier: Classifier, splits: Splits, name: str) -> None:
+    """Raise NeocogError if the test images are not those in the classifier's file."""
     if splits.test.fingerprint() != classifier.facts["data"]["fingerprints"]["test"]:
+        recipe = classifier.facts["recipe"]["name"]
         raise NeocogError(
             f"The test images of {name} are not those that the run knew.",
-            f"Train anew: neocog train {name} --recipe {recipe.name}",
+            f"Train anew: neocog train {name} --recipe {recipe}",
         )
-    return splits
 
 
 def _read_other(

@@ -1,4 +1,4 @@
-"""What comes into a network's last layer, for each image: computed once, and kept on disk."""
+"""Penultimate-layer features: computed once for each image, and cached on disk."""
 
 import copy
 import hashlib
@@ -23,53 +23,52 @@ from neocog.models.pretrained import last_layer
 from neocog.recipes import Recipe
 from neocog.training.precision import has_bfloat16
 
-MOST_BYTES = 2**29  # of one data set's features: what takes more is computed anew each time
-COMPUTING = (
-    1  # counted up where the same pixels and weights give other features: kept ones are stale
-)
-DIGEST = 16  # bytes, of an image's pixels as the network gets them
+MAX_BYTES = 2**29  # of one dataset's features: larger ones are not cached
+FEATURES_VERSION = 1  # increment when the same pixels and weights give other features
+DIGEST_BYTES = 16  # of an image's pixels as the network gets them
 
-Part = tuple[ImageSet, int]  # images, and how many views of each
+Part = tuple[ImageSet, int]  # images, and the number of views of each
 
 
 @torch.inference_mode()
 def compute_features(
-    recipe: Recipe, classifier: Classifier, parts: Sequence[Part], tell: Callable[[int], None]
+    recipe: Recipe, classifier: Classifier, parts: Sequence[Part], on_batch: Callable[[int], None]
 ) -> tuple[list[Tensor], int]:
-    """What comes into the last layer for each part: views x N x D, float32, on the CPU.
+    """The input of the head for each part, `(V, N, D)`, float32, on the CPU.
 
-    The views are the image as it is, mirrored, and crops. Where all parts have one view, what was
-    computed before, for the same pixels and the same network, is taken from the disk; the second
-    value says for how many images. `tell` gets numbers of images that are done, again and
-    again.
+    The V views are the image itself, its mirror image, and crops. If all parts have one view, the
+    features of the same pixels and network are read from the cache; the second value is the number
+    of images found there. `on_batch` is called with the number of images in each finished batch.
     """
-    network = _Headless(recipe, classifier)
+    backbone = _Backbone(recipe, classifier)
     if any(views > 1 for _, views in parts):
-        return [network.views(part.images, views, tell) for part, views in parts], 0
-    before = known = FeatureCache.read(network.identity(recipe.data))
-    found, kept = [], 0
+        return [backbone.views(part.images, views, on_batch) for part, views in parts], 0
+    stored = cache = FeatureCache.read(backbone.identity(recipe.data))
+    digests_of_parts, hits = [], 0
     for part, _ in parts:
         digests = [_digest(part.images[n]) for n in range(len(part))]
-        missing = [n for n, digest in enumerate(digests) if digest not in known.row_of]
-        kept += len(part) - len(missing)
-        tell(len(part) - len(missing))
+        missing = [n for n, digest in enumerate(digests) if digest not in cache.row_of]
+        hits += len(part) - len(missing)
+        on_batch(len(part) - len(missing))
         if missing:
-            rows = network.views(_unread(part.images, np.array(missing)), 1, tell)[0]
-            known = known.with_more([digests[n] for n in missing], rows)
-        found.append(digests)
-    wanted = list(dict.fromkeys(digest for digests in found for digest in digests))
-    if wanted != list(before.row_of):
-        known.keep(wanted)
-    return [known.rows_of(digests)[None] for digests in found], kept
+            rows = backbone.views(_subset(part.images, np.array(missing)), 1, on_batch)[0]
+            cache = cache.with_more([digests[n] for n in missing], rows)
+        digests_of_parts.append(digests)
+    current = list(dict.fromkeys(digest for digests in digests_of_parts for digest in digests))
+    if current != list(stored.row_of):
+        cache.write(current)
+    return [cache.rows_of(digests)[None] for digests in digests_of_parts], hits
 
 
-def _unread(images: Images, which: NDArray[np.int64]) -> Images:
-    """Some images, without a copy of them all."""
-    return images.take(which) if isinstance(images, LazyImages) else LazyImages(images, which)
+def _subset(images: Images, indices: NDArray[np.int64]) -> Images:
+    """The images with these indices, not copied."""
+    if isinstance(images, LazyImages):
+        return images.take(indices)
+    return LazyImages(images, indices)
 
 
 def _digest(image: NDArray[np.uint8]) -> bytes:
-    return hashlib.sha256(np.ascontiguousarray(image).data).digest()[:DIGEST]
+    return hashlib.sha256(np.ascontiguousarray(image).data).digest()[:DIGEST_BYTES]
 
 
 def _version(package: str) -> str:
@@ -79,8 +78,8 @@ def _version(package: str) -> str:
         return ""
 
 
-class _Headless:
-    """A classifier's network up to what comes into its last layer."""
+class _Backbone:
+    """A classifier's network without its head."""
 
     def __init__(self, recipe: Recipe, classifier: Classifier) -> None:
         self.seed, self.classifier = recipe.seed, classifier
@@ -90,7 +89,7 @@ class _Headless:
 
     @cached_property
     def network(self) -> nn.Module:
-        """A copy in evaluation mode, whose batch norms are folded where they can be."""
+        """A copy in evaluation mode, with batch norms fused into convolutions where possible."""
         classifier = self.classifier
         model = copy.deepcopy(classifier.model).eval()
         parent, _, leaf = self.name.rpartition(".")
@@ -99,26 +98,28 @@ class _Headless:
         blank = np.zeros((1, *rule.image_size, rule.channels), np.uint8)
         return folded(model, classifier.inputs(blank))
 
-    def views(self, images: Images, views: int, tell: Callable[[int], None]) -> Tensor:
-        """Features of every view of the images, N x H x W x C: views x N x D."""
-        found: list[list[Tensor]] = [[] for _ in range(views)]
+    def views(self, images: Images, views: int, on_batch: Callable[[int], None]) -> Tensor:
+        """Features, `(V, N, D)`, of `views` views of the images, `(N, H, W, C)`."""
+        features: list[list[Tensor]] = [[] for _ in range(views)]
         size = batch_size_for(images.shape, self.classifier.model)
         for begin in range(0, len(images), size):
             batch = batch_of(images, begin, size, self.device)
             for view in range(views):
                 generator = loader.seeded(self.seed, begin, view)
-                shown = augment.view(batch, view, generator)
-                inputs = self.classifier.preprocessing.normalize(shown)
+                augmented = augment.view(batch, view, generator)
+                inputs = self.classifier.preprocessing.normalize(augmented)
                 with torch.autocast(self.device.type, torch.bfloat16, self.low_precision):
-                    found[view].append(self.network(inputs).flatten(1).float().cpu())
-                tell(len(batch))
-        return torch.stack([torch.cat(rows) for rows in found]) if len(images) else torch.zeros(0)
+                    features[view].append(self.network(inputs).flatten(1).float().cpu())
+                on_batch(len(batch))
+        if not len(images):
+            return torch.zeros(0)
+        return torch.stack([torch.cat(batches) for batches in features])
 
     def identity(self, data: str) -> str:
-        """Names the file for `data`: a digest of what features depend on beside the pixels."""
+        """The name of the cache file: a digest of all that features depend on except the pixels."""
         rule = self.classifier.preprocessing.to_json()
         versions = [_version(name) for name in ("torch", "torchvision", "timm")]
-        machine = (COMPUTING, *versions, self.device.type, self.low_precision)
+        machine = (FEATURES_VERSION, *versions, self.device.type, self.low_precision)
         facts = (self.classifier.architecture["name"], rule, machine, str(Path(data).resolve()))
         digest = hashlib.sha256(repr(facts).encode(errors="replace"))
         for name, tensor in self.classifier.model.state_dict().items():
@@ -130,7 +131,7 @@ class _Headless:
 
 @dataclass(frozen=True)
 class FeatureCache:
-    """Features that are known, N x D, and the row of each image's digest; `file` keeps them."""
+    """Cached features, `rows`, `(N, D)`, and the row of each image's digest."""
 
     file: Path
     row_of: dict[bytes, int]
@@ -138,30 +139,33 @@ class FeatureCache:
 
     @staticmethod
     def read(identity: str) -> "FeatureCache":
-        """What was kept; nothing where that is missing or damaged."""
+        """The cache on disk; empty if it is missing or damaged."""
         file = features_folder() / f"{identity}.safetensors"
-        kept = load_arrays(file)
-        if kept and {"digests", "features"} == set(kept):
-            digests = [row.tobytes() for row in kept["digests"]]
-            if len(digests) == len(kept["features"]):
-                rows = torch.from_numpy(kept["features"])
+        arrays = load_arrays(file)
+        if arrays and {"digests", "features"} == set(arrays):
+            digests = [row.tobytes() for row in arrays["digests"]]
+            if len(digests) == len(arrays["features"]):
+                rows = torch.from_numpy(arrays["features"])
                 return FeatureCache(file, {d: n for n, d in enumerate(digests)}, rows)
         return FeatureCache(file, {}, torch.zeros(0))
 
     def with_more(self, digests: Sequence[bytes], rows: Tensor) -> "FeatureCache":
-        """These and others."""
+        """This cache with the features of more images."""
         begin = len(self.rows)
         row_of = self.row_of | {d: begin + n for n, d in enumerate(digests)}
         return FeatureCache(self.file, row_of, torch.cat([self.rows, rows]) if begin else rows)
 
     def rows_of(self, digests: Sequence[bytes]) -> Tensor:
-        """The features of images, in their order."""
+        """The features of the images with these digests, `(len(digests), D)`."""
         return self.rows[[self.row_of[d] for d in digests]]
 
-    def keep(self, digests: Sequence[bytes]) -> None:
-        """Write those of these images and no others; a disk without room costs time only."""
+    def write(self, digests: Sequence[bytes]) -> None:
+        """Write the features of these images and no others, unless they take over MAX_BYTES.
+
+        A full disk raises nothing: the features are computed again next time.
+        """
         rows = self.rows_of(digests)
-        if rows.nbytes > MOST_BYTES:
+        if rows.nbytes > MAX_BYTES:
             return
-        names = np.frombuffer(b"".join(digests), np.uint8).reshape(-1, DIGEST)
+        names = np.frombuffer(b"".join(digests), np.uint8).reshape(-1, DIGEST_BYTES)
         save_arrays(self.file, {"digests": names, "features": rows.numpy()})

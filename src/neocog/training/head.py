@@ -1,10 +1,10 @@
-"""A network that knows images already: its features once, and a last layer fitted to them.
+"""Transfer learning: the head of a pretrained network, fitted to the features of its backbone.
 
-The last layer is multinomial logistic regression with an L2 penalty, fitted to convergence. The
-penalty is chosen by the log-loss on validation, or by cross-validation where there are few images
-to train on: of those that are equally good, the strongest. Once it is chosen, the last layer is
-fitted to train and validation together, unless the whole network is trained after it: that selects
-by validation, which must stay unseen.
+The head is multinomial logistic regression with an L2 penalty, fitted to convergence. The penalty
+is chosen by the log-loss on validation, or by cross-validation if there are few training images; of
+equally good penalties, the strongest. The head is then refitted to train and validation together,
+unless the whole network is fine-tuned after it: fine-tuning selects by validation, which must stay
+unseen.
 """
 
 import time
@@ -32,23 +32,23 @@ from neocog.metrics.selection import (
 from neocog.models.pretrained import last_layer
 from neocog.recipes import Recipe
 from neocog.training.features import compute_features
-from neocog.training.loss import measured
+from neocog.training.loss import loss_and_accuracy
 
 PENALTIES = tuple(10.0 ** (power / 2) for power in range(0, -10, -1))  # 1 to 3e-5: largest first
-FEW = 500  # images to train on, below which the penalty is chosen by cross-validation
+CROSS_VALIDATE_BELOW = 500  # training images
 FOLDS = 5
-SMALL = 5_000_000  # features in all, below which a fit is too small to be shared by threads
-UNBALANCED = 2.0  # times as many images in the largest class as in the smallest: classes weigh
-MOST_ROWS = 10_000  # further views of an image help where there are few images
+SINGLE_THREAD_BELOW = 5_000_000  # values in the feature matrix
+MAX_CLASS_RATIO = 2.0  # of the largest class to the smallest, from which on classes are weighted
+MAX_ROWS = 10_000  # augmented views help if there are few images
 
-Step = Callable[[int, int], None]  # told (images done, images in all)
+OnImages = Callable[[int, int], None]  # called with (images done, total images)
 
 
 @dataclass(frozen=True)
 class HeadData:
-    """What is known of the images that a fit is made to, beside their features.
+    """Labels, names and groups of the images in a fit, in the order of their features.
 
-    `names` decide the folds; images with one number in `groups` stay in one fold.
+    `names` decide the folds; images with the same number in `groups` stay in the same fold.
     """
 
     labels: NDArray[np.int64]
@@ -58,7 +58,7 @@ class HeadData:
 
     @staticmethod
     def of(*parts: ImageSet) -> "HeadData":
-        """What is known of the images of some splits, one after the other."""
+        """The data of one or more splits, concatenated."""
         labels = np.concatenate([part.labels for part in parts])
         names = tuple(path for part in parts for path in part.paths)
         groups = np.concatenate([part.groups for part in parts])
@@ -69,23 +69,23 @@ class HeadData:
             len(parts[0].classes),
         )
 
-    def subset(self, which: NDArray[np.int64]) -> "HeadData":
-        """What is known of the images at `which`."""
-        names = tuple(self.names[n] for n in which)
-        return HeadData(self.labels[which], names, self.groups[which], self.num_classes)
+    def subset(self, indices: NDArray[np.int64]) -> "HeadData":
+        """The data of the images with these indices."""
+        names = tuple(self.names[n] for n in indices)
+        return HeadData(self.labels[indices], names, self.groups[indices], self.num_classes)
 
     def folds(self, count: int) -> list[NDArray[np.int64]]:
-        """`count` parts of about equal size, groups kept together, every class in proportion."""
+        """Indices of `count` stratified folds of about equal size, with groups kept together."""
         return folds(self.names, self.labels, self.groups, count)
 
 
 @dataclass(frozen=True)
-class Choice:
-    """A penalty, and how each of `PENALTIES` that was tried did on held-out images.
+class PenaltyChoice:
+    """The chosen penalty, and the results on held-out images of the `PENALTIES` that were tried.
 
-    `losses` are the mean log-losses; `criteria` the same with one more image counted as wrong, by
-    which `least` is the best penalty; `errors` the standard errors of the criteria's differences
-    from the best. `penalty` is the strongest within one of them. `by` says what was held out.
+    `losses` are the mean log-losses, and `criteria` the same with one additional error; `least` is
+    the penalty with the lowest criterion. `errors` are the standard errors of the differences from
+    it, and `penalty` is the strongest within one standard error. `by` names the held-out images.
     """
 
     penalty: float
@@ -98,115 +98,117 @@ class Choice:
 
 @dataclass(frozen=True)
 class HeadFit:
-    """A fitted last layer: `weight` K x D and `bias` K for features as they come."""
+    """A fitted head: `weight`, `(K, D)`, and `bias`, `(K,)`, for unscaled features."""
 
     weight: Tensor
     bias: Tensor
-    choice: Choice
+    choice: PenaltyChoice
 
     def logits(self, features: Tensor) -> Tensor:
-        """Logits N x K for features N x D."""
+        """Logits, `(N, K)`, of features, `(N, D)`."""
         return features @ self.weight.T + self.bias
 
 
 def check_folds(recipe: Recipe, splits: Splits) -> None:
-    """Raise UsageError where there are too few images for the recipe's folds."""
+    """Raise UsageError if a class has too few images for the recipe's folds."""
     if not recipe.folds:
         return
-    known = HeadData.of(splits.train, splits.validation)
-    inside = [len(np.unique(known.groups[known.labels == k])) for k in range(known.num_classes)]
-    least = splits.classes[int(np.argmin(inside))]
-    if recipe.folds > min(inside):
+    images = HeadData.of(splits.train, splits.validation)
+    groups_per_class = [
+        len(np.unique(images.groups[images.labels == k])) for k in range(images.num_classes)
+    ]
+    smallest = splits.classes[int(np.argmin(groups_per_class))]
+    if recipe.folds > min(groups_per_class):
         raise UsageError(
             f"{recipe.folds} folds need as many images of every class, near-duplicates and "
-            f"groups counting once, and {least} has {min(inside)}.",
-            f"Say: --folds {max(2, min(10, *inside))}, or add images.",
+            f"groups counting once, and {smallest} has {min(groups_per_class)}.",
+            f"Say: --folds {max(2, min(10, *groups_per_class))}, or add images.",
         )
 
 
 def fit_head(
-    recipe: Recipe, splits: Splits, classifier: Classifier, step: Step | None = None
+    recipe: Recipe, splits: Splits, classifier: Classifier, on_images: OnImages | None = None
 ) -> dict[str, Any]:
-    """Fit the last layer of the classifier's network, in place, and give the epoch's line of it.
+    """Fit the head of the classifier's network in place; returns the metrics of epoch 0.
 
-    `recipe.feature_views` views of each training image are rows of the fit; with `recipe.folds`
-    the line has the accuracy of as many fits, each judged on the images that it has not seen.
-    The line's figures of train and validation are of the fit to train alone; where `head/refit` is
-    there, the last layer was then fitted to so many images, validation's among them.
+    The fit has `recipe.feature_views` rows for each training image. The metrics of train and
+    validation are those of the fit to train alone; `head/refit` is the number of images, validation
+    included, that the head was then refitted to, if it was. With `recipe.folds`, `folds` are the
+    accuracies of a cross-validation.
     """
     begin = time.perf_counter()
     train, validation = splits.train, splits.validation
-    views = max(1, min(recipe.feature_views, MOST_ROWS // max(1, len(train))))
+    views = max(1, min(recipe.feature_views, MAX_ROWS // max(1, len(train))))
     total = len(train) * views + len(validation)
-    told = 0
+    done = 0
 
-    def tell(count: int) -> None:
-        nonlocal told
-        told += count
-        if step:
-            step(told, total)
+    def on_batch(count: int) -> None:
+        nonlocal done
+        done += count
+        if on_images:
+            on_images(done, total)
 
-    (seen, held), kept = compute_features(
-        recipe, classifier, ((train, views), (validation, 1)), tell
+    (features, validation_views), cached = compute_features(
+        recipe, classifier, ((train, views), (validation, 1)), on_batch
     )
-    between = time.perf_counter()
-    held_rows = held[0] if len(validation) else torch.zeros(0)
-    with _threads_for(seen):
-        found = fit(seen, HeadData.of(train), held_rows, validation.labels)
-    line: dict[str, Any] = {"epoch": 0, "step": 0, "time_seconds": 0.0, "lr": 0.0}
-    line |= _figures(recipe, found, "train", seen[0], train.labels)
-    line |= _figures(recipe, found, "validation", held_rows, validation.labels)
-    line |= _chosen(found.choice) | {"head/views": views, "head/kept": kept}
-    if recipe.select == "train/accuracy_after":  # an epoch is measured against it
-        line[recipe.select] = line["train/accuracy"]
-    if recipe.fine_tune and not _could_improve(recipe, line):
-        line["head/tuning_skipped"] = True
-    known, both = HeadData.of(train), seen
-    if len(validation) and (recipe.folds or not tunes(recipe, line)):
-        known = HeadData.of(train, validation)
-        both = torch.cat([seen, held.expand(views, -1, -1)], 1)
-    with _threads_for(both):
+    features_end = time.perf_counter()
+    validation_features = validation_views[0] if len(validation) else torch.zeros(0)
+    with _threads_for(features):
+        head = fit(features, HeadData.of(train), validation_features, validation.labels)
+    metrics: dict[str, Any] = {"epoch": 0, "step": 0, "time_seconds": 0.0, "lr": 0.0}
+    metrics |= _split_metrics(recipe, head, "train", features[0], train.labels)
+    metrics |= _split_metrics(recipe, head, "validation", validation_features, validation.labels)
+    metrics |= _choice_metrics(head.choice) | {"head/views": views, "head/kept": cached}
+    if recipe.select == "train/accuracy_after":  # epochs are compared with it
+        metrics[recipe.select] = metrics["train/accuracy"]
+    if recipe.fine_tune and not _could_improve(recipe, metrics):
+        metrics["head/tuning_skipped"] = True
+    images, all_features = HeadData.of(train), features
+    if len(validation) and (recipe.folds or not fine_tunes(recipe, metrics)):
+        images = HeadData.of(train, validation)
+        all_features = torch.cat([features, validation_views.expand(views, -1, -1)], 1)
+    with _threads_for(all_features):
         if recipe.folds:
-            line["folds"] = _fold_accuracies(both, known, recipe.folds)
-        if len(validation) and not tunes(recipe, line):
-            found = refit(found, both, known)
-            line["head/refit"] = len(known.labels)
+            metrics["folds"] = _fold_accuracies(all_features, images, recipe.folds)
+        if len(validation) and not fine_tunes(recipe, metrics):
+            head = refit(head, all_features, images)
+            metrics["head/refit"] = len(images.labels)
         else:
-            known = HeadData.of(train)
-    weights = _weights_by_class(known)
+            images = HeadData.of(train)
+    weights = _class_weights(images)
     if weights.min() < weights.max():
-        line["head/class_weights"] = weights.tolist()
-    _put(found, classifier.model)
+        metrics["head/class_weights"] = weights.tolist()
+    _copy_to_network(head, classifier.model)
     end = time.perf_counter()
-    return line | {
+    return metrics | {
         "time_seconds": end - begin,
-        "features_seconds": between - begin,
-        "head_seconds": end - between,
+        "features_seconds": features_end - begin,
+        "head_seconds": end - features_end,
     }
 
 
-def tunes(recipe: Recipe, line: dict[str, Any]) -> bool:
-    """Whether the whole network is trained after the fit of the last layer that has this line."""
-    return recipe.fine_tune and not line.get("head/tuning_skipped")
+def fine_tunes(recipe: Recipe, head_metrics: dict[str, Any]) -> bool:
+    """Whether the recipe trains the whole network after a head with these metrics."""
+    return recipe.fine_tune and not head_metrics.get("head/tuning_skipped")
 
 
-def _could_improve(recipe: Recipe, line: dict[str, Any]) -> bool:
-    """Whether the recipe could select an epoch over the fit of the last layer."""
-    return recipe.select != "validation/accuracy" or line[recipe.select] < 1
+def _could_improve(recipe: Recipe, metrics: dict[str, Any]) -> bool:
+    """Whether an epoch of fine-tuning could be selected over the head."""
+    return recipe.select != "validation/accuracy" or metrics[recipe.select] < 1
 
 
 @torch.no_grad()
-def _put(found: HeadFit, model: nn.Module) -> None:
-    """Make a fit the last layer of a network."""
-    last = model.get_submodule(last_layer(model))
-    assert isinstance(last, nn.Linear | nn.Conv2d)
-    last.weight.copy_(found.weight.reshape(last.weight.shape))
-    assert last.bias is not None
-    last.bias.copy_(found.bias)
+def _copy_to_network(head: HeadFit, model: nn.Module) -> None:
+    """Copy the weights of a fit to the head of a network."""
+    layer = model.get_submodule(last_layer(model))
+    assert isinstance(layer, nn.Linear | nn.Conv2d)
+    layer.weight.copy_(head.weight.reshape(layer.weight.shape))
+    assert layer.bias is not None
+    layer.bias.copy_(head.bias)
 
 
-def _chosen(choice: Choice) -> dict[str, Any]:
-    """What an epoch's line says of how the penalty was chosen."""
+def _choice_metrics(choice: PenaltyChoice) -> dict[str, Any]:
+    """How the penalty was chosen, as metrics of epoch 0."""
     return {
         "head/penalty": choice.penalty,
         "head/chosen_by": choice.by,
@@ -219,10 +221,10 @@ def _chosen(choice: Choice) -> dict[str, Any]:
 
 
 @contextmanager
-def _threads_for(seen: Tensor) -> Iterator[None]:
-    """One thread where the matrices are small: two took five times as long, by waiting."""
+def _threads_for(features: Tensor) -> Iterator[None]:
+    """One thread for small matrices: two took five times as long, waiting for each other."""
     before = torch.get_num_threads()
-    if seen.numel() < SMALL:
+    if features.numel() < SINGLE_THREAD_BELOW:
         torch.set_num_threads(1)
     try:
         yield
@@ -230,92 +232,103 @@ def _threads_for(seen: Tensor) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _figures(
-    recipe: Recipe, found: HeadFit, split: str, features: Tensor, labels: NDArray[np.int64]
+def _split_metrics(
+    recipe: Recipe, head: HeadFit, split: str, features: Tensor, labels: NDArray[np.int64]
 ) -> dict[str, float]:
-    """A split's loss and accuracy: the loss of the epochs that follow, else the fit's own."""
+    """Loss and accuracy of a split.
+
+    The loss is the recipe's if epochs follow, to be comparable with theirs; else the cross-entropy
+    that the head minimises.
+    """
     if not len(labels):
         return {}
     if not recipe.fine_tune:
         recipe = replace(recipe, loss="cross_entropy", output="auto", label_smoothing=0.0)
-    return measured(recipe, split, found.logits(features), torch.tensor(labels))
+    return loss_and_accuracy(recipe, split, head.logits(features), torch.tensor(labels))
 
 
-def fit(seen: Tensor, known: HeadData, held: Tensor, truth: NDArray[np.int64]) -> HeadFit:
-    """The best last layer for features V x N x D, V views of N images.
+def fit(
+    features: Tensor,
+    images: HeadData,
+    validation_features: Tensor,
+    validation_labels: NDArray[np.int64],
+) -> HeadFit:
+    """Fit a head to `features`, `(V, N, D)`: V views of N images.
 
-    The penalty is chosen by `held`, J x D, and their labels `truth`, or where N is small by
-    cross-validation.
+    The penalty is chosen on the validation features, `(M, D)`, or by cross-validation if N is small
+    or M is 0.
     """
-    n = len(known.labels)
-    whole = Problem(seen, known)
-    if n >= FEW and len(truth):
-        by = f"the log-loss on {len(truth):,} validation images"
-        choice = _choice([(whole, held, truth)], by)
+    n = len(images.labels)
+    regression = LogisticRegression(features, images)
+    if n >= CROSS_VALIDATE_BELOW and len(validation_labels):
+        by = f"the log-loss on {len(validation_labels):,} validation images"
+        choice = _choose_penalty([(regression, validation_features, validation_labels)], by)
     else:
         parts = []
-        for part in known.folds(FOLDS):
-            rest = np.setdiff1d(np.arange(n), part)
-            if len(part) and len(np.unique(known.labels[rest])) == known.num_classes:
-                inside = Problem(seen[:, rest], known.subset(rest))
-                parts.append((inside, seen[0, part], known.labels[part]))
+        for fold in images.folds(FOLDS):
+            rest = np.setdiff1d(np.arange(n), fold)
+            if len(fold) and len(np.unique(images.labels[rest])) == images.num_classes:
+                without_fold = LogisticRegression(features[:, rest], images.subset(rest))
+                parts.append((without_fold, features[0, fold], images.labels[fold]))
         by = f"{FOLDS}-fold cross-validation on {n:,} training images"
         if not parts:
             by = "a guess, since there are too few images to hold any out"
-        choice = _choice(parts, by)
-    return HeadFit(*whole.solve(choice.penalty), choice)
+        choice = _choose_penalty(parts, by)
+    return HeadFit(*regression.solve(choice.penalty), choice)
 
 
-def refit(found: HeadFit, seen: Tensor, known: HeadData) -> HeadFit:
-    """A fit with the same penalty to more images, V x N x D."""
-    whole = Problem(seen, known)
-    whole.begin_at(found.weight, found.bias)
-    return HeadFit(*whole.solve(found.choice.penalty), found.choice)
+def refit(head: HeadFit, features: Tensor, images: HeadData) -> HeadFit:
+    """Fit a head with the same penalty to more images: features `(V, N, D)`."""
+    regression = LogisticRegression(features, images)
+    regression.start_from(head.weight, head.bias)
+    return HeadFit(*regression.solve(head.choice.penalty), head.choice)
 
 
-def _choice(parts: list[tuple["Problem", Tensor, NDArray[np.int64]]], by: str) -> Choice:
-    """The strongest penalty that is as good as the best on images held out.
+def _choose_penalty(
+    parts: list[tuple["LogisticRegression", Tensor, NDArray[np.int64]]], by: str
+) -> PenaltyChoice:
+    """The strongest penalty within one standard error of the best on held-out images.
 
-    Each part is a problem, and features J x D and labels to judge it by. Where the images held
-    out are all right, log-loss alone would take the weakest penalty, and be as sure of strangers
-    (benchmarks/strangers.py); so one image more is counted as wrong. Smaller penalties are not
-    tried when the criterion has risen twice.
+    Each part is a regression with the features, `(M, D)`, and labels of the images held out from
+    it. If all held-out predictions are correct, the log-loss alone selects the weakest penalty,
+    which is overconfident on images of unknown classes (benchmarks/strangers.py); so one additional
+    error is counted. The search stops when the criterion has risen twice.
     """
     middle = PENALTIES[len(PENALTIES) // 2]
     if not parts:
-        return Choice(middle, middle, by, [], [], [])
-    truth = np.concatenate([labels for _, _, labels in parts])
-    smoothing = smoothing_for(len(truth))
-    losses, smoothed = [], np.zeros((0, len(truth)))
+        return PenaltyChoice(middle, middle, by, [], [], [])
+    labels = np.concatenate([part_labels for _, _, part_labels in parts])
+    smoothing = smoothing_for(len(labels))
+    losses, smoothed = [], np.zeros((0, len(labels)))
     for penalty in PENALTIES:
         outputs = []
-        for problem, judged, _ in parts:
-            weight, bias = problem.solve(penalty)
-            outputs.append(judged @ weight.T + bias)
+        for regression, features, _ in parts:
+            weight, bias = regression.solve(penalty)
+            outputs.append(features @ weight.T + bias)
         logits = torch.cat(outputs).numpy()
-        losses.append(float(log_losses(logits, truth).mean()))
-        smoothed = np.vstack([smoothed, log_losses(logits, truth, smoothing)])
+        losses.append(float(log_losses(logits, labels).mean()))
+        smoothed = np.vstack([smoothed, log_losses(logits, labels, smoothing)])
         means = smoothed.mean(1)
         if len(means) > 2 and means[-1] > means[-2] > means[-3]:
             break
     chosen, best = PENALTIES[one_standard_error(smoothed)], PENALTIES[int(means.argmin())]
     errors = paired_differences(smoothed)[1]
-    return Choice(chosen, best, by, losses, means.tolist(), errors.tolist())
+    return PenaltyChoice(chosen, best, by, losses, means.tolist(), errors.tolist())
 
 
-class Problem:
-    """Multinomial logistic regression on features V x N x D, for one penalty after another.
+class LogisticRegression:
+    """Multinomial logistic regression on features `(V, N, D)`, for a sequence of penalties.
 
-    Minimised, to convergence: the mean cross-entropy plus penalty / 2 times the squared weights,
-    for features centred and divided by one number so that their mean square is 1. Classes weigh the
-    same where one has twice another's images or more. With fewer rows than features the problem
-    is solved in the rows' own span, which has the same solution. Each solution begins at the one
-    before it.
+    Minimises, to convergence, the mean cross-entropy plus penalty / 2 times the squared weights, on
+    features that are centred and divided by one scale so that their mean square is 1. Classes are
+    weighted equally if the largest has at least twice the images of the smallest. With fewer rows
+    than features the problem is solved in the span of the rows, which has the same solution. Each
+    solution starts from the one before it.
     """
 
-    def __init__(self, seen: Tensor, known: HeadData) -> None:
-        rows, self.classes = seen.flatten(0, 1), known.num_classes
-        self.targets = torch.tensor(known.labels).repeat(len(seen))
+    def __init__(self, features: Tensor, images: HeadData) -> None:
+        rows, self.num_classes = features.flatten(0, 1), images.num_classes
+        self.targets = torch.tensor(images.labels).repeat(len(features))
         self.mean = rows.mean(0)
         centred = rows - self.mean
         self.scale = centred.square().mean().sqrt().clamp_min(1e-6)
@@ -323,66 +336,67 @@ class Problem:
         self.basis: Tensor | None = None
         if len(rows) < rows.shape[1]:
             values, vectors = torch.linalg.eigh((centred @ centred.T).double())
-            some = values > values[-1].clamp_min(0) * 1e-9
-            roots, vectors = values[some].sqrt().float(), vectors[:, some].float()
+            positive = values > values[-1].clamp_min(0) * 1e-9
+            roots, vectors = values[positive].sqrt().float(), vectors[:, positive].float()
             self.basis = centred.T @ vectors / roots
             centred = vectors * roots
         self.rows = centred
-        self.weights = torch.tensor(_weights_by_class(known), dtype=torch.float32)[self.targets]
-        self.at = np.zeros(self.classes * (centred.shape[1] + 1))
+        self.row_weights = torch.tensor(_class_weights(images), dtype=torch.float32)[self.targets]
+        self.solution = np.zeros(self.num_classes * (centred.shape[1] + 1))
 
-    def begin_at(self, weight: Tensor, bias: Tensor) -> None:
-        """Begin the next solution at a fit of similar images: it takes fewer steps."""
-        inner = weight * self.scale
+    def start_from(self, weight: Tensor, bias: Tensor) -> None:
+        """Start the next solution from a fit to similar images: it takes fewer steps."""
+        scaled = weight * self.scale
         if self.basis is not None:
-            inner = inner @ self.basis
-        both = torch.cat([inner, (bias + weight @ self.mean)[:, None]], 1)
-        self.at = both.double().flatten().numpy()
+            scaled = scaled @ self.basis
+        joined = torch.cat([scaled, (bias + weight @ self.mean)[:, None]], 1)
+        self.solution = joined.double().flatten().numpy()
 
     def solve(self, penalty: float) -> tuple[Tensor, Tensor]:
-        """(weight K x D, bias K) of the fit, for features as they come."""
-        from scipy.optimize import minimize  # the fit alone needs it
+        """The fit's weight, `(K, D)`, and bias, `(K,)`, for unscaled features."""
+        from scipy.optimize import minimize  # slow to import, and needed here alone
 
         options = {"maxiter": 300, "gtol": 1e-5, "ftol": 1e-9}
-        arguments = (self._cost, self.at, (penalty,), "L-BFGS-B")
-        self.at = minimize(*arguments, jac=True, options=options).x
-        both = torch.from_numpy(self.at).float().reshape(self.classes, -1)
-        weight = both[:, :-1] if self.basis is None else both[:, :-1] @ self.basis.T
+        arguments = (self._cost, self.solution, (penalty,), "L-BFGS-B")
+        self.solution = minimize(*arguments, jac=True, options=options).x
+        joined = torch.from_numpy(self.solution).float().reshape(self.num_classes, -1)
+        weight = joined[:, :-1] if self.basis is None else joined[:, :-1] @ self.basis.T
         weight = weight / self.scale
-        return weight, both[:, -1] - weight @ self.mean
+        return weight, joined[:, -1] - weight @ self.mean
 
     def _cost(self, flat: NDArray[np.float64], penalty: float) -> tuple[float, NDArray[np.float64]]:
-        """What is minimised, and its slope."""
-        both = torch.from_numpy(flat).float().reshape(self.classes, -1)
-        weight, bias = both[:, :-1], both[:, -1]
-        log_shares = F.log_softmax(self.rows @ weight.T + bias, 1)
-        right = log_shares.gather(1, self.targets[:, None])[:, 0]
-        loss = -(right * self.weights).double().mean() + penalty / 2 * weight.square().sum()
-        error = log_shares.exp()
+        """The objective and its gradient."""
+        joined = torch.from_numpy(flat).float().reshape(self.num_classes, -1)
+        weight, bias = joined[:, :-1], joined[:, -1]
+        log_probabilities = F.log_softmax(self.rows @ weight.T + bias, 1)
+        of_label = log_probabilities.gather(1, self.targets[:, None])[:, 0]
+        nll = -(of_label * self.row_weights).double().mean()
+        loss = nll + penalty / 2 * weight.square().sum()
+        error = log_probabilities.exp()
         error[torch.arange(len(error)), self.targets] -= 1
-        error *= (self.weights / len(error))[:, None]
-        slope = torch.cat([error.T @ self.rows + penalty * weight, error.sum(0)[:, None]], 1)
-        return loss.item(), slope.double().flatten().numpy()
+        error *= (self.row_weights / len(error))[:, None]
+        gradient = torch.cat([error.T @ self.rows + penalty * weight, error.sum(0)[:, None]], 1)
+        return loss.item(), gradient.double().flatten().numpy()
 
 
-def _weights_by_class(known: HeadData) -> NDArray[np.float64]:
-    """How much an image of each class weighs, K: 1, or what makes all classes count the same."""
-    counts = np.bincount(known.labels, minlength=known.num_classes).clip(1)
-    if counts.max() < UNBALANCED * counts.min():
-        return np.ones(known.num_classes)
-    return len(known.labels) / (known.num_classes * counts)
+def _class_weights(images: HeadData) -> NDArray[np.float64]:
+    """The weight of an image of each class, `(K,)`: 1, or balanced if class sizes differ much."""
+    counts = np.bincount(images.labels, minlength=images.num_classes).clip(1)
+    if counts.max() < MAX_CLASS_RATIO * counts.min():
+        return np.ones(images.num_classes)
+    return len(images.labels) / (images.num_classes * counts)
 
 
-def _fold_accuracies(seen: Tensor, known: HeadData, count: int) -> list[float]:
-    """The accuracies of `count` fits, each on the images that it was not made to.
+def _fold_accuracies(features: Tensor, images: HeadData, count: int) -> list[float]:
+    """The accuracy on each of `count` folds of a head fitted to the other folds.
 
-    Every fit chooses its penalty by itself, from the images that it is made to.
+    Each fit chooses its own penalty, by its own images.
     """
-    found = []
-    for part in known.folds(count):
-        rest = np.setdiff1d(np.arange(len(known.labels)), part)
-        none = np.zeros(0, dtype=np.int64)
-        made = fit(seen[:, rest], known.subset(rest), torch.zeros(0), none)
-        answers = made.logits(seen[0, part]).argmax(1).numpy()
-        found.append(float((answers == known.labels[part]).mean()))
-    return found
+    accuracies = []
+    for fold in images.folds(count):
+        rest = np.setdiff1d(np.arange(len(images.labels)), fold)
+        no_labels = np.zeros(0, dtype=np.int64)
+        head = fit(features[:, rest], images.subset(rest), torch.zeros(0), no_labels)
+        predicted = head.logits(features[0, fold]).argmax(1).numpy()
+        accuracies.append(float((predicted == images.labels[fold]).mean()))
+    return accuracies

@@ -1,4 +1,4 @@
-"""What a training takes over from Neocog's own model file where it begins with its weights."""
+"""Training from a Neocog model file: the preprocessing and classes that go with its weights."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -8,11 +8,12 @@ from neocog.model_card import find_card
 from neocog.recipes import Recipe
 
 
-def taken_over(recipe: Recipe) -> Recipe:
-    """The recipe with the preprocessing of its weights' file where it leaves it open.
+def with_file_preprocessing(recipe: Recipe) -> Recipe:
+    """The recipe with the preprocessing in its weights' file, if it does not set its own.
 
-    It is returned as it is where its weights are in no file of Neocog's. Raises UsageError where
-    the file holds another network or other channels, NeocogError where its card is wrong.
+    A recipe whose weights are not in a Neocog model file is returned unchanged. Raises UsageError
+    if the file holds another network or another number of channels, NeocogError if its metadata is
+    invalid.
     """
     card = find_card(Path(recipe.weights))
     if card is None:
@@ -48,7 +49,7 @@ def taken_over(recipe: Recipe) -> Recipe:
     )
 
 
-def are_for_other_classes(recipe: Recipe, classes: tuple[str, ...]) -> bool:
-    """Whether the recipe's weights are in a file of Neocog's that names other classes."""
+def has_other_classes(recipe: Recipe, classes: tuple[str, ...]) -> bool:
+    """Whether the recipe's weights are in a Neocog model file with other classes."""
     card = find_card(Path(recipe.weights))
     return card is not None and card.classes != classes

@@ -1,4 +1,4 @@
-"""The losses, and the refusal of networks whose output is not what a loss takes."""
+"""The losses, and a check that a network outputs logits."""
 
 from collections.abc import Callable
 
@@ -11,11 +11,11 @@ from neocog.recipes import Recipe
 
 
 def make_loss(recipe: Recipe) -> Callable[[Tensor, Tensor], Tensor]:
-    """The recipe's loss: (logits N x K, labels N) to the batch's mean.
+    """The recipe's loss: from logits, `(N, K)`, and labels, `(N,)`, to the mean of the batch.
 
-    `cross_entropy` takes the logits; `nll` takes their log-softmax. Both are the same number: the
-    mean of minus the log-probability of the label. Which pairs make sense, Recipe has checked.
-    `map` and `squared_error` are those of LeCun et al. 1998 and 1990.
+    `cross_entropy` and `nll` give the same number, the mean negative log-probability of the label;
+    they differ in whether log-softmax is part of the loss. `map` and `squared_error` are the losses
+    of LeCun et al. 1998 and 1990. Recipe checks that loss and network go together.
     """
     if recipe.loss == "map":
         return lambda logits, labels: map_criterion(logits, labels, recipe.map_penalty)
@@ -28,40 +28,41 @@ def make_loss(recipe: Recipe) -> Callable[[Tensor, Tensor], Tensor]:
 
 
 @torch.no_grad()
-def measured(recipe: Recipe, split: str, logits: Tensor, labels: Tensor) -> dict[str, float]:
-    """A split's loss and accuracy for logits N x K, as an epoch's line has them.
+def loss_and_accuracy(
+    recipe: Recipe, split: str, logits: Tensor, labels: Tensor
+) -> dict[str, float]:
+    """The loss and accuracy of a split as epoch metrics, from logits, `(N, K)`, and labels, `(N,)`.
 
-    `split/loss` is the recipe's own loss, the quantity that training lowers, label smoothing and
-    all. Where that is not the plain cross-entropy, `split/cross_entropy` is beside it: the one
-    loss that compares runs of different recipes.
+    `split/loss` is the loss that training minimises, label smoothing included. If that is not the
+    plain cross-entropy, `split/cross_entropy` is added, which is comparable across recipes.
     """
-    found = {
+    metrics = {
         f"{split}/loss": make_loss(recipe)(logits, labels).item(),
         f"{split}/accuracy": (logits.argmax(1) == labels).sum().item() / len(labels),
     }
     if not is_plain(recipe):
-        found[f"{split}/cross_entropy"] = F.cross_entropy(logits, labels).item()
-    return found
+        metrics[f"{split}/cross_entropy"] = F.cross_entropy(logits, labels).item()
+    return metrics
 
 
 def is_plain(recipe: Recipe) -> bool:
-    """Whether the recipe's loss is the plain cross-entropy, by whatever name."""
+    """Whether the recipe's loss is the cross-entropy without label smoothing."""
     return recipe.loss in ("cross_entropy", "nll") and not recipe.label_smoothing
 
 
 def map_criterion(negated_penalties: Tensor, labels: Tensor, j: float) -> Tensor:
-    """The maximum a posteriori criterion, equation 9 of LeCun et al. 1998: the batch's mean.
+    """The maximum a posteriori criterion, equation 9 of LeCun et al. 1998: the mean of the batch.
 
-    With penalties y: y_label + log(exp(-j) + sum_i exp(-y_i)). Cross-entropy with one class more,
-    "rubbish", of constant penalty `j`: it keeps the network from pushing wrong classes' penalties,
-    large already, further up.
+    With penalties y: y_label + log(exp(-j) + sum_i exp(-y_i)). This is the cross-entropy with one
+    additional "rubbish" class of constant penalty `j`, which keeps the network from increasing
+    penalties of wrong classes that are already large.
     """
     rubbish = negated_penalties.new_full((len(labels), 1), -j)
     return F.cross_entropy(torch.cat([negated_penalties, rubbish], 1), labels)
 
 
 def squared_error(logits: Tensor, labels: Tensor) -> Tensor:
-    """The mean over the batch of the squared distance of the squashed logits to +-1 targets.
+    """The squared distance of the squashed logits to targets of +-1: the mean of the batch.
 
     1.7159 tanh(2/3 x) is the squashing function of the output units of LeCun et al. 1990.
     """
@@ -72,10 +73,10 @@ def squared_error(logits: Tensor, labels: Tensor) -> Tensor:
 
 @torch.no_grad()
 def check_gives_logits(model: nn.Module, inputs: Tensor) -> None:
-    """Raise UsageError where the network ends in softmax or log-softmax rather than logits.
+    """Raise UsageError if the network outputs probabilities or log-probabilities, not logits.
 
-    `inputs` are a few normalised images, N x C x H x W. Looks at the numbers, so that a softmax
-    is found however it is written.
+    `inputs` are a few normalised images, `(N, C, H, W)`. The check is of the output values, so that
+    it does not depend on how the softmax is implemented.
     """
     was_training = model.training
     model.eval()

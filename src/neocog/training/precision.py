@@ -1,14 +1,15 @@
-"""Which precision a recipe's words mean on this machine."""
+"""The numeric precision of a recipe on this machine."""
 
 import torch
 from torch import nn
 
 
 def has_bfloat16(precision: str, device: torch.device, trained: nn.Module | None = None) -> bool:
-    """Whether a recipe's precision means bfloat16 on this machine.
+    """Whether a recipe's `precision` is bfloat16 on `device`.
 
-    `trained` is the network where gradients are taken. `fast` on a CPU is float32 where that has
-    depthwise convolutions, whose gradients take three times as long in bfloat16 there.
+    `fast` is bfloat16 if the hardware supports it. `trained` is the network if it is trained, not
+    only applied: on a CPU, gradients of depthwise convolutions take three times as long in bfloat16
+    as in float32, so a network with them is trained in float32.
     """
     if precision != "fast":
         return precision == "bfloat16"

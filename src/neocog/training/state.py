@@ -1,28 +1,33 @@
-"""The checkpoint: everything that a run needs to go on, bit for bit."""
+"""The checkpoint: all state that a run needs to resume bit for bit."""
 
 import io
+import logging
 import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 
 from neocog.errors import NeocogError
+from neocog.runs import Run
 from neocog.storage.atomic import write_atomic
+
+log = logging.getLogger(__name__)
 
 FORMAT_VERSION = 1
 
 
 @dataclass
-class Progress:
-    """How far a run has come: epochs that ended, and the batches of the one under way.
+class TrainingState:
+    """Position and results of a run: `epoch` complete epochs, `batch` batches of the current one.
 
-    `losses` (one a batch of the epoch) and `correct` (a count) are on the device, so that nothing
-    waits for them within the epoch. `best_weights` are those of `best_epoch`, chosen by
-    `best_value`. `seconds` is the time spent training, over all sittings. `lines` are the epochs'
-    lines in metrics.jsonl, which can so be restored.
+    `losses` (one per batch of the epoch) and `correct` (a count) are on the device, so that no step
+    of the epoch waits for them. `best_weights` are those of `best_epoch`, the one with the
+    largest selection score, `best_value`. `seconds` is the training time of all sessions. `lines`
+    are the epochs' metrics as in metrics.jsonl, which can be restored from them. The names of the
+    fields are part of the checkpoint's format.
     """
 
     losses: Tensor
@@ -35,20 +40,46 @@ class Progress:
     best_weights: dict[str, Tensor] = field(default_factory=dict)
     lines: list[dict[str, Any]] = field(default_factory=list)
 
-    def line_of(self, epoch: int) -> dict[str, Any]:
-        """The line of an epoch; its number alone where the line is lost."""
+    @classmethod
+    def initial(cls, batches: int, device: torch.device) -> Self:
+        """The state before the first step of epochs with `batches` batches."""
+        correct = torch.zeros((), dtype=torch.long, device=device)
+        return cls(torch.zeros(batches, device=device), correct)
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Move to the first batch of the epoch with index `epoch`."""
+        self.epoch, self.batch = epoch, 0
+        self.losses.zero_()
+        self.correct.zero_()
+
+    def keep_if_best(self, model: nn.Module, epoch: int, score: float) -> bool:
+        """Copy the weights if `score` exceeds all scores before it; ties go to the earlier epoch.
+
+        Returns whether the weights were copied.
+        """
+        if self.best_value is not None and not score > self.best_value:
+            return False
+        self.best_epoch, self.best_value = epoch, score
+        self.best_weights = {name: value.clone() for name, value in model.state_dict().items()}
+        return True
+
+    def metrics_of(self, epoch: int) -> dict[str, Any]:
+        """The metrics of an epoch; its number alone if they are lost."""
         return next((line for line in self.lines if line["epoch"] == epoch), {"epoch": epoch})
 
 
 def save(
-    path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, progress: Progress
+    path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, state: TrainingState
 ) -> None:
-    """Write the checkpoint whole or not at all. Raises OSError, the last good one kept."""
+    """Write the checkpoint atomically.
+
+    Raises OSError if it cannot be written; the checkpoint before it is then kept.
+    """
     content = {
         "format_version": FORMAT_VERSION,
         "model": model.state_dict(),
         "optimizer": optimizer.state_dict(),
-        "progress": vars(progress),
+        "progress": vars(state),
         "rng": torch.get_rng_state(),
         "cuda_rng": torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else [],
     }
@@ -57,14 +88,14 @@ def save(
     write_atomic(path, buffer.getvalue())
 
 
-def load(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> Progress:
-    """Put model, optimiser and random state back as they were; runs no code from the file.
+def load(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> TrainingState:
+    """Restore model, optimizer and random state in place; no code from the file is run.
 
-    Raises NeocogError where the checkpoint is damaged or does not fit.
+    Raises NeocogError if the checkpoint is damaged or belongs to another network.
     """
     device = next(model.parameters()).device
     try:
-        with zipfile.ZipFile(path) as archive:  # torch.load does not look at the checksums
+        with zipfile.ZipFile(path) as archive:  # torch.load does not verify the checksums
             damaged = archive.testzip()
         if damaged:
             raise ValueError(f"the checksum of {damaged} is wrong")
@@ -74,9 +105,22 @@ def load(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> Prog
         torch.set_rng_state(content["rng"].cpu())
         if content["cuda_rng"] and torch.cuda.is_available():
             torch.cuda.set_rng_state_all([state.cpu() for state in content["cuda_rng"]])
-        return Progress(**content["progress"])
+        return TrainingState(**content["progress"])
     except Exception as error:
         raise NeocogError(
             f"The checkpoint {path} is damaged or of another network ({error}).",
             "Train anew: the run's recipe.json holds the command.",
         ) from None
+
+
+def recorded_lines(run: Run, epoch: int) -> list[dict[str, Any]]:
+    """The metrics in metrics.jsonl up to `epoch`, for checkpoints of earlier versions without any.
+
+    Logs a warning and returns none if the file is damaged.
+    """
+    try:
+        lines = run.read_metrics()
+    except NeocogError as error:
+        log.warning("%s The curves of the run begin anew.", error.message)
+        return []
+    return [line for line in lines if line["epoch"] <= epoch]

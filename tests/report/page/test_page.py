@@ -211,7 +211,7 @@ def test_photos_have_their_penalties_and_their_findings(tmp_path, open_page):
         save(tmp_path / "photos" / ("cat" if n % 2 else "dog") / f"{n}.png", n)
     save(tmp_path / "photos" / "cat" / "copy.png", 1)
     recipe = recipes.get("photos", {"data": str(tmp_path / "photos")})
-    run = train(recipe, runs_dir=tmp_path / "runs", device="cpu")
+    run = train(recipe, runs_dir=tmp_path / "runs", device="cpu").run
     found = evaluate(run.path, device="cpu")
     file = page.write(found, "en")
     opened = open_page(file)

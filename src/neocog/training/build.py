@@ -1,0 +1,119 @@
+"""From a recipe to its network: final values, checks before training, weights, frozen layers."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from neocog import data, models
+from neocog.classifier import Classifier
+from neocog.data import Splits
+from neocog.errors import UsageError
+from neocog.models import pretrained
+from neocog.models.protocols import FitsToImages
+from neocog.recipes import Recipe
+from neocog.training.initial_weights import has_other_classes, with_file_preprocessing
+from neocog.training.loss import check_gives_logits
+
+
+def resolve(recipe: Recipe) -> Recipe:
+    """The recipe with absolute paths and the defaults of its weights filled in.
+
+    Raises UsageError if there is no such network or it does not fit its weights, NeocogError if the
+    file of weights is missing.
+    """
+    if recipe.data not in data.DATASETS and data.exists(recipe.data):
+        path = Path(recipe.data)
+        path = path.resolve() if ".." in path.parts else path.absolute()
+        recipe = replace(recipe, data=str(path))
+    if recipe.weights not in ("random", "imagenet"):
+        recipe = replace(recipe, weights=str(Path(recipe.weights).absolute()))
+    models.describe(recipe.model)  # refuses an unknown network before the data are read
+    recipe = pretrained.with_weight_defaults(with_file_preprocessing(recipe))
+    if recipe.weights != "random" and not recipe.model.startswith("timm/"):
+        pretrained.weights_path(recipe.model, recipe.weights)
+    return recipe
+
+
+def check_augmentation(recipe: Recipe, splits: Splits) -> None:
+    """Raise UsageError if the recipe's augmentation does not fit the images or their classes."""
+    height, width = splits.train.images.shape[1:3]
+    if recipe.augment_grow_pixels and recipe.augment_grow_pixels < max(height, width):
+        raise UsageError(
+            f"augment_grow_pixels ({recipe.augment_grow_pixels}) is smaller than the images "
+            f"({height} x {width}).",
+            f"Say: --set augment_grow_pixels={round(1.25 * max(height, width))}, or 0 not to grow.",
+        )
+    if recipe.augment_hand_fraction and splits.train.classes != tuple("0123456789"):
+        raise UsageError(
+            "augment_hand_fraction adds strokes to the digits 1, 7 and 9: it wants the classes 0 "
+            "to 9.",
+            "Say: --set augment_hand_fraction=0",
+        )
+    if recipe.augment_edge == "reflect" and recipe.augment_shift_pixels >= min(height, width):
+        raise UsageError(
+            f"An image of {height} x {width} cannot be moved by {recipe.augment_shift_pixels} "
+            "pixels and filled with its own edge.",
+            "Say: --set augment_shift_pixels=2",
+        )
+
+
+def build_classifier(recipe: Recipe, splits: Splits, device: torch.device) -> Classifier:
+    """An untrained classifier: the recipe's network with its initial weights, on `device`.
+
+    Random weights are a function of the recipe's seed. Raises UsageError if `trained_part` names no
+    layer or the network's outputs are not logits.
+    """
+    height, width, channels = splits.train.images.shape[1:]
+    architecture: dict[str, Any] = {
+        "name": recipe.model,
+        "num_classes": len(splits.classes),
+        "in_channels": channels,
+        "image_size": (height, width),
+    }
+    torch.manual_seed(recipe.seed)
+    model = models.build(**architecture)
+    if recipe.weights != "random":
+        with_head = not has_other_classes(recipe, splits.classes)
+        pretrained.load_pretrained(
+            model, recipe.model, recipe.weights, recipe.trained_part, with_head=with_head
+        )
+    freeze(model, recipe)
+    model = model.to(device)
+    if recipe.channels_last:
+        model = model.to(memory_format=torch.channels_last)
+    images = splits.train.images[: 5000 if isinstance(model, FitsToImages) else 2]
+    inputs = splits.preprocessing.normalize(torch.tensor(images, device=device))
+    if isinstance(model, FitsToImages):
+        model.fit_to(inputs)
+    if not recipe.feature_views or recipe.fine_tune:  # a fitted head is linear
+        check_gives_logits(model, inputs[:2])
+    return Classifier(model, architecture, splits.preprocessing, splits.classes)
+
+
+def freeze(model: nn.Module, recipe: Recipe) -> None:
+    """Freeze all parameters outside the recipe's `trained_part`, a prefix of their names.
+
+    Raises UsageError if no parameter has it.
+    """
+    part = recipe.trained_part
+    names = [name for name, _ in model.named_parameters()]
+    if not any(name.startswith(part) for name in names):
+        children = list(dict.fromkeys(name.partition(".")[0] for name in names))
+        raise UsageError(
+            f"{recipe.model} has no layers whose names begin with {part!r}.",
+            f"Its parts are: {', '.join(children)}.",
+        )
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(name.startswith(part) and parameter.requires_grad)
+
+
+def set_train_mode(model: nn.Module) -> None:
+    """Training mode, with frozen modules in eval mode: their batch-norm statistics stay."""
+    model.train()
+    for module in model.modules():
+        parameters = list(module.parameters(recurse=False))
+        if parameters and not any(p.requires_grad for p in parameters):
+            module.eval()

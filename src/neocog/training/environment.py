@@ -1,0 +1,91 @@
+"""Provenance: the machine and versions of a run, and the training facts in a model file."""
+
+import os
+import platform
+import subprocess
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import neocog
+from neocog import data
+from neocog.data import Splits
+from neocog.recipes import Recipe
+from neocog.training.head import fine_tunes
+
+
+def describe_environment(
+    recipe: Recipe, device: torch.device, splits: Splits, read_seconds: float
+) -> dict[str, Any]:
+    """The JSON value of environment.json for a run that begins now.
+
+    `read_seconds` is how long reading the data took.
+    """
+    return {
+        "neocog": neocog.__version__,
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        "processor": torch.backends.cpu.get_cpu_capability(),
+        "device": device.type,
+        "device_name": torch.cuda.get_device_name(device) if device.type == "cuda" else None,
+        "threads": torch.get_num_threads(),
+        "cpus": os.cpu_count(),
+        "machine": _processor_name(),
+        "git_commit": _git_commit(),
+        "seed": recipe.seed,
+        "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "read_seconds": read_seconds,
+        "data": splits.describe(),
+    }
+
+
+def _processor_name() -> str:
+    """The model name of the processor."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def _git_commit() -> str | None:
+    """The commit of the source tree that this package runs from; None if it is installed."""
+    folder = Path(__file__).resolve().parents[3]
+    if not (folder / ".git").exists():
+        return None
+    try:
+        answer = subprocess.run(
+            ["git", "-C", str(folder), "rev-parse", "HEAD"],
+            capture_output=True, text=True, timeout=5, check=False,
+        )  # fmt: skip
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return answer.stdout.strip() if answer.returncode == 0 else None
+
+
+def model_facts(recipe: Recipe, splits: Splits, metrics: dict[str, Any]) -> dict[str, Any]:
+    """The part of a model file's metadata that describes its training.
+
+    `metrics` are those of the selected epoch. Equal trainings give equal files: neither paths,
+    dates nor times are included; the run's recipe.json has the paths.
+    """
+    selected_by = recipe.select
+    if not fine_tunes(recipe, metrics):
+        selected_by = metrics.get("head/chosen_by", recipe.select)
+    varying = ("time_seconds", "features_seconds", "head_seconds", "head/kept")
+    weights = recipe.weights
+    if weights not in ("random", "imagenet"):
+        weights = Path(weights).name
+    name = data.bare_name(recipe.data)
+    return {
+        "recipe": replace(recipe, data=name, weights=weights).to_json(),
+        "data": {**splits.describe(), "name": name},
+        "selected": {
+            "epoch": metrics["epoch"],
+            "by": selected_by,
+            "metrics": {key: value for key, value in metrics.items() if key not in varying},
+        },
+    }

@@ -1,0 +1,127 @@
+"""What surrounds the loop: signals, a full disk, the number of threads, progress callbacks."""
+
+import logging
+import shutil
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+from neocog.data import Splits
+from neocog.errors import NeocogError
+from neocog.runs import Run
+
+log = logging.getLogger(__name__)
+
+MAX_THREADS = 1024  # a larger number in environment.json was not written by a training
+
+# Called with (steps done, total steps, None) after each step, and with the metrics of each epoch.
+Report = Callable[[int, int, dict[str, Any] | None], None]
+# Called with (images decoded, total images, None) while decoding, then with the splits.
+OnData = Callable[[int, int, Splits | None], None]
+
+
+class Interrupted(Exception):  # noqa: N818 - not an error: the run stopped on request
+    """A signal stopped the training after the current step; the checkpoint is written."""
+
+    def __init__(self, run: Run, signal_number: int) -> None:
+        super().__init__(f"stopped by {signal.Signals(signal_number).name}")
+        self.run = run
+        self.exit_code = 128 + signal_number
+
+
+class StopRequest:
+    """Whether a signal has asked a run to stop; true if so."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.signal_number: int | None = None
+
+    def __bool__(self) -> bool:
+        return self.signal_number is not None
+
+    def raise_if_requested(self) -> None:
+        """Raise Interrupted if a signal has arrived; call it when the checkpoint is written."""
+        if self.signal_number is not None:
+            raise Interrupted(self.run, self.signal_number)
+
+
+@contextmanager
+def catch_signals(run: Run) -> Iterator[StopRequest]:
+    """Turn SIGINT and SIGTERM into a stop request; a SIGINT after it interrupts at once.
+
+    Outside the main thread, where Python allows no signal handlers, the request is never set.
+    """
+    request = StopRequest(run)
+
+    def handle(number: int, _frame: object) -> None:
+        if request and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        if not request:
+            request.signal_number = number
+
+    if threading.current_thread() is not threading.main_thread():
+        yield request
+        return
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield request
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def full_disk_as_error(run: Run) -> Iterator[None]:
+    """Turn an OSError while writing the run folder into a NeocogError that says what is kept.
+
+    A folder in which training has not begun is removed.
+    """
+    try:
+        yield
+    except BrokenPipeError:
+        raise  # the reader of standard output is gone; the disk is fine
+    except OSError as error:
+        kept = "no epoch was finished"
+        hint = f"Make room, then begin it again: neocog train --resume {run.path}"
+        if run.checkpoint_file.exists():
+            kept, hint = "its last good checkpoint is kept", hint.replace("begin it again", "go on")
+        elif not run.recipe_file.exists():
+            kept, hint = "training has not begun", "Make room, then train again."
+            shutil.rmtree(run.path, ignore_errors=True)
+        message = f"{run.path} cannot be written ({error.strerror or error}); {kept}."
+        raise NeocogError(message, hint) from None
+
+
+@contextmanager
+def same_threads(environment: dict[str, Any]) -> Iterator[None]:
+    """Use the number of threads in a run's `environment`: another changes the last bits of sums.
+
+    Logs a warning for differences that remain, such as another version of torch.
+    """
+    before, recorded = torch.get_num_threads(), environment.get("threads")
+    if type(recorded) is int and 1 <= recorded <= MAX_THREADS:
+        torch.set_num_threads(recorded)
+    current = {
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "processor": torch.backends.cpu.get_cpu_capability(),
+    }
+    differences = [
+        f"{key} was {environment.get(key)}, is {value}"
+        for key, value in current.items()
+        if environment.get(key) != value
+    ]
+    if differences:
+        log.warning(
+            "The run began in another environment (%s): its result may differ in the last bits "
+            "from one that was never stopped.",
+            "; ".join(differences),
+        )
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

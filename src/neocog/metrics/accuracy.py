@@ -19,10 +19,10 @@ def wilson_interval(correct: int, n: int) -> tuple[float, float]:
     if n == 0:
         return 0.0, 1.0
     proportion = correct / n
-    center = proportion + Z95**2 / (2 * n)
+    centre = proportion + Z95**2 / (2 * n)
     half_width = Z95 * math.sqrt(proportion * (1 - proportion) / n + Z95**2 / (4 * n**2))
     scale = 1 + Z95**2 / n
-    return max(0.0, (center - half_width) / scale), min(1.0, (center + half_width) / scale)
+    return max(0.0, (centre - half_width) / scale), min(1.0, (centre + half_width) / scale)
 
 
 def confusion_matrix(

@@ -57,7 +57,7 @@ class WeightsSpec:
     """The file of a network's ImageNet weights, and the preprocessing they were trained with.
 
     `mean` and `std` apply to images scaled to 0..1. The short side of an image is resized to
-    `resize` pixels and its center of `image_size` x `image_size` is cropped. `max_bytes` limits the
+    `resize` pixels and its centre of `image_size` x `image_size` is cropped. `max_bytes` limits the
     size of the file.
     """
 

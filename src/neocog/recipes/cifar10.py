@@ -42,7 +42,7 @@ CIFAR10 = Recipe(
 
 # Measured: 77.56% (n = 1; 95% interval 76.7 to 78.4), the epoch selected on 5,000 validation
 # images; 8,256 s on one slow, shared core. torch 2.15: neocog reproduce resnet-cifar
-# The tutorial enlarges training images but not test images. On center crops of enlarged test images
+# The tutorial enlarges training images but not test images. On centre crops of enlarged test images
 # the same weights reach 83.0% of the first 4,000, instead of 76.9%.
 RESNET_CIFAR = Recipe(
     name="resnet-cifar",

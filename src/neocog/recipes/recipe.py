@@ -75,7 +75,7 @@ class Recipe:
     """Side of the network's input; None: the size of the dataset (64 for custom images) or, with
     pretrained weights, theirs."""
     resize_pixels: int | None = None
-    """With fit=crop: the short side before the center crop; None: that of the weights."""
+    """With fit=crop: the short side before the centre crop; None: that of the weights."""
     train_resize_pixels: int | None = None
     """Replaces `resize_pixels` for training images."""
 

@@ -313,7 +313,8 @@ def large(path):
         image = Image.fromarray(np.stack([grey.astype(np.uint8)] * 4, 2))
     else:
         image = Image.fromarray(grey * 200 if path.stem == "deep" else grey.astype(np.float32))
-    image.save(path, **({} if path.suffix == ".tif" else {"compress_level": 1}))
+    packed = {"compression": "tiff_deflate"} if path.suffix == ".tif" else {"compress_level": 1}
+    image.save(path, **packed)  # unpacked TIFF would be refused as too large a file
 
 
 HOSTILE = {

@@ -93,7 +93,7 @@ def test_anothers_safetensors_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"format_version": 99}, "has format 99"),
+        ({"format_version": 99}, "has a newer format than 1"),
         ({"architecture": {"name": "convnet"}}, "does not describe its network"),
         ({"classes": None}, "does not describe its network"),
         ({"preprocessing": {"fit": "x"}}, "not a preprocessing"),

@@ -78,8 +78,8 @@ WRONG = {
     "surrogate": (changed(classes=["a", "b", "\ud800"]), "is no text"),
     "fewer": (changed(classes=["a", "b"]), "has 3 classes and 2 are named"),
     "ten million": (changed(architecture__num_classes=10**7), "has 10000000 classes and 3"),
-    "NaN": (changed(temperature=float("nan")), "NaN is no JSON number"),
-    "infinite": (changed(selected__metrics={"x": float("inf")}), "Infinity is no JSON number"),
+    "NaN": (changed(temperature=float("nan")), "NaN is not a JSON number"),
+    "infinite": (changed(selected__metrics={"x": float("inf")}), "Infinity is not a JSON number"),
     "cold": (changed(temperature=0), "`temperature` lies between"),
     "negative": (changed(temperature=-1), "`temperature` lies between"),
     "not warm": (changed(temperature="warm"), "`temperature` must be a number, not 'warm'"),
@@ -108,7 +108,7 @@ WRONG = {
     "channels": (changed(preprocessing__channels=2), "1 channel (grey) or 3 (RGB), not 2"),
     "mean": (changed(preprocessing__mean=[0.1, 0.2]), "one number for each channel"),
     "mean text": (changed(preprocessing__mean="0.1"), "`mean` must be a list of numbers"),
-    "large mean": (changed(preprocessing__mean=[1e999]), "Infinity is no JSON number"),
+    "large mean": (changed(preprocessing__mean=[1e999]), "Infinity is not a JSON number"),
     "std": (changed(preprocessing__std=[0]), "std above 0"),
     "fit": (changed(preprocessing__fit="x"), "no rule 'x'"),
     "fit list": (changed(preprocessing__fit=[]), "`fit` must be a text"),
@@ -137,12 +137,12 @@ def test_an_invalid_value_is_named(name):
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("", "it is no JSON"),
-        ("{", "it is no JSON"),
+        ("", "it is not valid JSON"),
+        ("{", "it is not valid JSON"),
         ("[" * 100_000, "nested too deep"),
         ('{"a":' * 100_000, "nested too deep"),
-        ('{"temperature": 1e999}', "inf is no JSON number"),
-        ("9" * 5000, "it is no JSON"),
+        ('{"temperature": 1e999}', "inf is not a JSON number"),
+        ("9" * 5000, "it is not valid JSON"),
         (" " * (8 * 2**20 + 1), "8,388,609 characters, and may have 8,388,608"),
     ],
 )
@@ -238,7 +238,7 @@ def test_an_impossible_network_is_a_one_line_error(digits_run, written, change, 
 def test_weights_that_are_not_finite_are_rejected(digits_run, written, value):
     card, tensors = own_card(digits_run)
     tensors["c1.weight"][0, 0, 0, 0] = value
-    with pytest.raises(NeocogError, match=r"'c1.weight' holds weights that are no finite numbers"):
+    with pytest.raises(NeocogError, match=r"'c1.weight' holds weights that are not finite"):
         classifier.load(written(card, tensors))
 
 

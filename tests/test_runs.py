@@ -185,7 +185,7 @@ def test_a_damaged_line_of_metrics_is_named(tmp_path, line):
 
 def test_a_run_without_epochs_is_named_where_they_are_needed(tmp_path):
     run = make(tmp_path, "a")
-    with pytest.raises(NeocogError, match="it holds no epoch"):
+    with pytest.raises(NeocogError, match="it contains no epochs"):
         run.read_epochs()
 
 

@@ -185,7 +185,7 @@ def load(run: str | Path, runs_dir: Path | None = None, device: str = "auto") ->
     for name, tensor in state.items():
         if not torch.isfinite(tensor).all():
             raise NeocogError(
-                f"{path} is damaged: {name!r} holds weights that are no finite numbers.",
+                f"{path} is damaged: {name!r} holds weights that are not finite.",
                 "Train it again, with a smaller learning rate if it diverged.",
             )
     model = models.build(**vars(card.architecture))
@@ -222,7 +222,7 @@ def _check_shapes(path: Path, card: ModelCard, found: Mapping[str, Any]) -> None
         kind = found[name].get_dtype()
         if kind != DTYPES.get(tensor.dtype):
             raise NeocogError(
-                f"The weights in {path} do not fit: {name!r} is of type {kind} there and "
+                f"The weights in {path} do not fit: {name!r} is {kind} in the file and "
                 f"{DTYPES.get(tensor.dtype)} in the network."
             )
 

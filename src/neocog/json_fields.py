@@ -29,7 +29,7 @@ def check_finite(value: Any) -> None:
     while stack:
         value = stack.pop()
         if isinstance(value, float) and not math.isfinite(value):
-            raise ValueError(f"{value} is no JSON number")
+            raise ValueError(f"{value} is not a JSON number")
         if isinstance(value, dict | list | tuple):
             stack.extend(value.values() if isinstance(value, dict) else value)
 
@@ -116,4 +116,4 @@ def _type_name(hint: Any) -> str:
 
 
 def _reject_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON number")
+    raise ValueError(f"{name} is not a JSON number")

@@ -115,7 +115,7 @@ def read_card(text: str) -> ModelCard:
         card = parse(text)
         check_finite(card)
     except ValueError as error:
-        raise NeocogError(f"it is no JSON: {error}") from None
+        raise NeocogError(f"it is not valid JSON: {error}") from None
     if not isinstance(card, dict):
         raise NeocogError(f"it is a JSON object, not {short(card)}")
     version = card.pop("format_version", None)
@@ -123,7 +123,7 @@ def read_card(text: str) -> ModelCard:
         raise NeocogError(f"`format_version` must be 1 or more, not {short(version)}")
     if version > FORMAT_VERSION:
         raise NeocogError(
-            f"has format {short(version)}; this Neocog reads up to {FORMAT_VERSION}.",
+            f"has a newer format than {FORMAT_VERSION}, the newest that this Neocog reads.",
             "Install a newer one: pip install --upgrade neocog",
         )
     missing = [name for name in REQUIRED if name not in card]
@@ -154,7 +154,7 @@ def card_in(path: Path, metadata: Mapping[str, str] | None) -> ModelCard:
     try:
         return read_card(metadata["neocog"])
     except NeocogError as error:
-        if error.message.startswith("has format"):
+        if error.message.startswith("has a newer format"):
             raise NeocogError(f"{path} {error.message}", error.hint) from None
         raise undescribed(path, error) from None
 

@@ -9,7 +9,7 @@ import socket
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from neocog.errors import NeocogError, UsageError
@@ -21,6 +21,15 @@ MODEL_SUFFIX = ".safetensors"
 
 # The required keys of environment.json and of its "data", with their types.
 ENVIRONMENT: dict[str, type | tuple[type, ...]] = {
+    "neocog": str,
+    "torch": str,
+    "python": str,
+    "system": str,
+    "machine": str,
+    "threads": int,
+    "cpus": (int, type(None)),
+    "git_commit": (str, type(None)),
+    "seed": int,
     "device": str,
     "started": str,
     "read_seconds": (int, float),
@@ -226,8 +235,7 @@ class Run:
         for number, line in enumerate(text.split("\n")[:-1], 1):
             try:
                 values = json.loads(line)
-                if type(values["epoch"]) is not int:
-                    raise TypeError
+                _check_epoch(values)
             except (ValueError, KeyError, TypeError):
                 reason = f"line {number} does not describe an epoch"
                 raise _damaged(self.metrics_file, reason, self._resume_hint()) from None
@@ -235,11 +243,10 @@ class Run:
         return epochs
 
     def read_epochs(self) -> list[dict[str, Any]]:
-        """Like `read_metrics`, but raise NeocogError if there is no epoch or a time is missing."""
+        """Like `read_metrics`, but raise NeocogError if there is no epoch."""
         lines = self.read_metrics()
-        if not lines or not all(_is_number(line.get("time_seconds")) for line in lines):
-            reason = "an epoch has no time_seconds" if lines else "it holds no epoch"
-            raise _damaged(self.metrics_file, reason, self._resume_hint())
+        if not lines:
+            raise _damaged(self.metrics_file, "it contains no epochs", self._resume_hint())
         return lines
 
     def _resume_hint(self) -> str:
@@ -310,7 +317,12 @@ def create_named(name: str, folder: Path) -> Run:
 
 
 def check_name(name: str) -> None:
-    """Raise UsageError for a name that commands would not interpret as a run."""
+    """Raise UsageError for a name that is a path, or that commands would not take for a run."""
+    if len(PurePath(name).parts) > 1 or "\\" in name:
+        raise UsageError(
+            f"--name is the name of one folder, not a path: {shortened(name)}.",
+            "To put the run elsewhere: --runs FOLDER",
+        )
     if name == "latest" or name.endswith(MODEL_SUFFIX) or not name.strip(" ."):
         meaning = "the newest run" if name == "latest" else "something else"
         if name.endswith(MODEL_SUFFIX):
@@ -411,15 +423,25 @@ def _read_json(path: Path) -> dict[str, Any]:
     except RecursionError:
         raise _damaged(path, "it is nested too deeply", _RESTORE) from None
     if not isinstance(values, dict):
-        raise _damaged(path, "it holds no JSON object", _RESTORE)
+        raise _damaged(path, "it contains no JSON object", _RESTORE)
     return values
 
 
-_RESTORE = "Put back the file as it was, or train anew."
+_RESTORE = "Restore the file, or train again."
 
 
 def _damaged(path: Path, reason: str, hint: str) -> NeocogError:
     return NeocogError(f"{path} is damaged: {reason}.", hint)
+
+
+def _check_epoch(values: Any) -> None:
+    """Raise KeyError or TypeError unless `values` are the metrics of an epoch."""
+    if type(values["epoch"]) is not int:
+        raise TypeError
+    metrics = (key for key in values if key.startswith(("train/", "validation/")))
+    for key in ("step", "lr", "time_seconds", "train/loss", "train/accuracy", *metrics):
+        if not _is_number(values[key]):
+            raise TypeError
 
 
 def _is_number(value: Any) -> bool:

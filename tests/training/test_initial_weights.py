@@ -77,7 +77,7 @@ def test_weights_that_are_no_numbers_are_refused(tmp_path):
     state = models.build("lenet5", 10, 1, (28, 28)).state_dict()
     state["c1.bias"][0] = float("nan")
     torch.save(state, tmp_path / "w.pth")
-    with pytest.raises(NeocogError, match=r"damaged: 'c1.bias' holds what is no finite number"):
+    with pytest.raises(NeocogError, match=r"damaged: 'c1.bias' holds values that are not finite"):
         pretrained.load_pretrained(
             models.build("lenet5", 10, 1, (28, 28)), "lenet5", str(tmp_path / "w.pth")
         )

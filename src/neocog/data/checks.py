@@ -183,7 +183,7 @@ def _check_files(collector: FindingCollector, decoded: DecodedDataset) -> None:
         (
             "not_an_image",
             NOT_AN_IMAGE,
-            "{file named as an image that is none|files named as images that are none}",
+            "{file|files} with an image extension that {is|are} not {an image|images}",
             "",
         ),
     ):
@@ -339,7 +339,7 @@ def _check_groups(collector: FindingCollector, dropped: NDArray[np.bool_]) -> ND
         rest = [n for n in group if not dropped[n]]
         if rest:
             unused[_across_splits(samples, rest)[0]] = True
-    message = "{image|images} of a group that a split to be judged by has, too: left out"
+    message = "{image|images} of a group that also has validation or test images: removed"
     collector.add("group_across_splits", ERROR, np.nonzero(unused)[0].tolist(), message)
     names = sorted({sample.group for sample in samples if sample.group is not None})
     message = "{group|groups} of images given: the images of a group stay on one side of a split"
@@ -357,19 +357,19 @@ _DUPLICATES = (
     (
         "duplicates_across_splits",
         ERROR,
-        "{image|images} that {is|are} in a split to be judged by as well: left out of the other",
+        "{image|images} that {is|are} also in validation or test: removed from the other split",
     ),
     (
         "near_duplicates_across_splits",
         ERROR,
-        "{image|images} nearly the same as one in a split to be judged by: left out of the other",
+        "near-{duplicate|duplicates} of validation or test images: removed from the other split",
     ),
     (
         "near_conflicting_labels",
         WARNING,
         "{image|images} nearly the same as one with another label: look at {it|them}",
     ),
-    ("duplicates", WARNING, "further {copy|copies} of an image: each image is used once"),
+    ("duplicates", WARNING, "duplicate {image|images}: each is used once"),
     (
         "near_duplicates",
         WARNING,

@@ -151,14 +151,14 @@ def _about_size(test: ImageSet) -> list[str]:
     notes = []
     if len(test) < MIN_IMAGES:
         are = "is" if len(test) == 1 else "are"
-        notes.append(f"{counted(len(test), 'image')} {are} too few for a number that means much")
+        notes.append(f"{counted(len(test), 'image')} {are} too few for a reliable estimate")
     counts = np.bincount(test.labels, minlength=len(test.classes))
     small = [
         f"{c} ({n})" for c, n in zip(test.classes, counts, strict=True) if 0 < n < MIN_CLASS_IMAGES
     ]
     if small:
         names = ", ".join(small[:5])
-        notes.append(f"{names}: so few images that what is said of these classes is chance")
+        notes.append(f"{names}: too few images to judge these classes")
     return notes
 
 

@@ -22,7 +22,9 @@ def wilson_interval(correct: int, n: int) -> tuple[float, float]:
     centre = proportion + Z95**2 / (2 * n)
     half_width = Z95 * math.sqrt(proportion * (1 - proportion) / n + Z95**2 / (4 * n**2))
     scale = 1 + Z95**2 / n
-    return max(0.0, (centre - half_width) / scale), min(1.0, (centre + half_width) / scale)
+    low, high = (centre - half_width) / scale, (centre + half_width) / scale
+    # Rounding must not leave the proportion outside its interval where it is 0 or 1.
+    return max(0.0, min(low, proportion)), min(1.0, max(high, proportion))
 
 
 def confusion_matrix(

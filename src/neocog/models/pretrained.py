@@ -180,7 +180,7 @@ def load_pretrained(
         )
     damaged = [key for key in current if key in state and not torch.isfinite(state[key]).all()]
     if damaged:
-        raise NeocogError(f"{where} are damaged: {damaged[0]!r} holds what is no finite number.")
+        raise NeocogError(f"{where} are damaged: {damaged[0]!r} holds values that are not finite.")
     model.load_state_dict({key: state.get(key, current[key]) for key in current})
 
 

@@ -16,6 +16,13 @@ if TYPE_CHECKING:  # it imports torch
 
 # Findings whose paths are names of classes, which the message has already.
 ABOUT_CLASSES = ("class_missing", "few_images", "imbalance", "one_class", "similar_classes")
+# Findings about images that training leaves out.
+REMOVED = (
+    "conflicting_labels",
+    "duplicates_across_splits",
+    "near_duplicates_across_splits",
+    "group_across_splits",
+)
 FINDING_PATHS, MOST_ROWS = 3, 40  # lines of a list that a terminal shows
 
 
@@ -23,8 +30,8 @@ def show_small(console: Console, count: int, side: int) -> None:
     """Why a network is trained from nothing."""
     console.print(
         f"{counted(count, 'image')} of about {counted(side, 'pixel')}, small and many: a small "
-        "network learns them from nothing (recipe scratch). To fit one that knows photos: --recipe "
-        "photos",
+        "network learns them from nothing (recipe scratch). To fit a network pretrained on photos: "
+        "--recipe photos",
         highlight=False,
         soft_wrap=True,
     )
@@ -86,8 +93,8 @@ def show_data(console: Console, found: "DatasetInspection", sheets: Sequence[Pat
         where = rich_escape(str(sheets[0].parent))
         console.print(f"Contact sheets: {where}", highlight=False, soft_wrap=True)
     if not found.is_valid:
-        out = [
-            f for f in values["findings"] if f["severity"] == "error" and "left out" in f["message"]
-        ]
+        out = [f for f in values["findings"] if f["kind"] in REMOVED]
         then = "; `neocog train` leaves those images out" if out else ""
-        console.print(f"The findings marked `error` make a number wrong{then}.", highlight=False)
+        console.print(
+            f"Findings marked `error` make the reported accuracy wrong{then}.", highlight=False
+        )

@@ -48,7 +48,7 @@ class ReadingProgress:
             self.task = self.bar.add_task("decoding", total=total, speed="")
             self.bar.start()
         if self.bar:
-            self.bar.update(self.task, with_weight_defaults=done, total=total, speed=speed)
+            self.bar.update(self.task, completed=done, total=total, speed=speed)
 
     def close(self) -> None:
         """Take the bar away and say what was done."""
@@ -131,9 +131,7 @@ class TrainingProgress:
         if self.bar and now - self.shown > 0.1:
             self.shown = now
             speed = (step - self.first) * self.batch_size / (now - self.begin)
-            self.bar.update(
-                self.task, with_weight_defaults=step, total=steps, speed=f"{speed:,.0f} images/s"
-            )
+            self.bar.update(self.task, completed=step, total=steps, speed=f"{speed:,.0f} images/s")
 
     def _estimate(self, step: int, steps: int, now: float) -> None:
         """Say once, after the first steps, how long fine-tuning takes."""
@@ -208,8 +206,8 @@ def _fit_lines(line: dict[str, Any]) -> list[str]:
     lines = []
     if line.get("head/refit"):
         lines.append(
-            f"Then fitted to all {line['head/refit']:,} images of train and validation; the "
-            "accuracies above are of the fit before, to train alone."
+            f"Refitted on all {line['head/refit']:,} training and validation images; the "
+            "accuracies above are from the earlier fit, on the training images only."
         )
     if line.get("head/class_weights"):
         least, most = (f(line["head/class_weights"]) for f in (min, max))

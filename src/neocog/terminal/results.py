@@ -96,7 +96,7 @@ def _show_rejection(console: Console, rejection: Sequence[dict[str, Any]]) -> No
         if row["reason"] == "too_few_images":
             console.print(
                 f"Too few images to find a threshold for at most {row['error']:.1%} wrong answers: "
-                f"it must leave at least {row['needed']:,} answers.",
+                f"at least {row['needed']:,} accepted predictions are needed.",
                 highlight=False,
             )
         elif row["reason"] == "no_threshold":
@@ -137,7 +137,10 @@ def show_trained(console: Console, run: Run, result: dict[str, Any]) -> None:
         if fine_tuned and result["recipe"] == "photos":
             commands[2] = (f"{neocog} train {data} --folds 5", "how much depends on the images")
         if result["recipe"] != "photos":
-            commands[2] = (f"{neocog} train {data} --recipe photos", "a network that knows photos")
+            commands[2] = (
+                f"{neocog} train {data} --recipe photos",
+                "fit a network pretrained on photos",
+            )
     console.print("\nNext:")
     for command, meaning in commands:
         console.print(

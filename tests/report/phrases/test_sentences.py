@@ -20,8 +20,8 @@ def test_what_the_doctor_says_can_be_said_in_chinese():
 
 def test_the_notes_of_an_evaluation_and_a_split_are_told_in_chinese():
     for sentence in (
-        "1 image is too few for a number that means much",
-        "12 images are too few for a number that means much",
+        "1 image is too few for a reliable estimate",
+        "12 images are too few for a reliable estimate",
         "1 of these 12 images was trained on: the accuracy is too high",
         "1,000 of these 1,200 images were trained on: the accuracy is too high",
         "1 image left out: no ink was found there",

@@ -181,7 +181,7 @@ REPORT: Phrases = {
     "as_measured": ("as measured", "实测"),
     "refit": (
         "With this penalty the head was then fitted to all {n:image|images} of train and "
-        "validation. Validation figures are those of the fit before, to train alone.",
+        "validation. Validation figures are from the earlier fit, on the training images only.",
         "然后以该惩罚强度在训练和验证的全部 {n} 张图像上重新拟合最后一层。验证集上的数字来自此前只用训练图像的拟合。",
     ),
     "class_weights": (

@@ -46,11 +46,11 @@ _CHINESE = tuple(
         ),
         # notes on an evaluation
         (
-            r"([\d,]+) images? (?:are|is) too few for a number that means much",
+            r"([\d,]+) images? (?:are|is) too few for a (?:reliable estimate|number that means much)",
             r"只有 \1 张图像，这个数字说明不了多少问题",
         ),
         (
-            r"(.+): so few images that what is said of these classes is chance",
+            r"(.+): (?:too few images to judge these classes|so few images that .*)",
             r"\1：图像太少，关于这些类别的数字只是偶然",
         ),
         (
@@ -97,7 +97,10 @@ _CHINESE = tuple(
         (r"([\d,]+) empty files?", r"\1 个空文件"),
         (r"([\d,]+) (HEIC|AVIF) images?, not read: (.*)", r"\1 张 \2 图像无法读取：\3"),
         (r"([\d,]+) images? of one colour, .*", r"\1 张图像只有一种颜色，空白或透明：请查看"),
-        (r"([\d,]+) files? named as (?:an image|images) that .*", r"\1 个文件名为图像，实际不是"),
+        (
+            r"([\d,]+) files? (?:with an image extension|named as (?:an image|images)) that .*",
+            r"\1 个文件名为图像，实际不是",
+        ),
         (r"([\d,]+) files? that cannot be read: (.*)", r"\1 个文件无法读取：\2"),
         (r"([\d,]+) images? of another format than .*", r"\1 张图像的实际格式与文件名不符：已读取"),
         (r"([\d,]+) images? turned upright as .*", r"\1 张图像已按 EXIF 信息转正"),
@@ -118,7 +121,7 @@ _CHINESE = tuple(
             r"\1 张图像为其他颜色模式（\2），按 RGB 读取",
         ),
         (
-            r"([\d,]+) images? of a group that a split to be judged by has, .*",
+            r"([\d,]+) images? of a group that (?:also has validation or test images|a split .*): .*",
             r"\1 张图像与评判用的图像同属一组：已剔除",
         ),
         (r"([\d,]+) groups? of images given: .*", r"给出了 \1 组图像：同组图像划分在同一部分"),
@@ -127,18 +130,21 @@ _CHINESE = tuple(
             r"\1 张相同的图像标签不同：无从判断哪个正确，已全部剔除",
         ),
         (
-            r"([\d,]+) images? that (?:is|are) in a split to be judged by as well: .*",
+            r"([\d,]+) images? that (?:is|are) (?:also in validation or test|in a split .*): .*",
             r"\1 张图像也出现在评判用的部分：已从另一部分剔除",
         ),
         (
-            r"([\d,]+) images? nearly the same as one in a split to be judged by: .*",
+            r"([\d,]+) (?:near-duplicates? of validation or test images|images? nearly .* judged by): .*",
             r"\1 张图像与评判用的图像几乎相同：已从另一部分剔除",
         ),
         (
             r"([\d,]+) images? nearly the same as one with another label: .*",
             r"\1 张图像与另一标签的图像几乎相同：请查看",
         ),
-        (r"([\d,]+) further (?:copy|copies) of an image: .*", r"\1 张重复图像：每张只用一次"),
+        (
+            r"([\d,]+) (?:duplicate images?|further (?:copy|copies) of an image): .*",
+            r"\1 张重复图像：每张只用一次",
+        ),
         (
             r"([\d,]+) images? that (?:is|are) nearly the same as another: .*",
             r"\1 张图像与别的图像几乎相同：划分时归在同一部分",

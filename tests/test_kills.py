@@ -120,14 +120,14 @@ def test_sigterm_takes_temporary_folders_with_it(forked, photos, tmp_path, monke
 import os, signal, sys, tempfile
 tempfile.tempdir = {str(tmp_path / "tmp")!r}
 from neocog import cli
-from neocog.data import decoded
-decode = decoded._decoded
+from neocog.data import decode_cache as decoded
+decode = decoded._decoded_dataset
 def struck(*arguments):
     found = decode(*arguments)
     assert os.listdir(tempfile.tempdir)
     os.kill(os.getpid(), signal.SIGTERM)
     return found
-decoded._decoded = struck
+decoded._decoded_dataset = struck
 sys.argv = ["neocog", "data", {str(photos)!r}]
 cli.main()
 """

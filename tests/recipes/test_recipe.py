@@ -144,8 +144,8 @@ def test_the_default_recipe_is_the_networks_or_the_datas(data, model, expected):
 @pytest.mark.parametrize("name", MODELS)
 def test_every_network_is_trained_by_a_recipe(name):
     """By its own recipe or that of the data it was designed for: a new network needs none."""
-    channels, side = int(MODELS[name].input.split(" x ")[0]), MODELS[name].input.split(" x ")[-1]
-    data = "mnist" if channels == 1 else "cifar10" if side == "32" else "a folder"
+    channels, side, _ = MODELS[name].input
+    data = "mnist" if channels == 1 else "cifar10" if side == 32 else "a folder"
     chosen = recipes.get(recipes.choose(data, None, name), {"model": name})
     assert chosen.model == name
     assert (chosen.data in ("PHOTOS", "cifar10")) == (channels == 3)

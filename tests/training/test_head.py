@@ -322,7 +322,10 @@ def test_unequal_classes_are_said(photos, tmp_path):
     expected = compute_class_weight("balanced", classes=np.arange(3), y=labels)
     assert line["head/class_weights"] == pytest.approx(expected)
     text = page.write(evaluate(run.path), "en").read_text("utf-8")
-    assert "unequal numbers of images" in text and "Figures of validation are of the fit" in text
+    assert (
+        "unequal numbers of images" in text
+        and "Validation figures are from the earlier fit" in text
+    )
 
 
 def test_only_the_named_part_is_trained(photos, tmp_path):

@@ -81,9 +81,7 @@ def evaluate(
     train = None
     notes: tuple[str, ...] = ()
     unknown: tuple[tuple[str, int], ...] = ()
-    splits = _find_own_splits(
-        classifier, data_name, trained_on, owner is None, allow_outside, splits
-    )
+    splits = _find_own_splits(classifier, data_name, trained_on, not owner, allow_outside, splits)
     if splits:
         test, train, split = splits.test, splits.train, "test"
     else:

@@ -253,7 +253,7 @@ def test_weights_that_overflow_give_no_prediction(digits_run, written):
 def test_weights_of_another_type_are_rejected(digits_run, written):
     card, tensors = own_card(digits_run)
     tensors["c1.weight"] = tensors["c1.weight"].double()
-    with pytest.raises(NeocogError, match=r"'c1.weight' is of type F64 there and F32"):
+    with pytest.raises(NeocogError, match=r"'c1.weight' is F64 in the file and F32"):
         classifier.load(written(card, tensors))
 
 

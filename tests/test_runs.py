@@ -278,3 +278,22 @@ def test_left_over_packs_and_temporary_folders_are_swept(tmp_path, monkeypatch):
     decode_cache.sweep_leftovers(tmp_path / "cache")
     assert not any(path.exists() for path in swept)
     assert all(path.exists() for path in (*kept, pack / "index.json"))
+
+
+@pytest.mark.parametrize("key", ["lr", "time_seconds", "train/loss", "validation/loss"])
+@pytest.mark.parametrize("value", ["a", None, True])
+def test_an_epoch_with_a_wrong_metric_is_named(tmp_path, key, value):
+    run = make(tmp_path, "a")
+    metrics = {"epoch": 1, "step": 9, "lr": 0.1, "time_seconds": 1.0, "train/loss": 1.0}
+    metrics |= {"train/accuracy": 0.5, "validation/loss": 1.0}
+    run.write_metrics([metrics])
+    assert run.read_epochs() == [metrics]
+    run.write_metrics([{**metrics, key: value}])
+    with pytest.raises(NeocogError, match=f"epoch 1 has no number '{key}'"):
+        run.read_epochs()
+
+
+@pytest.mark.parametrize("name", ["../x", "a/b", "/tmp/x", "a\\b"])
+def test_a_run_is_not_named_by_a_path(name):
+    with pytest.raises(UsageError, match="the name of one folder, not a path"):
+        runs.check_name(name)

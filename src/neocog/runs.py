@@ -21,19 +21,21 @@ MODEL_SUFFIX = ".safetensors"
 
 # The required keys of environment.json and of its "data", with their types.
 ENVIRONMENT: dict[str, type | tuple[type, ...]] = {
+    "device": str,
+    "started": str,
+    "read_seconds": (int, float),
+    "data": dict,
+}
+# What earlier versions may not have recorded.
+OPTIONAL_ENVIRONMENT: dict[str, type | tuple[type, ...]] = {
     "neocog": str,
     "torch": str,
     "python": str,
     "system": str,
     "machine": str,
-    "threads": int,
     "cpus": (int, type(None)),
     "git_commit": (str, type(None)),
     "seed": int,
-    "device": str,
-    "started": str,
-    "read_seconds": (int, float),
-    "data": dict,
 }
 DATA: dict[str, type | tuple[type, ...]] = {
     "name": str,
@@ -176,7 +178,8 @@ class Run:
     def read_environment(self) -> dict[str, Any]:
         """Read `environment.json`. Raises NeocogError if it is missing or damaged."""
         values = _read_json(self.environment_file)
-        _check_values(self.environment_file, values, ENVIRONMENT)
+        recorded = {k: v for k, v in OPTIONAL_ENVIRONMENT.items() if k in values}
+        _check_values(self.environment_file, values, {**ENVIRONMENT, **recorded})
         _check_values(self.environment_file, values["data"], DATA)
         for key, value_type in (("sizes", int), ("fingerprints", str)):
             splits = dict.fromkeys(("train", "validation", "test"), value_type)
@@ -235,7 +238,8 @@ class Run:
         for number, line in enumerate(text.split("\n")[:-1], 1):
             try:
                 values = json.loads(line)
-                _check_epoch(values)
+                if type(values["epoch"]) is not int:
+                    raise TypeError
             except (ValueError, KeyError, TypeError):
                 reason = f"line {number} does not describe an epoch"
                 raise _damaged(self.metrics_file, reason, self._resume_hint()) from None
@@ -243,10 +247,15 @@ class Run:
         return epochs
 
     def read_epochs(self) -> list[dict[str, Any]]:
-        """Like `read_metrics`, but raise NeocogError if there is no epoch."""
+        """Like `read_metrics`, but raise NeocogError if an epoch or a metric is missing."""
         lines = self.read_metrics()
         if not lines:
             raise _damaged(self.metrics_file, "it contains no epochs", self._resume_hint())
+        for line in lines:
+            wrong = [key for key in _expected_numbers(line) if not _is_number(line.get(key))]
+            if wrong:
+                reason = f"epoch {line['epoch']} has no number {wrong[0]!r}"
+                raise _damaged(self.metrics_file, reason, self._resume_hint())
         return lines
 
     def _resume_hint(self) -> str:
@@ -434,14 +443,10 @@ def _damaged(path: Path, reason: str, hint: str) -> NeocogError:
     return NeocogError(f"{path} is damaged: {reason}.", hint)
 
 
-def _check_epoch(values: Any) -> None:
-    """Raise KeyError or TypeError unless `values` are the metrics of an epoch."""
-    if type(values["epoch"]) is not int:
-        raise TypeError
-    metrics = (key for key in values if key.startswith(("train/", "validation/")))
-    for key in ("step", "lr", "time_seconds", "train/loss", "train/accuracy", *metrics):
-        if not _is_number(values[key]):
-            raise TypeError
+def _expected_numbers(epoch: Mapping[str, Any]) -> list[str]:
+    """Return the keys of an epoch's metrics whose values must be numbers."""
+    metrics = [key for key in epoch if key.startswith(("train/", "validation/"))]
+    return ["step", "lr", "time_seconds", "train/loss", "train/accuracy", *metrics]
 
 
 def _is_number(value: Any) -> bool:

@@ -66,7 +66,8 @@ def test_the_classes_of_a_folder_are_matched_by_name(quick_run, tmp_path):
     assert np.trace(confusion[:, ::-1]) > 0.8 * confusion.sum()
     assert evaluation.result["split"] == "all"
     assert any(
-        "1 file named as an image that is none" in note for note in evaluation.result["notes"]
+        "1 file with an image extension that is not an image" in note
+        for note in evaluation.result["notes"]
     )
     assert quick_run.read_evaluation() == recorded  # the run's own is not replaced
 

@@ -46,3 +46,8 @@ def test_worst_confusions_are_sorted_by_count():
     assert worst_confusions(matrix) == [(1, 0, 5), (0, 2, 2), (2, 0, 2), (2, 1, 1)]
     assert worst_confusions(matrix, limit=1) == [(1, 0, 5)]
     assert worst_confusions(np.eye(3, dtype=np.int64)) == []
+
+
+@pytest.mark.parametrize("n", [1, 10, 12, 17, 153, 1000, 10_000])
+def test_a_proportion_lies_in_its_interval(n):
+    assert wilson_interval(n, n)[1] == 1.0 and wilson_interval(0, n)[0] == 0.0

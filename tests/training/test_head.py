@@ -408,7 +408,7 @@ def test_evaluating_on_what_was_trained_on_is_told(photos, tmp_path):
     shutil.copytree(photos, tmp_path / "copy")
     result = evaluate(run.path, str(tmp_path / "copy")).result
     assert any("were trained on" in note for note in result["notes"])
-    assert any("too few for a number" in note for note in result["notes"])
+    assert any("too few for a reliable estimate" in note for note in result["notes"])
     for n in range(8):
         shutil.copy(photos / "a" / f"{3 * n}.png", tmp_path / "copy" / "b" / f"wrong{n}.png")
     worse = evaluate(run.path, str(tmp_path / "copy")).result

@@ -46,7 +46,7 @@ def draw(run: Run, evaluation: Evaluation) -> list[Path]:
     """
     folder = run.plots_folder
     make_folder(folder)
-    lines = run.read_metrics()
+    lines = run.read_epochs()
     recipe = as_carried_out(run.read_recipe(), lines[0])
     result, test, probabilities = evaluation.result, evaluation.test, evaluation.probabilities
     predicted = probabilities.argmax(axis=1)

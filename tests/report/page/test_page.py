@@ -216,7 +216,7 @@ def test_photos_have_their_penalties_and_their_findings(tmp_path, open_page):
     file = page.write(found, "en")
     opened = open_page(file)
     main = opened.inner_text("main")
-    assert "1 further copy of an image" in main
+    assert "1 duplicate image" in main
     assert "so few images" in main or "too few for a number" in main
     assert REPORT["held_out_loss"][0] in main
     assert REPORT["frozen_note"][0] in main

@@ -42,7 +42,7 @@ def write(evaluation: Evaluation, lang: str) -> Path:
     run = evaluation.run
     assert run is not None, "a report needs a run"
     t = translator(REPORT, lang)
-    lines = run.read_metrics()
+    lines = run.read_epochs()
     recipe = as_carried_out(run.read_recipe(), lines[0])
     network = setup_section.network(evaluation.classifier)
     blocks = diagram.blocks(network)

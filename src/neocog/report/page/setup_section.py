@@ -49,7 +49,7 @@ def trained(
     t: Translate,
 ) -> dict[str, Any]:
     """Diagram, layers, recipe and command, for the template."""
-    recipe = as_carried_out(run.read_recipe(), run.read_metrics()[0])
+    recipe = as_carried_out(run.read_recipe(), run.read_epochs()[0])
     architecture = classifier.architecture
     size = (architecture["in_channels"], *architecture["image_size"])
     parameters = sum(layer.parameters for layer in layers)

@@ -50,7 +50,7 @@ def test_a_refit_unequal_classes_and_no_fine_tuning_are_said():
     shown(0, 0, {**HEAD, "head/least": 0.1, **more})
     _, penalty, refit, weights, skipped = said(shown)
     assert penalty.endswith("training images.")
-    assert "all 245 training and validation images" in refit and "the fit before" in refit
+    assert "all 245 training and validation images" in refit and "the earlier fit" in refit
     assert "0.55 to 4.5" in weights
     assert "does not start" in skipped and "--set select=last" in skipped
 

@@ -2,7 +2,9 @@
 
 import json
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from neocog import recipes
 from neocog.data import decode_cache
@@ -102,3 +104,15 @@ def test_many_small_images_keep_their_size(photos, monkeypatch):
     monkeypatch.setattr(recipes, "MANY_IMAGES", 10)
     side = min(inspect_dataset(str(photos)).decoded.images.shape[1:3])
     assert 16 <= side <= 64
+
+
+def test_a_class_without_training_images_is_not_counted_as_used(tmp_path):
+    random = np.random.default_rng(0)
+    for split, names in (("train", ("cat", "dog")), ("val", ("cat", "dog", "fox"))):
+        for name in names:
+            (tmp_path / split / name).mkdir(parents=True)
+            for n in range(12):
+                pixels = random.integers(0, 255, (24, 24, 3), dtype=np.uint8)
+                Image.fromarray(pixels).save(tmp_path / split / name / f"{n}.png")
+    inspection = inspect_dataset(str(tmp_path)).to_json()
+    assert (inspection["n"], inspection["used"]) == (60, 48)

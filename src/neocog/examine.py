@@ -42,6 +42,18 @@ class DatasetInspection:
         return {s: {c: counts[s, c] for c in self.index.classes} for s in names}
 
     @property
+    def used(self) -> int:
+        """The number of usable images of classes that have training images; others are left out."""
+        splits = self.splits
+        trained = splits.get("train")
+        return sum(
+            n
+            for counts in splits.values()
+            for name, n in counts.items()
+            if trained is None or trained[name]
+        )
+
+    @property
     def plan(self) -> str:
         """How `neocog train` would choose the validation and test images, in words."""
         splits = self.index.splits
@@ -69,7 +81,7 @@ class DatasetInspection:
         return {
             "data": self.data,
             "n": len(self.index.samples),
-            "used": len(self.report.indices),
+            "used": self.used,
             "classes": list(self.index.classes),
             "splits": self.splits,
             "plan": self.plan,

@@ -1,6 +1,6 @@
 """A disk that fails, or loses its power, at the n-th thing that is written below a folder.
 
-Linux alone: files are told apart by /proc and by their inodes.
+Linux only: files are identified through /proc and by their inodes.
 """
 
 import errno

@@ -1,8 +1,6 @@
 """Model files are validated before memory is allocated for their weights."""
 
 import json
-import subprocess
-import sys
 
 import pytest
 import torch
@@ -14,6 +12,8 @@ from safetensors.torch import load_file, save, save_file
 from neocog import classifier
 from neocog.errors import NeocogError
 from neocog.model_card import read_card
+
+from .memory import megabytes_of_refusals
 
 CARD = {
     "format_version": 1,
@@ -283,23 +283,11 @@ def test_a_small_file_takes_little_memory(tmp_path):
     for place, card in enumerate(HUGE.values()):
         content = save({"c1.weight": torch.zeros(6, 1, 5, 5)}, {"neocog": json.dumps(card)})
         (tmp_path / f"{place}.safetensors").write_bytes(content)
-    code = """
-import resource, sys
-from pathlib import Path
-from torchvision import models
-from neocog import classifier
-from neocog.errors import NeocogError
-for path in sorted(Path(sys.argv[1]).glob("*.safetensors")):
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    try:
-        classifier.load(path)
-    except NeocogError as error:
-        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before, error.message)
-"""
-    answer = subprocess.run(
-        [sys.executable, "-c", code, tmp_path], capture_output=True, text=True, check=True,
-        timeout=300,
-    )  # fmt: skip
-    taken = [int(line.split()[0]) / 1024 for line in answer.stdout.splitlines()]
-    assert len(taken) == len(HUGE), answer.stdout
-    assert max(taken) < 100, answer.stdout  # MB
+    megabytes, printed = megabytes_of_refusals(
+        tmp_path,
+        "*.safetensors",
+        "from torchvision import models\nfrom neocog import classifier",
+        "classifier.load",
+    )
+    assert len(megabytes) == len(HUGE), printed
+    assert max(megabytes) < 100, printed

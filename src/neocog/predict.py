@@ -79,9 +79,9 @@ def parse_inputs(
                 empty.append(Prediction(argument, error="the folder holds no images"))
         elif is_archive(path) or path.suffix.lower() == ".csv":
             raise UsageError(
-                f"{argument} is no image.",
-                f"Name a folder or images; what is labelled is judged: neocog evaluate {run} "
-                f"{argument}",
+                f"{argument} is not an image.",
+                "Name a folder or images. To evaluate a labelled dataset: "
+                f"neocog evaluate {run} {argument}",
             )
         else:
             sources.append((argument, path))

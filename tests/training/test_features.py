@@ -35,7 +35,7 @@ def images(*seeds):
 
 
 def computed(network, *parts, recipe=RECIPE, views=1):
-    """(features of each part, how many images went through no network, how many were told)."""
+    """The features of each part, the number from the cache, and the number reported as done."""
     told = []
     pairs = [(part, views) for part in parts]
     found, kept = features.compute_features(recipe, network, pairs, told.append)

@@ -648,7 +648,7 @@ def main() -> None:
 
 
 class _Terminated(SystemExit):
-    """SIGTERM: what is temporary is deleted on the way out, as it is after Ctrl-C."""
+    """Raised on SIGTERM, so that temporary files are deleted on exit, as after Ctrl-C."""
 
 
 @contextmanager

@@ -54,7 +54,7 @@ def show_convolution(console: Console, demo: "Demo", page_command: str) -> None:
 
 
 def _show_shapes(console: Console, demo: "Demo") -> None:
-    """The shapes, and for a part of a layer what is shown of it."""
+    """Print the shapes, and for an excerpt of a layer which part is shown."""
     c, excerpt = demo.convolution, demo.convolution.excerpt
     shown = tuple(c.inputs.shape), c.output_shape
     title, whole, kernel = "Convolution", shown, tuple(c.weights.shape[1:])

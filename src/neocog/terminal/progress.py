@@ -225,7 +225,7 @@ def _fit_lines(line: dict[str, Any]) -> list[str]:
 
 @contextmanager
 def looking(console: Console) -> Iterator[Callable[[str, int, int], None]]:
-    """On a terminal, which of some images is being looked at; gives what is to be told of it."""
+    """Show the image being explained; yields a callback of (name, index, number of images)."""
     with console.status("") as status:
         yield lambda name, number, count: status.update(
             rich_escape(

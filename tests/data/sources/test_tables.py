@@ -1,6 +1,4 @@
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pyarrow as pa
@@ -16,6 +14,8 @@ from neocog.data.decode import NOT_AN_IMAGE
 from neocog.data.preprocess import Preprocessing
 from neocog.data.sources import tables
 from neocog.errors import NeocogError
+
+from ...memory import megabytes_of_refusals
 
 PREPROCESSING = Preprocessing((8, 8), 3, "square", (0.5,) * 3, (0.5,) * 3)
 
@@ -153,26 +153,14 @@ def test_sizes_in_headers_are_not_trusted(name, tmp_path):
 def test_a_small_table_takes_little_memory(tmp_path):
     for place, (make, _) in enumerate(HUGE.values()):
         pq.write_table(make(), tmp_path / f"{place}.parquet", compression="zstd")
-    code = """
-import resource, sys
-from pathlib import Path
-import pyarrow.parquet
-from neocog.data.sources import tables
-from neocog.errors import NeocogError
-for path in sorted(Path(sys.argv[1]).glob("*.parquet")):
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    try:
-        tables.read_parquet(path)
-    except NeocogError as error:
-        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before, error.message)
-"""
-    answer = subprocess.run(
-        [sys.executable, "-c", code, tmp_path], capture_output=True, text=True, check=True,
-        timeout=300,
-    )  # fmt: skip
-    megabytes = [int(line.split()[0]) / 1024 for line in answer.stdout.splitlines()]
-    assert len(megabytes) == len(HUGE), answer.stdout
-    assert max(megabytes) < 100, answer.stdout  # MB
+    megabytes, printed = megabytes_of_refusals(
+        tmp_path,
+        "*.parquet",
+        "import pyarrow.parquet\nfrom neocog.data.sources import tables",
+        "tables.read_parquet",
+    )
+    assert len(megabytes) == len(HUGE), printed
+    assert max(megabytes) < 100, printed
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ FILES = sorted(ROOT.rglob("*.py"))
 
 # A module may import from rooms of a lower floor, and from its own room.
 FLOORS = [
-    {"errors", "allocator", "escaping", "json_fields", "wording"},
+    {"errors", "allocator", "escaping", "json_fields", "messages", "progress", "wording"},
     {"storage"},
     {"recipes", "metrics"},
     {"data", "inspection", "rendering"},

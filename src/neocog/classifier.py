@@ -1,37 +1,27 @@
-"""A classifier: weights, preprocessing, classes, temperature and threshold in one file."""
+"""A classifier: an engine with preprocessing, classes, temperature and threshold."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save as save_tensors
-from torch import Tensor, nn
 
-from neocog import models, runs
-from neocog.allocator import keep_freed_memory
+from neocog import runs
 from neocog.data.decode import read_images
 from neocog.data.images import Images
 from neocog.data.preprocess import Preprocessing
-from neocog.errors import NeocogError, UsageError
-from neocog.json_fields import short
-from neocog.model_card import Architecture, ModelCard, card_in, undescribed
-from neocog.models.inference import InferenceModule, predict_logits
-from neocog.models.meta_device import build_on_meta
-from neocog.storage.atomic import write_atomic
+from neocog.engines import ENGINES, Engine, softmax
+from neocog.engines.onnx_runtime import OnnxEngine
+from neocog.errors import NeocogError, UsageError, unknown
+from neocog.model_card import Architecture, ModelCard, card_in, read_card_of
+from neocog.onnx_file import find_or_export
 
-# What safetensors calls the types that weights and counters have.
-DTYPES = {
-    torch.float32: "F32",
-    torch.float64: "F64",
-    torch.float16: "F16",
-    torch.bfloat16: "BF16",
-    torch.int64: "I64",
-}
+if TYPE_CHECKING:  # an exported network needs no torch
+    from torch import Tensor, nn
+
 READ_AT_ONCE = 128  # files that are decoded before the network sees them
 
 
@@ -56,52 +46,66 @@ class Prediction:
 class Classifier:
     """A trained network with all that is needed to use it on a new image.
 
-    `architecture` is what `models.build` takes: name, num_classes, in_channels, image_size.
-    `temperature` divides the logits; a prediction whose probability lies below `threshold` (0..1)
-    is marked as rejected. `facts` is the rest of what the file says of itself: recipe, data,
-    accuracy.
+    `architecture` holds the arguments of `models.build`: name, num_classes, in_channels,
+    image_size. `temperature` divides the logits; a prediction whose probability lies below
+    `threshold` (0..1) is rejected. `facts` is the rest of the model file's metadata: recipe, data,
+    accuracy. `read_model` builds the network for what an engine cannot do; use `model`.
     """
 
-    model: nn.Module
+    engine: Engine
     architecture: dict[str, Any]
     preprocessing: Preprocessing
     classes: tuple[str, ...]
     temperature: float = 1.0
     threshold: float = 0.0
     facts: dict[str, Any] = field(default_factory=dict)
+    read_model: "Callable[[], nn.Module]" = lambda: _no_network()
 
-    @property
-    def inference(self) -> InferenceModule:
-        """The network together with normalisation, mirrored views and temperature."""
-        return InferenceModule(self.model, self.preprocessing, self.temperature)
+    @classmethod
+    def of_network(
+        cls,
+        network: "nn.Module",
+        architecture: dict[str, Any],
+        preprocessing: Preprocessing,
+        classes: tuple[str, ...],
+    ) -> "Classifier":
+        """A classifier that runs a network in memory, for training."""
+        from neocog.engines.torch import TorchEngine
 
-    def inputs(self, images: NDArray[np.uint8]) -> Tensor:
-        """Fitted images, uint8, N x H x W x C, as the network's input, where the network is."""
+        engine = TorchEngine(network, preprocessing)
+        return cls(engine, architecture, preprocessing, classes, read_model=lambda: network)
+
+    @cached_property
+    def model(self) -> "nn.Module":
+        """The network as a PyTorch module, `(N, C, H, W)` to `(N, K)`, built when first used."""
+        return self.read_model()
+
+    def inputs(self, images: NDArray[np.uint8]) -> "Tensor":
+        """Convert images of the network's size, uint8 `(N, H, W, C)`, to its input."""
+        import torch
+
         device = next(self.model.parameters()).device
-        return self.inference.normalize(torch.tensor(images, device=device))
+        return self.preprocessing.normalize(torch.tensor(images, device=device))
 
-    def scores(self, images: Images) -> Tensor:
-        """Logits (N, K) on the CPU of fitted images, uint8 (N, H, W, C); temperature applied.
+    def logits(self, images: Images) -> NDArray[np.float32]:
+        """Logits `(N, K)` of images of the network's size, uint8 `(N, H, W, C)`.
 
-        Raises NeocogError where one is not finite: no probability could be made of it.
+        They are divided by the temperature. Raises NeocogError if one is not finite: no probability
+        could be computed from it.
         """
-        keep_freed_memory()
-        found = predict_logits(self.inference, images).cpu()
-        if not torch.isfinite(found).all():
+        logits = self.engine.logits(images)
+        if self.temperature != self.engine.facts.temperature:
+            logits = logits * np.float32(self.engine.facts.temperature / self.temperature)
+        if not np.isfinite(logits).all():
             raise NeocogError(
                 "The network's logits are not finite: its weights or its preprocessing are wrong.",
                 "Train it again, with a smaller learning rate if it diverged.",
             )
-        return found
+        return logits
 
     def probabilities(self, images: Images) -> NDArray[np.float32]:
-        """Class probabilities, N x K, of fitted images, uint8, N x H x W x C."""
-        return self.as_probabilities(self.scores(images))
-
-    def as_probabilities(self, scores: Tensor) -> NDArray[np.float32]:
-        """The softmax of the logits that `scores` gave, (N, K)."""
-        probabilities: NDArray[np.float32] = torch.softmax(scores, 1).numpy()
-        return probabilities
+        """Class probabilities `(N, K)` of images of the network's size, uint8 `(N, H, W, C)`."""
+        return softmax(self.logits(images))
 
     def predict(
         self, sources: Sequence[tuple[str, Path | bytes]], top: int = 3
@@ -134,6 +138,8 @@ class Classifier:
 
     def save(self, path: Path) -> None:
         """Write one safetensors file that describes itself, whole or not at all."""
+        from neocog.model_file import write_network
+
         sizes = {**self.architecture, "image_size": tuple(self.architecture["image_size"])}
         card = ModelCard(
             Architecture(**sizes),
@@ -143,93 +149,92 @@ class Classifier:
             self.threshold,
             self.facts,
         )
-        state = {k: v.detach().cpu().contiguous() for k, v in self.model.state_dict().items()}
-        write_atomic(path, save_tensors(state, metadata={"neocog": card.to_json()}))
+        write_network(path, card, self.model)
 
 
-def pick_device(name: str) -> torch.device:
-    """The torch device for auto, cpu, cuda or mps. Raises UsageError where it is not there."""
-    has = {
-        "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
-        "cpu": True,
-    }
-    if name == "auto":
-        return torch.device(next(kind for kind, there in has.items() if there))
-    if name not in has:
-        raise UsageError(f"There is no device {name!r}.", "Known: auto, cpu, cuda, mps.")
-    if not has[name]:
-        raise UsageError(f"This machine has no {name} device.", "Say: --device auto")
-    return torch.device(name)
+def _no_network() -> "nn.Module":
+    raise NeocogError(
+        "An ONNX file has no layers to look into.",
+        "Name the run or the model.safetensors that it was exported from.",
+    )
 
 
-def load(run: str | Path, runs_dir: Path | None = None, device: str = "auto") -> Classifier:
-    """The classifier of a run, of `latest`, or in a model file; no code from the file is run.
+def load(
+    run: str | Path, runs_dir: Path | None = None, device: str = "auto", engine: str = "auto"
+) -> Classifier:
+    """Load the classifier of a run, of `latest`, or in a model file; no code from the file is run.
 
-    What the file says is checked before anything is made of it, so that its network takes no more
-    memory than its weights take on disk. Raises UsageError where there is no such run, NeocogError
-    where the file is missing, damaged, not Neocog's, of a newer format, or its weights are not
-    finite or do not fit its network (the first layer that differs is named).
+    `engine` is one of `engines.ENGINES`; auto is ONNX Runtime, or PyTorch if `device` is not the
+    CPU. For ONNX Runtime the network is exported when it is first needed. Raises UsageError if
+    there is no such run or engine, and NeocogError if the file is missing, damaged, not Neocog's,
+    of a newer format, or its weights do not fit its network.
     """
+    if engine not in ENGINES:
+        raise unknown("engine", engine, ENGINES)
     path = model_path(str(run), runs.runs_folder(runs_dir))
-    try:
-        with safe_open(path, framework="pt", device="cpu") as file:
-            card = card_in(path, file.metadata())
-            _check_shapes(path, card, {name: file.get_slice(name) for name in file.keys()})  # noqa: SIM118
-            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except FileNotFoundError:
-        raise NeocogError(f"There is no model file {path}.", "Train one: neocog train") from None
-    except (OSError, SafetensorError) as error:
-        reason = str(error).strip().partition("\n")[0]
-        raise NeocogError(f"{path} is damaged or no model file ({reason}).") from None
-    for name, tensor in state.items():
-        if not torch.isfinite(tensor).all():
-            raise NeocogError(
-                f"{path} is damaged: {name!r} holds weights that are not finite.",
-                "Train it again, with a smaller learning rate if it diverged.",
-            )
-    model = models.build(**vars(card.architecture))
-    load_weights(model, state, str(path))
-    model.to(pick_device(device)).eval()
+    if engine == "auto":
+        engine = "onnx" if device in ("auto", "cpu") else "torch"
+    if path.suffix == ".onnx":
+        return _of_onnx_file(path, engine)
+    card = read_card_of(path)
+    if engine == "torch":
+        model = _read_model(path, device)
+        return _of_card(card, _torch_engine(model, card), lambda: model)
+    onnx = find_or_export(path, card)
+    return _of_card(card, _run_by(engine, onnx), partial(_read_model, path, device))
+
+
+def _of_card(card: ModelCard, engine: Engine, read_model: "Callable[[], nn.Module]") -> Classifier:
     return Classifier(
-        model,
+        engine,
         card.architecture.to_json(),
         card.preprocessing,
         card.classes,
         card.temperature,
         card.threshold,
-        facts=dict(card.facts),
+        dict(card.facts),
+        read_model,
     )
 
 
-def _check_shapes(path: Path, card: ModelCard, found: Mapping[str, Any]) -> None:
-    """Compare the file's header with the network, which is built without memory.
+def _of_onnx_file(path: Path, engine: str) -> Classifier:
+    """The classifier in an exported file, which has no network to look into."""
+    if engine == "torch":
+        raise UsageError(
+            f"{path} cannot be run by torch.",
+            "Name the run or the model.safetensors that it was exported from, or: --engine onnx",
+        )
+    onnx = OnnxEngine.read(path)
+    card = card_in(path, onnx.metadata)
+    if onnx.input_shape != (*card.preprocessing.image_size, card.preprocessing.channels):
+        raise NeocogError(f"{path} is damaged: its graph takes images of {onnx.input_shape}.")
+    return _of_card(card, _run_by(engine, onnx), _no_network)
 
-    `found` are safetensors' slices, which know shape and type and are not read. Raises NeocogError
-    naming the first layer that differs.
-    """
-    try:
-        network = build_on_meta(**vars(card.architecture))
-    except UsageError as error:  # an unknown name, a wrong pattern, a size that does not fit
-        raise undescribed(path, error) from None
-    own = network.state_dict()
-    _check_fit(
-        {name: tensor.shape for name, tensor in own.items()},
-        {name: tuple(part.get_shape()) for name, part in found.items()},
-        str(path),
-    )
-    for name, tensor in own.items():
-        kind = found[name].get_dtype()
-        if kind != DTYPES.get(tensor.dtype):
-            raise NeocogError(
-                f"The weights in {path} do not fit: {name!r} is {kind} in the file and "
-                f"{DTYPES.get(tensor.dtype)} in the network."
-            )
+
+def _run_by(engine: str, onnx: OnnxEngine) -> Engine:
+    if engine == "openvino":
+        from neocog.engines.openvino import OpenVinoEngine
+
+        return OpenVinoEngine(onnx.content, onnx.facts)
+    return onnx
+
+
+def _torch_engine(model: "nn.Module", card: ModelCard) -> Engine:
+    from neocog.engines.torch import TorchEngine
+
+    return TorchEngine(model, card.preprocessing, card.temperature)
+
+
+def _read_model(path: Path, device: str) -> "nn.Module":
+    from neocog.engines.torch import pick_device
+    from neocog.model_file import read_network
+
+    return read_network(path).to(pick_device(device))
 
 
 def model_path(run: str, folder: Path) -> Path:
     """The model file that was typed: itself, or that of the run. Raises as `runs.find` does."""
-    if run.endswith(runs.MODEL_SUFFIX):
+    if run.endswith(runs.MODEL_SUFFIXES):
         return Path(run)
     found = runs.find(run, folder, with_model=True)
     if not found.model_file.is_file():
@@ -238,29 +243,3 @@ def model_path(run: str, folder: Path) -> Path:
             f"Go on with it: neocog train --resume {found.path}",
         )
     return found.model_file
-
-
-def load_weights(model: nn.Module, state: dict[str, Tensor], origin: str) -> None:
-    """Put `state` into `model`. Raises NeocogError naming the first layer that differs."""
-    own = {name: tensor.shape for name, tensor in model.state_dict().items()}
-    _check_fit(own, {name: tensor.shape for name, tensor in state.items()}, origin)
-    model.load_state_dict(state)
-
-
-def _check_fit(
-    own: Mapping[str, Sequence[int]], found: Mapping[str, Sequence[int]], origin: str
-) -> None:
-    """Raise NeocogError naming the first tensor whose shape is not the network's own."""
-    for name, shape in own.items():
-        if name not in found:
-            raise NeocogError(f"The weights in {origin} do not fit: they have no {name!r}.")
-        if tuple(found[name]) != tuple(shape):
-            raise NeocogError(
-                f"The weights in {origin} do not fit: {name!r} is {tuple(found[name])} there "
-                f"and {tuple(shape)} in the network."
-            )
-    for name in found:
-        if name not in own:
-            raise NeocogError(
-                f"The weights in {origin} do not fit: {short(name)} is not in the network."
-            )

@@ -4,6 +4,7 @@ The card determines the network that is built and its size, so every value is ch
 other use.
 """
 
+import hashlib
 import json
 from collections import Counter
 from collections.abc import Mapping
@@ -16,6 +17,7 @@ from safetensors import SafetensorError, safe_open
 from neocog.data.preprocess import Preprocessing
 from neocog.errors import NeocogError
 from neocog.json_fields import FieldError, check_finite, parse, read_fields, read_value, short
+from neocog.storage.atomic import write_atomic
 
 FORMAT_VERSION = 1
 MAX_CHARACTERS = 8 * 2**20  # of the JSON: 100,000 class names of 40 characters, twice
@@ -159,6 +161,52 @@ def card_in(path: Path, metadata: Mapping[str, str] | None) -> ModelCard:
         raise undescribed(path, error) from None
 
 
+def read_card_of(path: Path) -> ModelCard:
+    """Read the card of a model file. Raises as `card_in`, and NeocogError for any other file."""
+    try:
+        with safe_open(path, framework="np") as file:
+            metadata = file.metadata()
+    except FileNotFoundError:
+        raise NeocogError(f"There is no model file {path}.", "Train one: neocog train") from None
+    except (OSError, SafetensorError) as error:
+        raise damaged(path, error) from None
+    return card_in(path, metadata)
+
+
+def replace_card(path: Path, card: ModelCard) -> None:
+    """Write another card into a model file, whole or not at all; its weights stay as they are."""
+    header, weights = _split(path)
+    header["__metadata__"] = {"neocog": card.to_json()}
+    text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)  # the weights begin at a multiple of 8 bytes
+    write_atomic(path, len(text).to_bytes(8, "little") + text + weights)
+
+
+def network_digest(path: Path, card: ModelCard) -> str:
+    """A digest of all that the logits of a model file depend on, in hexadecimal."""
+    header, weights = _split(path)
+    header.pop("__metadata__", None)
+    rule = card.preprocessing.to_json()
+    facts = [header, card.architecture.to_json(), rule, card.temperature]
+    digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
+    digest.update(weights)
+    return digest.hexdigest()
+
+
+def _split(path: Path) -> tuple[dict[str, Any], bytes]:
+    """The header of a safetensors file that could be opened, and the bytes of its weights."""
+    content = path.read_bytes()
+    end = 8 + int.from_bytes(content[:8], "little")
+    header: dict[str, Any] = json.loads(content[8:end])
+    return header, content[end:]
+
+
+def damaged(path: Path, error: Exception) -> NeocogError:
+    """Return the one-line error for a file that is no model file."""
+    reason = str(error).strip().partition("\n")[0]
+    return NeocogError(f"{path} is damaged or no model file ({reason}).")
+
+
 def find_card(path: Path) -> ModelCard | None:
     """Read the card of a model file; None for any other file. Raises as `card_in` does."""
     if path.suffix != ".safetensors":
@@ -229,7 +277,11 @@ __all__ = [
     "Architecture",
     "ModelCard",
     "card_in",
+    "damaged",
     "find_card",
+    "network_digest",
     "read_card",
+    "read_card_of",
+    "replace_card",
     "undescribed",
 ]

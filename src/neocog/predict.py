@@ -24,6 +24,7 @@ class PredictResult:
     """The predictions in the order of the arguments, empty folders last, and the run's name."""
 
     run: str
+    engine: str
     predictions: list[Prediction]
 
     @property
@@ -33,11 +34,20 @@ class PredictResult:
 
     def to_json(self) -> dict[str, Any]:
         """Return the value that `--json` prints."""
-        return {"run": self.run, "predictions": [asdict(p) for p in self.predictions]}
+        return {
+            "run": self.run,
+            "engine": self.engine,
+            "predictions": [asdict(p) for p in self.predictions],
+        }
 
 
 def predict(
-    arguments: Sequence[str], *, top: int = 3, device: str = "auto", runs_dir: Path | None = None
+    arguments: Sequence[str],
+    *,
+    top: int = 3,
+    device: str = "auto",
+    engine: str = "auto",
+    runs_dir: Path | None = None,
 ) -> PredictResult:
     """Predict the images in `arguments`; the first argument may be a run, else `latest` is used.
 
@@ -47,8 +57,9 @@ def predict(
     `classifier.load`.
     """
     model, sources, empty = parse_inputs(arguments, runs_folder(runs_dir), "predict")
-    classifier = load(model, device=device)
-    return PredictResult(display_name(model), [*classifier.predict(sources, top), *empty])
+    classifier = load(model, device=device, engine=engine)
+    predictions = [*classifier.predict(sources, top), *empty]
+    return PredictResult(display_name(model), classifier.engine.name, predictions)
 
 
 def parse_inputs(

@@ -12,8 +12,8 @@ from typing import Any
 import scipy.stats
 
 from neocog import recipes, runs
-from neocog.classifier import pick_device
 from neocog.data import DATASETS
+from neocog.engines.torch import pick_device
 from neocog.errors import NeocogError, UsageError
 from neocog.evaluation.evaluate import evaluate
 from neocog.metrics.accuracy import wilson_interval

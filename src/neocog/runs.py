@@ -18,6 +18,7 @@ from neocog.recipes import Recipe
 from neocog.storage.atomic import append, make_folder, sweep, write_atomic
 
 MODEL_SUFFIX = ".safetensors"
+MODEL_SUFFIXES = (MODEL_SUFFIX, ".onnx")
 
 # The required keys of environment.json and of its "data", with their types.
 ENVIRONMENT: dict[str, type | tuple[type, ...]] = {
@@ -87,6 +88,11 @@ class Run:
     def model_file(self) -> Path:
         """The weights of the best epoch, with the model card in their metadata."""
         return self.path / f"model{MODEL_SUFFIX}"
+
+    @property
+    def onnx_file(self) -> Path:
+        """The same model for the inference engines; exported when it is first needed."""
+        return self.path / "model.onnx"
 
     @property
     def evaluation_file(self) -> Path:
@@ -332,9 +338,9 @@ def check_name(name: str) -> None:
             f"--name is the name of one folder, not a path: {shortened(name)}.",
             "To put the run elsewhere: --runs FOLDER",
         )
-    if name == "latest" or name.endswith(MODEL_SUFFIX) or not name.strip(" ."):
+    if name == "latest" or name.endswith(MODEL_SUFFIXES) or not name.strip(" ."):
         meaning = "the newest run" if name == "latest" else "something else"
-        if name.endswith(MODEL_SUFFIX):
+        if name.endswith(MODEL_SUFFIXES):
             meaning = "a model file"
         raise UsageError(
             f"A run cannot be named {name!r}: every command takes that for {meaning}.",
@@ -411,7 +417,7 @@ def display_name(model_file: Path) -> str:
 
 def is_run(text: str, folder: Path) -> bool:
     """Whether `text` is a run or a model file, not an image."""
-    if text == "latest" or text.endswith(MODEL_SUFFIX):
+    if text == "latest" or text.endswith(MODEL_SUFFIXES):
         return True
     return any(os.path.isfile(Run(p).recipe_file) for p in (Path(text), folder / text))  # noqa: PTH113 - a name may be too long
 

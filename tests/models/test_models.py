@@ -6,7 +6,8 @@ import torch
 from torch import nn
 
 from neocog import models
-from neocog.classifier import Classifier, load, load_weights
+from neocog.classifier import Classifier, load
+from neocog.model_file import load_weights
 from neocog.data import Preprocessing
 from neocog.errors import NeocogError, UsageError
 from neocog.models import MODELS
@@ -99,7 +100,7 @@ def test_is_saved_and_loaded_and_rejects_the_wrong_state(built, tmp_path):
     }
     rule = Preprocessing((height, width), channels, "square", (0.5,) * channels, (0.5,) * channels)
     classes = tuple("0123456789")
-    Classifier(model, architecture, rule, classes).save(tmp_path / "model.safetensors")
+    Classifier.of_network(model, architecture, rule, classes).save(tmp_path / "model.safetensors")
     again = load(tmp_path / "model.safetensors", device="cpu").model
     model.eval()
     with torch.inference_mode():

@@ -138,7 +138,7 @@ def test_networks_of_every_kind_are_explained(name, tmp_path):
     }
     model = models.build(name, 10, channels, (height, width))
     path = tmp_path / "model.safetensors"
-    Classifier(model, architecture, rule, tuple("abcdefghij")).save(path)
+    Classifier.of_network(model, architecture, rule, tuple("abcdefghij")).save(path)
     Image.fromarray(np.random.default_rng(0).integers(0, 255, (50, 60, 3), np.uint8)).save(
         tmp_path / "noise.png"
     )

@@ -25,7 +25,7 @@ def network():
     torch.manual_seed(0)
     model = models.build("squeezenet1_1", 2, 3, (SIDE, SIDE)).eval()
     rule = Preprocessing((SIDE, SIDE), 3, "crop", (0.5,) * 3, (0.5,) * 3)
-    return classifier.Classifier(model, {"name": "squeezenet1_1"}, rule, ("a", "b"))
+    return classifier.Classifier.of_network(model, {"name": "squeezenet1_1"}, rule, ("a", "b"))
 
 
 def images(*seeds):

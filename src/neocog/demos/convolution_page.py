@@ -144,7 +144,7 @@ def from_run(
     Raises as `classifier.load`, `decode.read_image` and `convolution.of_layer` do.
     """
     path = classifiers.model_path(run, runs.runs_folder(runs_dir))
-    classifier = classifiers.load(path, device="cpu")
+    classifier = classifiers.load(path, device="cpu", engine="torch")
     preprocessing = classifier.preprocessing
     try:
         prepared = preprocessing.transform_image(decode.read_image(image, preprocessing.shrink_to))

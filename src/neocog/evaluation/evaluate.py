@@ -15,11 +15,12 @@ from neocog import data
 from neocog.classifier import Classifier, load, model_path
 from neocog.data import ImageSet, Preprocessing, Splits
 from neocog.data.images import Images
+from neocog.engines import softmax
 from neocog.errors import NeocogError, UsageError
 from neocog.metrics.accuracy import confusion_matrix, metrics_by_class, wilson_interval
 from neocog.metrics.calibration import uncertainty
 from neocog.metrics.rejection import rejection_for_error
-from neocog.models.protocols import RejectsByOutput
+from neocog.model_card import read_card_of, replace_card
 from neocog.recipes import Recipe
 from neocog.runs import Run, display_name, of_model_file, runs_folder
 from neocog.wording import counted
@@ -59,6 +60,7 @@ def evaluate(
     *,
     runs_dir: Path | None = None,
     device: str = "auto",
+    engine: str = "auto",
     allow_outside: bool = False,
     splits: Splits | None = None,
 ) -> Evaluation:
@@ -74,7 +76,7 @@ def evaluate(
     """
     path = model_path(str(run), runs_folder(runs_dir))
     owner = of_model_file(path)
-    classifier = load(path, device=device)
+    classifier = load(path, device=device, engine=engine)
     classifier, original = _with_data_path(classifier, path), classifier
     trained_on = str(classifier.facts.get("data", {}).get("name", ""))
     start = time.perf_counter()
@@ -89,8 +91,8 @@ def evaluate(
         test, split, notes, unknown = other.test, other.split, other.notes, other.unknown
     notes = (*notes, *_about_size(test))
     loaded = time.perf_counter()
-    logits = classifier.scores(test.images)
-    probabilities = classifier.as_probabilities(logits)
+    logits = classifier.logits(test.images)
+    probabilities = softmax(logits)
     seconds = {"data": loaded - start, "evaluation": time.perf_counter() - loaded}
     result = {
         "run": display_name(path),
@@ -99,8 +101,8 @@ def evaluate(
         "data": trained_on if splits else data_name,
         "split": split,
         **classification_metrics(test, probabilities),
-        "rejection": _rejection(classifier, test, logits.numpy(), probabilities),
-        "parameters": sum(p.numel() for p in classifier.model.parameters() if p.requires_grad),
+        "rejection": _rejection(classifier, test, logits, probabilities),
+        "parameters": classifier.engine.facts.parameters,
         "notes": list(notes),
         "unknown_classes": [{"class": name, "n": n} for name, n in unknown],
         "mistakes": _worst_mistakes(test, probabilities),
@@ -126,7 +128,8 @@ def _record(evaluation: Evaluation, run: Run) -> Evaluation:
         measured = {key: result[key] for key in ("split", "n", "accuracy", "interval")}
         if classifier.facts.get("measured") != measured:
             classifier.facts["measured"] = measured
-            classifier.save(run.model_file)
+            card = replace(read_card_of(run.model_file), facts=classifier.facts)
+            replace_card(run.model_file, card)
     except OSError as error:
         note = f"the result could not be recorded in {run.path} ({error.strerror or error})"
         result["notes"].append(note)
@@ -205,7 +208,7 @@ def _rejection(
     `too_few_images` if fewer images than `needed` would be accepted, among which a single mistake
     would exceed the error rate.
     """
-    by_output = isinstance(classifier.model, RejectsByOutput)
+    by_output = classifier.engine.facts.rejects_by_output
     outputs = logits if by_output else probabilities
     correct = probabilities.argmax(1) == test.labels
     rows = []

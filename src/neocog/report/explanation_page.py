@@ -133,7 +133,7 @@ def explain(
     """
     lang = language(lang)
     model, sources, empty_folders = parse_inputs(arguments, runs_folder(runs_dir), "explain")
-    classifier = load(model, device=device)
+    classifier = load(model, device=device, engine="torch")
     request = resolve(classifier, request)
     folder = make_output_folder(out, model)
     images: list[ExplainedImage] = []

@@ -72,7 +72,7 @@ def maximize(
     """
     lang = language(lang)
     model = model_path(run, runs_folder(runs_dir))
-    classifier = load(model, device=device)
+    classifier = load(model, device=device, engine="torch")
     get_layer(classifier.model, layer)
     test = splits_of(classifier, model).test
     size = (classifier.preprocessing.channels, *test.images.shape[1:3])

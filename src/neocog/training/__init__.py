@@ -9,8 +9,9 @@ from typing import Any
 from neocog import classifier as classifiers
 from neocog import data, runs
 from neocog.allocator import keep_freed_memory
-from neocog.classifier import Classifier, pick_device
+from neocog.classifier import Classifier
 from neocog.data import Splits
+from neocog.engines.torch import pick_device
 from neocog.errors import NeocogError
 from neocog.recipes import Recipe
 from neocog.runs import Run
@@ -133,7 +134,7 @@ def _train(
     has_checkpoint = run.checkpoint_file.exists()
     if not has_checkpoint and is_finished(run, recipe):
         device = next(classifier.model.parameters()).device
-        classifier = classifiers.load(run.model_file, device=device.type)
+        classifier = classifiers.load(run.model_file, device=device.type, engine="torch")
         return TrainingResult(run, splits, classifier)
     head_metrics = None
     if recipe.feature_views and not has_checkpoint:

@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from neocog import cli, data
+from neocog.cli.arguments import spell_out
 
 
 @pytest.fixture
@@ -206,13 +207,13 @@ def test_debug_shows_the_traceback(monkeypatch, capsys):
 
 
 def test_set_takes_all_that_follow_and_csv_a_file_only_by_its_name():
-    spelled = cli._spelled_out(["train", "--set", "a=1", "b=2", "--epochs", "3", "x=y"])
+    spelled = spell_out(["train", "--set", "a=1", "b=2", "--epochs", "3", "x=y"])
     assert spelled == ["train", "--set", "a=1", "--set", "b=2", "--epochs", "3", "x=y"]
-    assert cli._spelled_out(["predict", "--csv", "a.png"]) == ["predict", "--csv", "-", "a.png"]
-    assert cli._spelled_out(["predict", "--csv", "a.csv"]) == ["predict", "--csv", "a.csv"]
-    assert cli._spelled_out(["predict", "--csv"]) == ["predict", "--csv", "-"]
-    assert cli._spelled_out(["predict", "--csv", "-"]) == ["predict", "--csv", "-"]
-    joined = cli._spelled_out(["train", "--set=a=1", "b=2"])
+    assert spell_out(["predict", "--csv", "a.png"]) == ["predict", "--csv", "-", "a.png"]
+    assert spell_out(["predict", "--csv", "a.csv"]) == ["predict", "--csv", "a.csv"]
+    assert spell_out(["predict", "--csv"]) == ["predict", "--csv", "-"]
+    assert spell_out(["predict", "--csv", "-"]) == ["predict", "--csv", "-"]
+    joined = spell_out(["train", "--set=a=1", "b=2"])
     assert joined == ["train", "--set=a=1", "--set", "b=2"]
 
 

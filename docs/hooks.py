@@ -55,7 +55,7 @@ def _public_names() -> Iterator[str]:
 def _commands() -> Iterator[str]:
     import typer
 
-    from neocog.cli import app
+    from neocog.cli.app import app
 
     for name, command in _tree(typer.main.get_command(app), "neocog"):
         yield f"## {name}\n"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from neocog.cli import app
+from neocog.cli.app import app
 from neocog.models import MODELS
 from neocog.recipes import RECIPES
 

@@ -1,18 +1,21 @@
 """`neocog demo`: one idea each, on small numbers, your own, or those of a trained network."""
 
-import shlex
-import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from neocog.cli.arguments import typed_command
+from neocog.cli.options import JsonOption, RunsOption
 from neocog.errors import UsageError
 from neocog.escaping import to_json
 
+if TYPE_CHECKING:
+    from neocog.demos.convolution_page import Demo
+
 demos = typer.Typer(help="Try out an idea on your own numbers or images.")
 
-JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
 SeedOption = Annotated[int, typer.Option(help="Random seed of the numbers.")]
 
 
@@ -22,53 +25,60 @@ def _start(context: typer.Context) -> None:
         print(context.get_help())
 
 
+def _dimension(help_: str, default: int) -> Any:
+    return typer.Option(help=help_, show_default=str(default))
+
+
+SizeOption = Annotated[int | None, _dimension("Size of the input.", 5)]
+ChannelsOption = Annotated[int | None, _dimension("Channels of the input.", 3)]
+FiltersOption = Annotated[int | None, _dimension("Number of filters.", 2)]
+KernelOption = Annotated[int | None, _dimension("Size of the kernel.", 3)]
+StrideOption = Annotated[int | None, _dimension("Stride, in cells.", 2)]
+PaddingOption = Annotated[int | None, _dimension("Zero padding on each side.", 1)]
+DilationOption = Annotated[int | None, _dimension("Dilation, in cells.", 1)]
+RunOption = Annotated[
+    str | None, typer.Option(help="Use the filters of a trained network: a run, or latest.")
+]
+LayerOption = Annotated[
+    str | None, typer.Option(help="A convolution of the network.", show_default="the first")
+]
+ImageOption = Annotated[Path | None, typer.Option(help="The input image.")]
+FilterOption = Annotated[
+    list[int] | None,
+    typer.Option(
+        "--filter",
+        help="A filter of the layer, counted from 0; can be repeated.",
+        show_default="all of up to 6, else those with the highest activations",
+    ),
+]
+HtmlOption = Annotated[Path | None, typer.Option(help="Write an interactive page.")]
+GifOption = Annotated[Path | None, typer.Option(help="Write an animation for slides.")]
+PngOption = Annotated[Path | None, typer.Option(help="Write an image of one step for slides.")]
+PageLangOption = Annotated[
+    str | None,
+    typer.Option(help="Language of the page and images: en or zh.", show_default="the system's"),
+]
+
+
 @demos.command()
 def convolution(
-    size: Annotated[int | None, typer.Option(help="Size of the input.", show_default="5")] = None,
-    channels: Annotated[
-        int | None, typer.Option(help="Channels of the input.", show_default="3")
-    ] = None,
-    filters: Annotated[
-        int | None, typer.Option(help="Number of filters.", show_default="2")
-    ] = None,
-    kernel: Annotated[
-        int | None, typer.Option(help="Size of the kernel.", show_default="3")
-    ] = None,
-    stride: Annotated[int | None, typer.Option(help="Stride, in cells.", show_default="2")] = None,
-    padding: Annotated[
-        int | None, typer.Option(help="Zero padding on each side.", show_default="1")
-    ] = None,
-    dilation: Annotated[
-        int | None, typer.Option(help="Dilation, in cells.", show_default="1")
-    ] = None,
+    size: SizeOption = None,
+    channels: ChannelsOption = None,
+    filters: FiltersOption = None,
+    kernel: KernelOption = None,
+    stride: StrideOption = None,
+    padding: PaddingOption = None,
+    dilation: DilationOption = None,
     seed: SeedOption = 0,
-    run: Annotated[
-        str | None, typer.Option(help="Use the filters of a trained network: a run, or latest.")
-    ] = None,
-    layer: Annotated[
-        str | None, typer.Option(help="A convolution of the network.", show_default="the first")
-    ] = None,
-    image: Annotated[Path | None, typer.Option(help="The input image.")] = None,
-    filter_: Annotated[
-        list[int] | None,
-        typer.Option(
-            "--filter",
-            help="A filter of the layer, counted from 0; can be repeated.",
-            show_default="all of up to 6, else those with the highest activations",
-        ),
-    ] = None,
-    html: Annotated[Path | None, typer.Option(help="Write an interactive page.")] = None,
-    gif: Annotated[Path | None, typer.Option(help="Write an animation for slides.")] = None,
-    png: Annotated[Path | None, typer.Option(help="Write an image of one step for slides.")] = None,
-    lang: Annotated[
-        str | None,
-        typer.Option(
-            help="Language of the page and images: en or zh.", show_default="the system's"
-        ),
-    ] = None,
-    runs: Annotated[
-        Path | None, typer.Option(help="Folder of runs.", show_default="NEOCOG_RUNS or ./runs")
-    ] = None,
+    run: RunOption = None,
+    layer: LayerOption = None,
+    image: ImageOption = None,
+    filter_: FilterOption = None,
+    html: HtmlOption = None,
+    gif: GifOption = None,
+    png: PngOption = None,
+    lang: PageLangOption = None,
+    runs: RunsOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Convolution, number by number: an example, or a trained layer applied to your own image.
@@ -79,42 +89,55 @@ def convolution(
     from neocog.rendering.i18n import language
 
     spoken = language(lang)
-    given: dict[str, Any] = {
+    given = {
         "size": size, "channels": channels, "filters": filters, "kernel": kernel, "stride": stride,
         "padding": padding, "dilation": dilation,
     }  # fmt: skip
-    given = {name: value for name, value in given.items() if value is not None}
+    dimensions = {name: value for name, value in given.items() if value is not None}
     trained = run is not None or layer is not None or image is not None or bool(filter_)
-    if trained and given:
-        raise UsageError(
-            f"A trained layer has its own dimensions: --{next(iter(given))} is for the example.",
-            "Remove it, or remove --run, --layer, --image and --filter.",
-        )
-    if trained and image is None:
-        raise UsageError(
-            "A trained layer needs an image.",
-            f"For example: neocog demo convolution --run {run or 'latest'} --image photo.jpg",
-        )
+    if trained:
+        checked = _check_trained(dimensions, run or "latest", image)
     from neocog.demos import convolution_page
-    from neocog.demos import terminal as shown
     from neocog.demos.convolution import Dimensions
-    from neocog.terminal import make_console
 
     if trained:
-        assert image is not None
         demo = convolution_page.from_run(
-            run or "latest", image, layer, filter_ or (), runs_dir=runs, lang=spoken
+            run or "latest", checked, layer, filter_ or (), runs_dir=runs, lang=spoken
         )
     else:
-        demo = convolution_page.from_dimensions(Dimensions(**given), seed, spoken)
+        demo = convolution_page.from_dimensions(Dimensions(**dimensions), seed, spoken)
     written = convolution_page.write(demo, html, gif, png)
+    _show_convolution(demo, written, html, as_json)
+
+
+def _check_trained(dimensions: dict[str, int], run: str, image: Path | None) -> Path:
+    """The image for a trained layer, which takes no dimensions."""
+    if dimensions:
+        raise UsageError(
+            f"A trained layer has its own dimensions: --{next(iter(dimensions))} is for the "
+            "example.",
+            "Remove it, or remove --run, --layer, --image and --filter.",
+        )
+    if image is None:
+        raise UsageError(
+            "A trained layer needs an image.",
+            f"For example: neocog demo convolution --run {run} --image photo.jpg",
+        )
+    return image
+
+
+def _show_convolution(
+    demo: "Demo", written: Sequence[Path], html: Path | None, as_json: bool
+) -> None:
+    from neocog.demos import terminal as shown
+    from neocog.terminal import make_console
+
     if as_json:
-        files = [str(path) for path in written]
-        print(to_json({**demo.to_json(), "files": files}))
+        print(to_json({**demo.to_json(), "files": [str(path) for path in written]}))
         return
     console = make_console(stderr=False)
-    again = shlex.join(["neocog", *sys.argv[1:], "--html", "convolution.html"])
-    shown.show_convolution(console, demo, "" if html else again)
+    again = "" if html else f"{typed_command()} --html convolution.html"
+    shown.show_convolution(console, demo, again)
     shown.show_files(console, written)
 
 

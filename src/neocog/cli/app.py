@@ -1,0 +1,110 @@
+"""The entry point: the commands, exit codes and signals."""
+
+import atexit
+import gc
+import io
+import os
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated
+
+import typer
+
+import neocog
+from neocog.cli import data, demo, evaluate, models, predict, reproduce, train
+from neocog.cli.arguments import spell_out
+from neocog.cli.elapsed import STOPWATCH
+from neocog.cli.failure import CTRL_C, report_failure
+from neocog.escaping import visible_block
+
+app = typer.Typer(
+    help="Train, judge and use image classifiers, from LeNet-5 to your own images.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="--debug, anywhere, shows the traceback of an error.",
+)
+for command in (
+    train.train,
+    evaluate.evaluate,
+    predict.predict,
+    predict.explain,
+    evaluate.report,
+    data.data,
+    models.models,
+    models.recipes,
+    reproduce.reproduce,
+):
+    app.command()(command)
+app.add_typer(demo.demos, name="demo")
+
+
+@app.callback(invoke_without_command=True)
+def _start(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    if version:
+        print(f"neocog {neocog.__version__}")
+    elif context.invoked_subcommand is None:
+        print(context.get_help())
+
+
+def main() -> None:
+    """Run the command that was typed; every error becomes a line and an exit code."""
+    STOPWATCH.start()
+    # Importing torch makes half a million objects, and none is garbage: to look for it while they
+    # are made, and once more when the process ends, takes a quarter of the import's time.
+    gc.set_threshold(50_000, 20, 100)
+    atexit.register(_end_fast)
+    arguments = [a for a in sys.argv[1:] if a != "--debug"]
+    debug = len(arguments) < len(sys.argv) - 1
+    as_json = "--json" in arguments
+    for stream in (sys.stdout, sys.stderr):  # a file's name need not be text
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        with _terminate_in_order():
+            code = app(spell_out(arguments), standalone_mode=False)
+        sys.stdout.flush()
+        if code == CTRL_C:  # typer's word for it
+            report_failure(KeyboardInterrupt(), as_json)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 1
+    except (Exception, KeyboardInterrupt, _Terminated) as error:
+        if debug and isinstance(error, Exception):
+            print(visible_block(traceback.format_exc()), file=sys.stderr)
+        code = report_failure(error, as_json)
+    sys.exit(code or 0)
+
+
+class _Terminated(SystemExit):
+    """Raised on SIGTERM, so that temporary files are deleted on exit, as after Ctrl-C."""
+
+
+@contextmanager
+def _terminate_in_order() -> Iterator[None]:
+    """Make SIGTERM an exception, as Ctrl-C is; training takes its own way meanwhile."""
+
+    def terminate(_number: int, _frame: object) -> None:
+        raise _Terminated(143)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _end_fast() -> None:
+    """Leave what the process holds to the system, except where triton would call that a leak."""
+    if "triton" not in sys.modules:
+        gc.freeze()

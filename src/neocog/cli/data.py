@@ -1,0 +1,59 @@
+"""`neocog data`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from neocog.cli.options import JsonOption, OutsideOption, RunsOption
+from neocog.errors import UsageError
+from neocog.escaping import to_json
+
+
+def data(
+    data: Annotated[
+        str | None,
+        typer.Argument(help="A folder of class folders, a zip or tar file, a CSV file, Parquet."),
+    ] = None,
+    sheets: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder for a contact sheet of each class.", show_default="RUNS/data/NAME"
+        ),
+    ] = None,
+    clear_cache: Annotated[
+        bool,
+        typer.Option("--clear-cache", help="Delete decoded images and features that are kept."),
+    ] = False,
+    allow_outside: OutsideOption = False,
+    runs: RunsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say what is wrong with your images before you believe a number; exits 3 if it matters."""
+    from neocog.data import decode_cache
+    from neocog.examine import inspect_dataset
+    from neocog.terminal import dataset, make_console
+    from neocog.terminal import progress as bars
+
+    console = make_console(stderr=as_json)
+    if clear_cache:
+        dataset.show_freed(console, decode_cache.clear())
+    if data is None:
+        if not clear_cache:
+            raise UsageError("No images are named.", "For example: neocog data photos/")
+        return
+    progress = bars.ReadingProgress(console)
+    try:
+        found = inspect_dataset(data, on_progress=progress, allow_outside=allow_outside)
+    finally:
+        progress.close()
+    from neocog import runs as run_folders
+    from neocog.report import contact_sheets as contact
+
+    folder = sheets or run_folders.runs_folder(runs) / "data" / Path(data).name.partition(".")[0]
+    drawn = contact.draw(found, folder)
+    if as_json:
+        print(to_json({**found.to_json(), "sheets": [str(p) for p in drawn]}))
+    dataset.show_data(console, found, drawn)
+    if not found.is_valid:
+        raise typer.Exit(3)

@@ -1,0 +1,88 @@
+"""`neocog evaluate` and `neocog report`."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from neocog.cli.elapsed import STOPWATCH
+from neocog.cli.options import DeviceOption, JsonOption, LangOption, OutsideOption, RunsOption
+from neocog.errors import UsageError
+from neocog.escaping import to_json
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from neocog.evaluation.evaluate import Evaluation
+
+
+def evaluate(
+    run: Annotated[str, typer.Argument(help="Run folder, model file or latest.")] = "latest",
+    data: Annotated[
+        str | None, typer.Argument(help="Another data set, or a folder of class folders.")
+    ] = None,
+    allow_outside: OutsideOption = False,
+    device: DeviceOption = "auto",
+    runs: RunsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Judge a run on its test split, or on another data set."""
+    from neocog.evaluation.evaluate import evaluate as judge
+    from neocog.terminal import make_console
+    from neocog.terminal import results as judged
+
+    evaluation = judge(run, data, runs_dir=runs, device=device, allow_outside=allow_outside)
+    console = make_console(stderr=as_json)
+    judged.show_evaluation(console, evaluation.result)
+    if evaluation.run and evaluation.recorded:
+        draw(evaluation, console, with_page=False)
+    evaluation.result["time_seconds"]["total"] = STOPWATCH.seconds()
+    if as_json:
+        print(to_json(evaluation.result))
+
+
+def draw(evaluation: "Evaluation", console: "Console", *, with_page: bool) -> None:
+    """Draw the plots of a run and, if wanted, its report.
+
+    `report` is a leaf: without it the results are the same, and only the plots are missing.
+    """
+    from neocog.rendering.i18n import language
+
+    assert evaluation.run is not None, "plots belong to a run"
+    try:
+        from neocog.report import page, plots
+    except ModuleNotFoundError as error:
+        if error.name != "neocog.report":
+            raise
+        console.print("neocog.report is missing: no plots and no report are written.")
+        return
+    plots.draw(evaluation.run, evaluation)
+    if with_page:
+        page.write(evaluation, language())
+
+
+def report(
+    run: Annotated[str, typer.Argument(help="Run folder or latest.")] = "latest",
+    lang: LangOption = None,
+    device: DeviceOption = "auto",
+    runs: RunsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write report.html: all of a run on one page, its mistakes and what the network sees."""
+    from neocog.rendering.i18n import language
+    from neocog.terminal import make_console
+    from neocog.terminal import results as judged
+
+    spoken = language(lang)  # before the work
+    from neocog.evaluation.evaluate import evaluate as judge
+    from neocog.report import page
+
+    evaluation = judge(run, runs_dir=runs, device=device)
+    if evaluation.run is None:
+        raise UsageError(
+            f"{run} is a model file on its own, and a report is of a run folder.",
+            "Name a run: neocog report latest",
+        )
+    written = page.write(evaluation, spoken)
+    judged.show_report(make_console(stderr=as_json), written)
+    if as_json:
+        print(to_json({"run": str(evaluation.run.path), "report": str(written)}))

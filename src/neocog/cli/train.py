@@ -1,0 +1,190 @@
+"""`neocog train`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from neocog.cli.arguments import parse_settings, typed_command
+from neocog.cli.elapsed import STOPWATCH
+from neocog.cli.evaluate import draw
+from neocog.cli.failure import Stopped
+from neocog.cli.options import DeviceOption, JsonOption, OutsideOption, RunsOption
+from neocog.errors import UsageError
+from neocog.escaping import to_json
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from neocog.recipes import Recipe
+    from neocog.runs import Run
+    from neocog.training import TrainingResult
+
+DataArgument = Annotated[
+    str | None,
+    typer.Argument(
+        help="A data set's name; or your images: a folder of class folders, a zip or tar "
+        "file of one, a CSV file (path,label), Parquet."
+    ),
+]
+RecipeOption = Annotated[str | None, typer.Option(help="A recipe's name: neocog recipes")]
+ModelOption = Annotated[
+    str | None, typer.Option(help="A network's name, or a layer pattern: neocog models")
+]
+SetOption = Annotated[
+    list[str] | None, typer.Option("--set", metavar="FIELD=VALUE ...", help="Change the recipe.")
+]
+EpochsOption = Annotated[int | None, typer.Option(help="How often every image is seen.")]
+WeightsOption = Annotated[
+    str | None, typer.Option(help="Begin with imagenet, random, or a file: .safetensors, .pth.")
+]
+FineTuneOption = Annotated[
+    bool | None,
+    typer.Option("--fine-tune", help="Photos: train the whole network after its last layer."),
+]
+FoldsOption = Annotated[
+    int | None, typer.Option(help="Photos: the spread of the accuracy over so many fits.")
+]
+SeedOption = Annotated[
+    int | None,
+    typer.Option(
+        help="The same seed gives the same bits with the same number of threads "
+        "(OMP_NUM_THREADS), on one kind of CPU."
+    ),
+]
+NameOption = Annotated[str | None, typer.Option(help="Name of the run folder.")]
+ResumeOption = Annotated[
+    str | None, typer.Option(metavar="RUN", help="Go on with a run that was stopped.")
+]
+
+
+def train(
+    data: DataArgument = None,
+    recipe: RecipeOption = None,
+    model: ModelOption = None,
+    set_: SetOption = None,
+    epochs: EpochsOption = None,
+    weights: WeightsOption = None,
+    fine_tune: FineTuneOption = None,
+    folds: FoldsOption = None,
+    allow_outside: OutsideOption = False,
+    seed: SeedOption = None,
+    device: DeviceOption = "auto",
+    name: NameOption = None,
+    runs: RunsOption = None,
+    resume: ResumeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Train a network; alone, LeNet-5 on 5,000 real digits in seconds, offline."""
+    from neocog.terminal import make_console
+
+    given = {"data": data, "model": model, "epochs": epochs, "seed": seed}
+    given |= {"weights": weights, "fine_tune": fine_tune, "folds": folds}
+    overrides: dict[str, Any] = {k: v for k, v in given.items() if v is not None}
+    overrides |= {"allow_outside": True} if allow_outside else {}
+    overrides |= parse_settings(set_ or [])
+    console = make_console(stderr=as_json)
+    if resume:
+        if overrides or recipe or name:
+            raise UsageError(
+                "--resume goes on with the run's own recipe; nothing else can be changed.",
+                f"Say only: neocog train --resume {resume}",
+            )
+        trained = _resume(resume, console, device, runs)
+    else:
+        chosen = _choose(data, recipe, model, overrides, console)
+        trained = _train(chosen, console, device, runs, name)
+    result = _finish(trained, console, device)
+    if as_json:
+        print(to_json(result))
+
+
+def _choose(
+    data: str | None,
+    name: str | None,
+    model: str | None,
+    overrides: dict[str, Any],
+    console: "Console",
+) -> "Recipe":
+    """The recipe that was named, or that suits the network and the data."""
+    from neocog import recipes
+    from neocog.data import exists, measure_dataset
+    from neocog.terminal import dataset
+    from neocog.terminal import results as judged
+
+    chosen = recipes.choose(data, name, model)
+    meant = name or model or {"weights", "fine_tune", "folds"} & set(overrides)
+    if chosen == "photos" and not meant and data and exists(data):
+        count, side = measure_dataset(data, bool(overrides.get("allow_outside")))
+        small = recipes.scratch_overrides(count, side)
+        if small:
+            dataset.show_small(console, count, side)
+            return recipes.get("scratch", {**small, **overrides})
+    recipe = recipes.get(chosen, overrides)
+    judged.check_data_is_named(recipe)
+    return recipe
+
+
+def _train(
+    recipe: "Recipe", console: "Console", device: str, runs: Path | None, name: str | None
+) -> "TrainingResult":
+    from neocog import training  # torch is loaded only when what was typed makes sense
+    from neocog.terminal.progress import TrainingProgress
+
+    progress = TrainingProgress(console, recipe)
+    try:
+        return training.train(
+            recipe,
+            runs_dir=runs,
+            name=name,
+            device=device,
+            command=typed_command(),
+            report=progress,
+            on_data=progress.on_data,
+        )
+    except training.Interrupted as stopped:
+        raise _stopped(stopped.run, stopped.exit_code) from None
+    finally:
+        progress.close()
+
+
+def _resume(run_name: str, console: "Console", device: str, runs: Path | None) -> "TrainingResult":
+    from neocog import runs as run_folders
+    from neocog.terminal import results as judged
+    from neocog.terminal.progress import TrainingProgress
+
+    run = run_folders.find(run_name, run_folders.runs_folder(runs))
+    recipe = run.read_recipe()
+    from neocog import training
+
+    progress = TrainingProgress(console, recipe)
+    try:
+        if training.is_finished(run, recipe):
+            judged.show_nothing_to_train(console)
+        return training.resume(run, device=device, report=progress, on_data=progress.on_data)
+    except training.Interrupted as stopped:
+        raise _stopped(stopped.run, stopped.exit_code) from None
+    finally:
+        progress.close()
+
+
+def _stopped(run: "Run", exit_code: int) -> Stopped:
+    return Stopped(f"Go on: neocog train --resume {run.path}", exit_code)
+
+
+def _finish(trained: "TrainingResult", console: "Console", device: str) -> dict[str, Any]:
+    """After training: judge, draw, and say what came of it."""
+    from neocog.evaluation.evaluate import evaluate
+    from neocog.terminal import results as judged
+
+    run = trained.run
+    evaluation = evaluate(run.path, device=device, splits=trained.splits)
+    result = evaluation.result
+    judged.show_evaluation(console, result)
+    if evaluation.recorded:
+        draw(evaluation, console, with_page=True)
+    result["time_seconds"]["total"] = STOPWATCH.seconds()
+    if evaluation.recorded:
+        run.write_evaluation(result)
+    judged.show_trained(console, run, result)
+    return result

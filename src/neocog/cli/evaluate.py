@@ -5,7 +5,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from neocog.cli.elapsed import STOPWATCH
-from neocog.cli.options import DeviceOption, JsonOption, LangOption, OutsideOption, RunsOption
+from neocog.cli.options import (
+    DeviceOption,
+    EngineOption,
+    JsonOption,
+    LangOption,
+    OutsideOption,
+    RunsOption,
+)
 from neocog.errors import UsageError
 from neocog.escaping import to_json
 
@@ -22,6 +29,7 @@ def evaluate(
     ] = None,
     allow_outside: OutsideOption = False,
     device: DeviceOption = "auto",
+    engine: EngineOption = "auto",
     runs: RunsOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -30,7 +38,9 @@ def evaluate(
     from neocog.terminal import make_console
     from neocog.terminal import results as judged
 
-    evaluation = judge(run, data, runs_dir=runs, device=device, allow_outside=allow_outside)
+    evaluation = judge(
+        run, data, runs_dir=runs, device=device, engine=engine, allow_outside=allow_outside
+    )
     console = make_console(stderr=as_json)
     judged.show_evaluation(console, evaluation.result)
     if evaluation.run and evaluation.recorded:
@@ -49,7 +59,7 @@ def draw(evaluation: "Evaluation", console: "Console", *, with_page: bool) -> No
 
     assert evaluation.run is not None, "plots belong to a run"
     try:
-        from neocog.report import page, plots
+        from neocog.report import plots
     except ModuleNotFoundError as error:
         if error.name != "neocog.report":
             raise
@@ -57,6 +67,8 @@ def draw(evaluation: "Evaluation", console: "Console", *, with_page: bool) -> No
         return
     plots.draw(evaluation.run, evaluation)
     if with_page:
+        from neocog.report import page  # needs torch
+
         page.write(evaluation, language())
 
 

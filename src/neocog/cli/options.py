@@ -22,3 +22,6 @@ OutsideOption = Annotated[
     ),
 ]
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
+EngineOption = Annotated[
+    str, typer.Option(help="auto, onnx, torch or openvino: what computes the predictions.")
+]

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from neocog.cli.options import DeviceOption, JsonOption, LangOption, RunsOption
+from neocog.cli.options import DeviceOption, EngineOption, JsonOption, LangOption, RunsOption
 from neocog.errors import UsageError
 from neocog.escaping import to_json
 
@@ -26,6 +26,7 @@ def predict(
         typer.Option(metavar="[FILE.csv]", help="Comma-separated, to a file or standard output."),
     ] = None,
     device: DeviceOption = "auto",
+    engine: EngineOption = "auto",
     runs: RunsOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -38,7 +39,8 @@ def predict(
         raise UsageError(
             "--json and --csv both print to standard output.", "Name a file: --csv answers.csv"
         )
-    outcome = ask(arguments, top=top, device=device, runs_dir=runs)
+    outcome = ask(arguments, top=top, device=device, engine=engine, runs_dir=runs)
+    answers.show_engine(make_console(stderr=True), outcome.engine)
     if csv and csv != "-":
         answers.write_csv(Path(csv), outcome.predictions, top)
         answers.show_written(make_console(stderr=True), Path(csv), outcome.predictions)

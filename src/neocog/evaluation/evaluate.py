@@ -98,6 +98,7 @@ def evaluate(
         "run": display_name(path),
         "recipe": classifier.facts.get("recipe", {}).get("name"),
         "model": classifier.architecture["name"],
+        "engine": classifier.engine.name,
         "data": trained_on if splits else data_name,
         "split": split,
         **classification_metrics(test, probabilities),

@@ -3,13 +3,16 @@
 import base64
 import io
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
 
 from neocog.rendering.tiling import TRANSPARENT, Tiling, square_columns
+
+if TYPE_CHECKING:  # what an engine computes is drawn without torch
+    from torch import Tensor
 
 Floats = NDArray[np.float64]
 
@@ -42,7 +45,7 @@ def enlarge(image: Image.Image, min_side: int = MIN_SIDE) -> Image.Image:
     return image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)
 
 
-def overlay(image: NDArray[np.uint8], heat: Floats | Tensor) -> Image.Image:
+def overlay(image: NDArray[np.uint8], heat: "Floats | Tensor") -> Image.Image:
     """An image (H, W, C) in grey under a heat map (h, w) with values >= 0.
 
     The largest value has the last colour of HEAT; at 0 the image shows through. Small images are
@@ -57,7 +60,7 @@ def overlay(image: NDArray[np.uint8], heat: Floats | Tensor) -> Image.Image:
     return Image.fromarray(mixed.round().astype(np.uint8))
 
 
-def signed_overlay(image: NDArray[np.uint8], values: Floats | Tensor) -> Image.Image:
+def signed_overlay(image: NDArray[np.uint8], values: "Floats | Tensor") -> Image.Image:
     """A faint grey image (H, W, C) under signed attributions (h, w): orange > 0, blue < 0.
 
     The scale ends at the 99.5th percentile of the magnitudes, so that single pixels do not hide
@@ -72,13 +75,13 @@ def signed_overlay(image: NDArray[np.uint8], values: Floats | Tensor) -> Image.I
     return Image.fromarray(np.clip(mixed, 0, 255).round().astype(np.uint8))
 
 
-def map_grid(maps: Tensor, columns: int | None = None, min_side: int = 0) -> Image.Image:
+def map_grid(maps: "Floats | Tensor", columns: int | None = None, min_side: int = 0) -> Image.Image:
     """Feature maps (M, h, w) side by side on one scale, with transparent gaps.
 
     Dark to light, or blue to orange around 0 if any value is negative. Each map is enlarged to at
     least `min_side` pixels. By default the grid is about square.
     """
-    values = maps.detach().cpu().double().numpy()
+    values = _to_array(maps)
     if (values < 0).any():
         tiles = apply_colormap((np.clip(values / _scale(values), -1, 1) + 1) / 2, SIGNED)
     else:
@@ -86,17 +89,19 @@ def map_grid(maps: Tensor, columns: int | None = None, min_side: int = 0) -> Ima
     return tile(tiles, columns, min_side)
 
 
-def filter_grid(filters: Tensor, columns: int | None = None, min_side: int = 0) -> Image.Image:
+def filter_grid(
+    filters: "Floats | Tensor", columns: int | None = None, min_side: int = 0
+) -> Image.Image:
     """Filters (F, C, h, w) side by side: in colour for C = 3, else their first channel.
 
     In colour, grey is 0; otherwise blue is negative and orange positive.
     """
-    values = filters.detach().cpu().double().numpy()
+    values = _to_array(filters)
     if values.shape[1] == 3:
         sizes = np.abs(values).max((1, 2, 3), keepdims=True).clip(1e-12)
         tiles = (255 * (values / sizes + 1) / 2).round().astype(np.uint8)
         return tile(tiles.transpose(0, 2, 3, 1), columns, min_side)
-    maps = filters[:, 0]
+    maps = values[:, 0]
     # Filters are shown on the signed scale even where no weight is negative.
     return map_grid(maps if (maps < 0).any() else maps - 1e-12, columns, min_side)
 
@@ -134,6 +139,12 @@ def data_uri(image: Image.Image, *, photo: bool = False) -> str:
 def encode_data_uri(content: bytes, image_format: str) -> str:
     """The bytes of a "png" or "jpeg" file as a data: URI."""
     return f"data:image/{image_format};base64,{base64.b64encode(content).decode()}"
+
+
+def _to_array(values: "Floats | Tensor") -> Floats:
+    """A tensor on any device, or an array, in float64."""
+    on_cpu = values if isinstance(values, np.ndarray) else values.detach().cpu()
+    return np.asarray(on_cpu, np.float64)
 
 
 def _scale(values: Floats) -> float:

@@ -20,6 +20,14 @@ if TYPE_CHECKING:  # it imports torch
     from neocog.classifier import Prediction
 
 
+ENGINE_NAMES = {"onnx": "ONNX Runtime", "torch": "PyTorch", "openvino": "OpenVINO"}
+
+
+def show_engine(console: Console, engine: str) -> None:
+    """Say in a line which engine was used."""
+    console.print(f"Engine: {ENGINE_NAMES[engine]}.", style="dim", highlight=False)
+
+
 def show_predictions(console: Console, predictions: Sequence["Prediction"]) -> None:
     """A table of labels and probabilities, then a line for each image that could not be used."""
     good = [p for p in predictions if p.error is None]

@@ -237,7 +237,9 @@ def test_features_are_correct_after_any_fault(tmp_path, monkeypatch, how):
     torch.manual_seed(0)
     preprocessing = Preprocessing((40, 40), 3, "crop", (0.5,) * 3, (0.5,) * 3)
     model = models.build("squeezenet1_1", 2, 3, (40, 40)).eval()
-    network = classifier.Classifier.of_network(model, {"name": "squeezenet1_1"}, preprocessing, ("a", "b"))
+    network = classifier.Classifier.of_network(
+        model, {"name": "squeezenet1_1"}, preprocessing, ("a", "b")
+    )
     images = np.random.default_rng(0).integers(0, 256, (3, 40, 40, 3), np.uint8)
     part = ImageSet(images, np.array([0, 1, 0]), ("a", "b"))
     recipe = recipes.get("photos", {"image_size_pixels": 40, "precision": "float32"})

@@ -22,6 +22,8 @@ from neocog.onnx_file import find_or_export
 if TYPE_CHECKING:  # an exported network needs no torch
     from torch import Tensor, nn
 
+    from neocog.models.inference import InferenceModule
+
 READ_AT_ONCE = 128  # files that are decoded before the network sees them
 
 
@@ -79,6 +81,13 @@ class Classifier:
     def model(self) -> "nn.Module":
         """The network as a PyTorch module, `(N, C, H, W)` to `(N, K)`, built when first used."""
         return self.read_model()
+
+    @property
+    def inference(self) -> "InferenceModule":
+        """The network together with normalisation, mirrored views and temperature."""
+        from neocog.models.inference import InferenceModule
+
+        return InferenceModule(self.model, self.preprocessing, self.temperature)
 
     def inputs(self, images: NDArray[np.uint8]) -> "Tensor":
         """Convert images of the network's size, uint8 `(N, H, W, C)`, to its input."""

@@ -7,9 +7,9 @@ from torch import nn
 
 from neocog import models
 from neocog.classifier import Classifier, load
-from neocog.model_file import load_weights
 from neocog.data import Preprocessing
 from neocog.errors import NeocogError, UsageError
+from neocog.model_file import load_weights
 from neocog.models import MODELS
 from neocog.models.pretrained import last_layer
 

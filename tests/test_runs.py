@@ -9,7 +9,7 @@ import pytest
 
 from neocog import recipes, runs
 from neocog.data import decode_cache
-from neocog.errors import NeocogError, UsageError
+from neocog.errors import DamagedFileError, NeocogError, UsageError, WriteError
 from neocog.training import resume
 
 
@@ -87,7 +87,7 @@ def test_a_name_that_is_not_interpreted_as_a_run_is_rejected(tmp_path, name):
 def test_an_invalid_folder_name_is_rejected(tmp_path):
     with pytest.raises(UsageError, match=r"No folder can be named 'n+\.\.\.n+'") as caught:
         runs.create_named("n" * 256, tmp_path)
-    assert len(caught.value.message) < 150 and "shorter --name" in caught.value.hint
+    assert len(caught.value.message) < 150 and "shorter name" in caught.value.hint
     with pytest.raises(UsageError, match=r"no run 'n+\.\.\.n+'"):
         runs.find("n" * 256, tmp_path)
 
@@ -96,7 +96,7 @@ def test_a_named_run_in_a_place_that_cannot_be_written_is_a_failure(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(NeocogError, match="cannot be made") as caught:
         runs.create_named("x", tmp_path / "file")
-    assert type(caught.value) is NeocogError and "--runs" in caught.value.hint
+    assert type(caught.value) is WriteError and 'runs_dir="FOLDER"' in caught.value.hint
 
 
 def test_a_folder_that_was_killed_before_it_was_a_run_leads_to_no_dead_end(tmp_path):
@@ -132,7 +132,7 @@ def test_an_edited_recipe_is_a_damaged_file_not_a_wrong_command(tmp_path, change
     run.recipe_file.write_text(json.dumps(values))
     with pytest.raises(NeocogError, match=r"recipe.json is damaged: ") as caught:
         run.read_recipe()
-    assert type(caught.value) is NeocogError and caught.value.hint
+    assert type(caught.value) is DamagedFileError and caught.value.hint
 
 
 def test_every_recipe_is_read_as_it_was_written(tmp_path):

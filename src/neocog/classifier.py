@@ -17,7 +17,14 @@ from neocog.allocator import keep_freed_memory
 from neocog.data.decode import read_images
 from neocog.data.images import Images
 from neocog.data.preprocess import Preprocessing
-from neocog.errors import NeocogError, UsageError
+from neocog.errors import (
+    DamagedFileError,
+    NeocogError,
+    NotFoundError,
+    UnknownNameError,
+    UsageError,
+    WeightsError,
+)
 from neocog.json_fields import short
 from neocog.model_card import Architecture, ModelCard, card_in, undescribed
 from neocog.models.inference import InferenceModule, predict_logits
@@ -157,9 +164,11 @@ def pick_device(name: str) -> torch.device:
     if name == "auto":
         return torch.device(next(kind for kind, there in has.items() if there))
     if name not in has:
-        raise UsageError(f"There is no device {name!r}.", "Known: auto, cpu, cuda, mps.")
+        raise UnknownNameError(f"There is no device {name!r}.", "Known: auto, cpu, cuda, mps.")
     if not has[name]:
-        raise UsageError(f"This machine has no {name} device.", "Say: --device auto")
+        raise UsageError(
+            f"This machine has no {name} device.", "Say: {settings}", [("device", "auto")]
+        )
     return torch.device(name)
 
 
@@ -178,13 +187,13 @@ def load(run: str | Path, runs_dir: Path | None = None, device: str = "auto") ->
             _check_shapes(path, card, {name: file.get_slice(name) for name in file.keys()})  # noqa: SIM118
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except FileNotFoundError:
-        raise NeocogError(f"There is no model file {path}.", "Train one: neocog train") from None
+        raise NotFoundError(f"There is no model file {path}.", "Train one: neocog train") from None
     except (OSError, SafetensorError) as error:
         reason = str(error).strip().partition("\n")[0]
-        raise NeocogError(f"{path} is damaged or no model file ({reason}).") from None
+        raise DamagedFileError(f"{path} is damaged or no model file ({reason}).") from None
     for name, tensor in state.items():
         if not torch.isfinite(tensor).all():
-            raise NeocogError(
+            raise DamagedFileError(
                 f"{path} is damaged: {name!r} holds weights that are not finite.",
                 "Train it again, with a smaller learning rate if it diverged.",
             )
@@ -221,7 +230,7 @@ def _check_shapes(path: Path, card: ModelCard, found: Mapping[str, Any]) -> None
     for name, tensor in own.items():
         kind = found[name].get_dtype()
         if kind != DTYPES.get(tensor.dtype):
-            raise NeocogError(
+            raise WeightsError(
                 f"The weights in {path} do not fit: {name!r} is {kind} in the file and "
                 f"{DTYPES.get(tensor.dtype)} in the network."
             )
@@ -233,7 +242,7 @@ def model_path(run: str, folder: Path) -> Path:
         return Path(run)
     found = runs.find(run, folder, with_model=True)
     if not found.model_file.is_file():
-        raise NeocogError(
+        raise NotFoundError(
             f"The run {found.path} has no model yet: it did not get to the end of an epoch.",
             f"Go on with it: neocog train --resume {found.path}",
         )
@@ -253,14 +262,14 @@ def _check_fit(
     """Raise NeocogError naming the first tensor whose shape is not the network's own."""
     for name, shape in own.items():
         if name not in found:
-            raise NeocogError(f"The weights in {origin} do not fit: they have no {name!r}.")
+            raise WeightsError(f"The weights in {origin} do not fit: they have no {name!r}.")
         if tuple(found[name]) != tuple(shape):
-            raise NeocogError(
+            raise WeightsError(
                 f"The weights in {origin} do not fit: {name!r} is {tuple(found[name])} there "
                 f"and {tuple(shape)} in the network."
             )
     for name in found:
         if name not in own:
-            raise NeocogError(
+            raise WeightsError(
                 f"The weights in {origin} do not fit: {short(name)} is not in the network."
             )

@@ -12,7 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
 
-from neocog.errors import NeocogError, UsageError
+from neocog.errors import (
+    DamagedFileError,
+    NeocogError,
+    NotFoundError,
+    UnknownNameError,
+    UsageError,
+    WriteError,
+)
 from neocog.escaping import csv_cell
 from neocog.recipes import Recipe
 from neocog.storage.atomic import append, make_folder, sweep, write_atomic
@@ -133,7 +140,7 @@ class Run:
                 "last checkpoint.",
             ) from None
         except OSError as error:
-            raise NeocogError(
+            raise WriteError(
                 f"{self.path} cannot be written ({error.strerror or error})."
             ) from None
         try:
@@ -309,17 +316,20 @@ def create_named(name: str, folder: Path) -> Run:
         if not Run(path).recipe_file.is_file():
             raise UsageError(
                 f"{path} exists, and it holds no run that could go on.",
-                f"Choose another --name, or delete it if nothing in it is needed: {path}",
+                f"Choose another {{name}}, or delete it if nothing in it is needed: {path}",
+                [("name", None)],
             ) from None
         raise UsageError(
             f"{path} exists, and a run is never overwritten.",
-            f"Choose another --name, or go on with it: neocog train --resume {path}",
+            f"Choose another {{name}}, or go on with it: neocog train --resume {path}",
+            [("name", None)],
         ) from None
     except OSError as error:
         if error.errno in (errno.ENAMETOOLONG, errno.EINVAL):
             raise UsageError(
                 f"No folder can be named {shortened(name)} ({error.strerror}).",
-                "Choose a shorter --name, of letters, digits and dashes.",
+                "Choose a shorter {name}, of letters, digits and dashes.",
+                [("name", None)],
             ) from None
         raise _cannot_make(path, error) from None
     return Run(path)
@@ -329,8 +339,9 @@ def check_name(name: str) -> None:
     """Raise UsageError for a name that is a path, or that commands would not take for a run."""
     if len(PurePath(name).parts) > 1 or "\\" in name:
         raise UsageError(
-            f"--name is the name of one folder, not a path: {shortened(name)}.",
-            "To put the run elsewhere: --runs FOLDER",
+            f"A run's name is the name of one folder, not a path: {shortened(name)}.",
+            "To put the run elsewhere: {settings}",
+            [("runs_dir", "FOLDER")],
         )
     if name == "latest" or name.endswith(MODEL_SUFFIX) or not name.strip(" ."):
         meaning = "the newest run" if name == "latest" else "something else"
@@ -338,7 +349,8 @@ def check_name(name: str) -> None:
             meaning = "a model file"
         raise UsageError(
             f"A run cannot be named {name!r}: every command takes that for {meaning}.",
-            "Choose another --name, or leave it out.",
+            "Choose another {name}, or leave it out.",
+            [("name", None)],
         )
 
 
@@ -357,9 +369,10 @@ def shortened(name: str, length: int = 60) -> str:
 
 
 def _cannot_make(path: Path, error: OSError) -> NeocogError:
-    return NeocogError(
+    return WriteError(
         f"The run folder {path} cannot be made ({error.strerror}).",
-        "Choose another place: --runs FOLDER",
+        "Choose another place: {settings}",
+        [("runs_dir", "FOLDER")],
     )
 
 
@@ -375,7 +388,7 @@ def find(run: str, folder: Path, with_model: bool = False) -> Run:
     )
     if run == "latest":
         if not known:
-            raise UsageError(f"There is no run in {folder} yet.", "Train one: neocog train")
+            raise UnknownNameError(f"There is no run in {folder} yet.", "Train one: neocog train")
         ready = [r for r in known if r.model_file.is_file()] if with_model else []
         return (ready or known)[-1]
     for candidate in (Run(Path(run)), Run(folder / run)):
@@ -383,13 +396,14 @@ def find(run: str, folder: Path, with_model: bool = False) -> Run:
             return candidate
     for candidate in (Run(Path(run)), Run(folder / run)):
         if os.path.isfile(candidate.environment_file):  # noqa: PTH113
-            raise NeocogError(
+            raise NotFoundError(
                 f"{candidate.path} has no recipe.json: it was stopped before training began, or "
                 "the file was deleted.",
                 "There is nothing to go on with. Train anew with the command that you used, and "
-                f"another --name; {candidate.path} can be deleted.",
+                f"another {{name}}; {candidate.path} can be deleted.",
+                [("name", None)],
             )
-    raise UsageError(
+    raise UnknownNameError(
         f"There is no run {shortened(run)}.",
         f"Runs in {folder}: {', '.join(r.path.name for r in known)}."
         if known
@@ -428,7 +442,7 @@ def _read_json(path: Path) -> dict[str, Any]:
     try:
         values = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
-        raise NeocogError(f"{path} is missing or damaged ({error}).", _RESTORE) from None
+        raise DamagedFileError(f"{path} is missing or damaged ({error}).", _RESTORE) from None
     except RecursionError:
         raise _damaged(path, "it is nested too deeply", _RESTORE) from None
     if not isinstance(values, dict):
@@ -440,7 +454,7 @@ _RESTORE = "Restore the file, or train again."
 
 
 def _damaged(path: Path, reason: str, hint: str) -> NeocogError:
-    return NeocogError(f"{path} is damaged: {reason}.", hint)
+    return DamagedFileError(f"{path} is damaged: {reason}.", hint)
 
 
 def _expected_numbers(epoch: Mapping[str, Any]) -> list[str]:

@@ -446,7 +446,7 @@ def test_a_table_can_name_outside_files_only_with_allow_outside(photos, tmp_path
     save(tmp_path / "tables" / "in" / "own.png", 500)
     outside = ["../photos/dog/0.png", str(photos / "cat" / "1.png"), "link.png"]
     rows = [("path", "label"), *((name, "x") for name in outside)]
-    with pytest.raises(NeocogError, match=r"only files outside.*3 of 3 rows.*--allow-outside"):
+    with pytest.raises(NeocogError, match=r"only files outside.*3 of 3 rows.*allow_outside=True"):
         data.open_dataset(write_csv(tmp_path / "tables" / "list.csv", rows))
     rows += [("in/own.png", "y"), ("in/../in/own.png", "y")]
     path = write_csv(tmp_path / "tables" / "list.csv", rows)

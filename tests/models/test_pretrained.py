@@ -74,7 +74,7 @@ def test_offline_the_error_names_the_file_and_its_folder(tmp_path, monkeypatch):
         pretrained.weights_path("resnet18", "imagenet")
     assert "resnet18-f37072fd.pth" in str(failed.value)
     assert f"into {tmp_path / 'weights'}" in failed.value.hint
-    assert "--recipe photos, with efficientnet-lite0" in failed.value.hint
+    assert 'recipe="photos", with efficientnet-lite0' in failed.value.hint
 
 
 def test_weights_are_downloaded_verified_and_cached(tmp_path, monkeypatch, local_server):

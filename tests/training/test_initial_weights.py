@@ -53,7 +53,7 @@ def test_another_network_and_other_channels_are_said_before_the_work(digits_run)
     weights = {"weights": str(digits_run.model_file)}
     with pytest.raises(UsageError, match="weights of convnet, not of efficientnet-lite0") as caught:
         initial_weights.with_file_preprocessing(recipes.get("photos", weights))
-    assert caught.value.hint == "Name its network: --model 'convnet'"
+    assert caught.value.hint == 'Name its network: model="convnet"'
     scratch = recipes.get("scratch", {**weights, "model": "convnet"})
     with pytest.raises(UsageError, match="takes grey images, and the recipe scratch makes RGB"):
         initial_weights.with_file_preprocessing(scratch)

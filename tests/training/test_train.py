@@ -13,7 +13,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from neocog import classifier, data, models, recipes, runs
-from neocog.errors import NeocogError, UsageError
+from neocog.errors import DivergedError, NeocogError, UsageError
 from neocog.evaluation.evaluate import evaluate
 from neocog.models import MODELS, Network
 from neocog.runs import Run
@@ -212,9 +212,9 @@ def test_resuming_a_finished_run_changes_nothing(whole):
 
 def test_a_loss_that_is_not_finite_stops_with_the_step_and_a_hint(recipe, tmp_path):
     wild = replace(recipe, learning_rate=1e30, schedule="constant")
-    with pytest.raises(NeocogError, match=r"at step \d+: training has diverged") as caught:
+    with pytest.raises(DivergedError, match=r"at step \d+: training has diverged") as caught:
         train(wild, runs_dir=tmp_path, device="cpu")
-    assert "--set learning_rate" in caught.value.hint
+    assert "learning_rate=..." in caught.value.hint
 
 
 def test_a_full_disk_leaves_the_last_good_checkpoint(recipe, whole, tmp_path, monkeypatch):

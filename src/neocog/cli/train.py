@@ -35,6 +35,8 @@ SetOption = Annotated[
     list[str] | None, typer.Option("--set", metavar="FIELD=VALUE ...", help="Change the recipe.")
 ]
 EpochsOption = Annotated[int | None, typer.Option(help="How often every image is seen.")]
+BatchSizeOption = Annotated[int | None, typer.Option(help="Images of a training step.")]
+RateOption = Annotated[float | None, typer.Option("--lr", help="The learning rate.")]
 WeightsOption = Annotated[
     str | None, typer.Option(help="Begin with imagenet, random, or a file: .safetensors, .pth.")
 ]
@@ -64,6 +66,8 @@ def train(
     model: ModelOption = None,
     set_: SetOption = None,
     epochs: EpochsOption = None,
+    batch_size: BatchSizeOption = None,
+    lr: RateOption = None,
     weights: WeightsOption = None,
     fine_tune: FineTuneOption = None,
     folds: FoldsOption = None,
@@ -78,10 +82,12 @@ def train(
     """Train a network; alone, LeNet-5 on 5,000 real digits in seconds, offline."""
     from neocog.terminal import make_console
 
-    given = {"data": data, "model": model, "epochs": epochs, "seed": seed}
-    given |= {"weights": weights, "fine_tune": fine_tune, "folds": folds}
-    overrides: dict[str, Any] = {k: v for k, v in given.items() if v is not None}
-    overrides |= {"allow_outside": True} if allow_outside else {}
+    given: dict[str, Any] = {
+        "data": data, "model": model, "epochs": epochs, "batch_size": batch_size,
+        "learning_rate": lr, "weights": weights, "fine_tune": fine_tune, "folds": folds,
+        "allow_outside": allow_outside or None, "seed": seed,
+    }  # fmt: skip
+    overrides = {field: value for field, value in given.items() if value is not None}
     overrides |= parse_settings(set_ or [])
     console = make_console(stderr=as_json)
     if resume:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from neocog.errors import NeocogError
+from neocog.errors import DownloadError, NeocogError
 from neocog.storage.atomic import make_folder, write_atomic
 from neocog.storage.download import cache, fetch
 
@@ -49,7 +49,7 @@ def fetch_set(
     try:
         return fetch(addresses, destination, md5, most_bytes=size)
     except NeocogError as error:
-        raise NeocogError(
+        raise DownloadError(
             f"The data set {name} is not in {', '.join(map(str, data_folders()))}, and "
             + error.message,
             f"{by_hand} Or train on the 5,000 real digits that came with Neocog: neocog train "

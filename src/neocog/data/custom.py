@@ -26,7 +26,7 @@ from neocog.data.sources.archive import is_archive
 from neocog.data.sources.folder import read_archive, read_folder
 from neocog.data.sources.index import DatasetIndex
 from neocog.data.splits import SPLIT_SEED, by_content
-from neocog.errors import NeocogError, UsageError
+from neocog.errors import DataError, NeocogError, UsageError
 from neocog.wording import counted
 
 TEST_FRACTION = 0.15  # also of validation, if the dataset defines no splits
@@ -131,7 +131,7 @@ def load_custom(index: DatasetIndex, config: DataConfig, on_progress: OnProgress
     decoded, report = check_custom(index, preprocessing, on_progress)
     if not len(report.indices):
         reasons = [f.message for f in report.findings if f.kind != "none_usable"][:3]
-        raise NeocogError(
+        raise DataError(
             f"None of the {len(index.samples):,} images in {index.root} can be used: "
             f"{'; '.join(reasons)}.",
             f"See: neocog data {index.root}",
@@ -253,7 +253,7 @@ def _split_indices(
     splits = index.splits
     split_of = np.array([index.samples[n].split or "" for n in report.indices], dtype=object)
     if splits and "train" not in splits:
-        raise NeocogError(
+        raise DataError(
             f"{index.root} has images for {' and '.join(splits)}, and none to train on.",
             f"Expected {index.root / 'train' / 'CLASS' / 'image.jpg'}",
         )
@@ -273,10 +273,11 @@ def _split_indices(
         if validation_size is not None:
             shares[1] = validation_size / max(1, len(everything))
     if sum(shares) >= 1:
-        raise NeocogError(
+        raise DataError(
             f"{counted(validation_size or 0, 'image')} cannot be set apart from {len(rest):,} "
             "and leave any to train on.",
-            "Say: --set validation_size=N with a smaller N.",
+            "Set fewer apart: {settings}",
+            [("validation_size", ...)],
         )
     parts = by_content(
         [digests[n] for n in rest],
@@ -296,19 +297,19 @@ def _split_indices(
 def _check_enough(path: Path, splits: Splits, validation_size: int | None) -> None:
     """Raise NeocogError if there is too little data to train and evaluate a network."""
     if len(splits.classes) < 2:
-        raise NeocogError(
+        raise DataError(
             f"{path} holds one class, {splits.classes[0]}, and there is nothing to tell apart.",
             f"Expected at least two class folders: {path / 'CLASS' / 'image.png'}",
         )
     missing = [c for k, c in enumerate(splits.classes) if not (splits.train.labels == k).any()]
     if missing:
-        raise NeocogError(
+        raise DataError(
             f"No image of {', '.join(missing[:5])} is left to train on in {path}.",
             "Add images of it, or remove its folder.",
         )
     empty = [name for name, part in splits.parts.items() if not len(part)]
     if empty and not (empty == ["validation"] and validation_size == 0):
-        raise NeocogError(
+        raise DataError(
             f"{path} has too few images: none is left for {' and '.join(empty)}.",
             "Add images: ten a class is the least that makes sense, near-duplicates and groups "
             "counting once.",

@@ -15,7 +15,7 @@ from neocog import data
 from neocog.classifier import Classifier, load, model_path
 from neocog.data import ImageSet, Preprocessing, Splits
 from neocog.data.images import Images
-from neocog.errors import NeocogError, UsageError
+from neocog.errors import DataError, NeocogError, NotFoundError, UsageError
 from neocog.metrics.accuracy import confusion_matrix, metrics_by_class, wilson_interval
 from neocog.metrics.calibration import uncertainty
 from neocog.metrics.rejection import rejection_for_error
@@ -329,7 +329,7 @@ def own_splits(classifier: Classifier, name: str, allow_outside: bool = False) -
     except UsageError as error:  # the file is wrong, not the user
         raise NeocogError(f"The recipe in the model file cannot be used. {error.message}") from None
     if name not in data.DATASETS and not data.exists(name):
-        raise NeocogError(
+        raise NotFoundError(
             f"The classifier was trained on {name}, which is not there; its own test images are "
             "needed.",
             "Put it back, or say where it is, or name other images: neocog evaluate RUN DATA",
@@ -345,7 +345,7 @@ def _check_test(classifier: Classifier, splits: Splits, name: str) -> None:
     """Raise NeocogError if the test images are not those in the classifier's file."""
     if splits.test.fingerprint() != classifier.facts["data"]["fingerprints"]["test"]:
         recipe = classifier.facts["recipe"]["name"]
-        raise NeocogError(
+        raise DataError(
             f"The test images of {name} are not those that the run knew.",
             f"Train anew: neocog train {name} --recipe {recipe}",
         )
@@ -368,7 +368,7 @@ def _read_other(
         splits = [index.samples[n].split for n in report.indices]
         test = test.subset(np.nonzero(np.array(splits, dtype=object) == split)[0])
     if not len(test):
-        raise NeocogError(f"{name} holds no images that can be used.")
+        raise DataError(f"{name} holds no images that can be used.")
     notes = [f"judged on what is called {split} there"] if split != "all" else []
     notes += [
         finding.message

@@ -11,7 +11,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from neocog.errors import NeocogError, UsageError
+from neocog.errors import (
+    DamagedFileError,
+    DownloadError,
+    NeocogError,
+    NotFoundError,
+    UsageError,
+    WeightsError,
+)
 from neocog.models import MODELS, efficientnet_lite
 from neocog.recipes import Recipe
 from neocog.storage.atomic import write_atomic
@@ -81,8 +88,8 @@ def weights_spec(name: str) -> WeightsSpec:
         known = [n for n in MODELS if has_weights(n)]
         raise UsageError(
             f"There are no ImageNet weights for {name}.",
-            f"Known: {', '.join(known)}, timm/NAME. Or begin at random: --set weights=random "
-            "feature_views=0",
+            f"Known: {', '.join(known)}, timm/NAME. Or begin at random: {{settings}}",
+            [("weights", "random"), ("feature_views", 0)],
         )
     from torchvision import models  # takes seconds to import
 
@@ -164,23 +171,25 @@ def load_pretrained(
     ]
     mismatched = [k for k in state if k in current and state[k].shape != current[k].shape]
     where = f"The weights in {weights if weights != 'imagenet' else name}"
-    if missing or unexpected:
-        reason = (
-            f"they have no {missing[0]!r}"
-            if missing
-            else f"{unexpected[0]!r} is not in the network"
-        )
-        raise NeocogError(f"{where} do not fit {name}: {reason}.", "Name the network: --model NAME")
-    if mismatched:
-        key = mismatched[0]
-        raise NeocogError(
-            f"{where} do not fit {name}: {key!r} is {tuple(state[key].shape)} there and "
-            f"{tuple(current[key].shape)} in the network.",
-            "Name the network: --model NAME",
+    if missing or unexpected or mismatched:
+        if missing:
+            reason = f"they have no {missing[0]!r}"
+        elif unexpected:
+            reason = f"{unexpected[0]!r} is not in the network"
+        else:
+            key = mismatched[0]
+            there, here = tuple(state[key].shape), tuple(current[key].shape)
+            reason = f"{key!r} is {there} there and {here} in the network"
+        raise WeightsError(
+            f"{where} do not fit {name}: {reason}.",
+            "Name the network: {settings}",
+            [("model", "NAME")],
         )
     damaged = [key for key in current if key in state and not torch.isfinite(state[key]).all()]
     if damaged:
-        raise NeocogError(f"{where} are damaged: {damaged[0]!r} holds values that are not finite.")
+        raise DamagedFileError(
+            f"{where} are damaged: {damaged[0]!r} holds values that are not finite."
+        )
     model.load_state_dict({key: state.get(key, current[key]) for key in current})
 
 
@@ -191,9 +200,7 @@ def weights_path(name: str, weights: str) -> Path:
     """
     if weights != "imagenet":
         if not Path(weights).is_file():
-            raise NeocogError(
-                f"There is no file {weights}.", "--weights wants a .safetensors or a .pth"
-            )
+            raise NotFoundError(f"There is no file {weights}.", "Expected a .safetensors or a .pth")
         return Path(weights)
     return _find(name, weights_spec(name))
 
@@ -219,7 +226,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
             state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # pickle, zipfile and safetensors raise types of their own
         reason = str(error).strip().partition("\n")[0]
-        raise NeocogError(
+        raise DamagedFileError(
             f"{path} holds no weights that can be read safely ({reason}).",
             "Save them anew: torch.save(model.state_dict(), FILE)",
         ) from None
@@ -246,10 +253,11 @@ def _find(name: str, spec: WeightsSpec) -> Path:
         try:
             path = fetch([SOURCE + spec.file], in_cache, "", expected, spec.max_bytes)
         except NeocogError as error:
-            raise NeocogError(
+            raise DownloadError(
                 f"The ImageNet weights of {name} are not here. {error.message}",
-                f"Put {spec.file} into {cache('weights')}, or name a file: --weights FILE. What "
-                f"works now: --recipe photos, with {DEFAULT}, whose weights came with Neocog.",
+                f"Put {spec.file} into {cache('weights')}, or name a file: {{weights}}. What works "
+                f"now: {{recipe}}, with {DEFAULT}, whose weights came with Neocog.",
+                [("weights", "FILE"), ("recipe", "photos")],
             ) from None
     if len(expected) < 64:
         record = _hash_file(spec.file)
@@ -325,13 +333,14 @@ def _timm_state(name: str) -> dict[str, Tensor]:
     from neocog.storage.download import offline
 
     if offline():
-        raise NeocogError(f"{name} is not fetched: NEOCOG_OFFLINE=1 forbids it.")
+        raise DownloadError(f"{name} is not fetched: NEOCOG_OFFLINE=1 forbids it.")
     try:
         model = timm.create_model(name.removeprefix("timm/"), pretrained=True)
     except Exception as error:  # the hub's client raises many types of its own
         reason = str(error).strip().partition("\n")[0]
-        raise NeocogError(
+        raise DownloadError(
             f"timm could not fetch the weights of {name} ({reason}).",
-            f"Name a file: --weights FILE. What works now: --model {DEFAULT}.",
+            "Name a file: {weights}. What works now: {model}.",
+            [("weights", "FILE"), ("model", DEFAULT)],
         ) from None
     return dict(model.state_dict())

@@ -58,7 +58,8 @@ def get(name: str, overrides: Mapping[str, Any] | None = None) -> Recipe:
         raise UsageError(
             f"{', '.join(sorted(unused))}: {name} fits the last layer alone, once and to its end, "
             "and needs none.",
-            "To train the whole network, add: --fine-tune",
+            "To train the whole network, add: {settings}",
+            [("fine_tune", True)],
         )
     return recipe
 

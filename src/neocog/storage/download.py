@@ -20,7 +20,7 @@ from typing import Any
 
 import platformdirs
 
-from neocog.errors import NeocogError
+from neocog.errors import DownloadError
 
 TIMEOUT_SECONDS = 15.0  # without receiving a byte
 WINDOW_SECONDS, WINDOW_BYTES = 30.0, 300_000  # the minimum rate: 10 kB/s
@@ -59,7 +59,7 @@ def fetch(
     if destination.is_file() and digest_of(destination, kind).startswith(expected):
         return destination
     if offline():
-        raise NeocogError(
+        raise DownloadError(
             f"{destination.name} is not here and NEOCOG_OFFLINE=1 forbids to fetch it."
         )
     destination.parent.mkdir(parents=True, exist_ok=True)
@@ -80,7 +80,7 @@ def fetch(
             failures.append(f"{url}: {failure}")
         finally:
             temporary.unlink(missing_ok=True)
-    raise NeocogError(f"{destination.name} could not be downloaded ({'; '.join(failures)}).")
+    raise DownloadError(f"{destination.name} could not be downloaded ({'; '.join(failures)}).")
 
 
 def digest_of(path: Path, kind: str = "sha256") -> str:

@@ -11,7 +11,7 @@ from neocog import data, runs
 from neocog.allocator import keep_freed_memory
 from neocog.classifier import Classifier, pick_device
 from neocog.data import Splits
-from neocog.errors import NeocogError
+from neocog.errors import DataError, NeocogError
 from neocog.recipes import Recipe
 from neocog.runs import Run
 from neocog.storage.atomic import sweep
@@ -93,7 +93,7 @@ def resume(
         sweep(run.path)
         splits = _load_splits(recipe, on_data)
         if environment["data"]["fingerprints"] != splits.describe()["fingerprints"]:
-            raise NeocogError(
+            raise DataError(
                 f"The data set {recipe.data} has changed since {run.path} began.",
                 f"Train anew: neocog train {recipe.data} --recipe {recipe.name}",
             )

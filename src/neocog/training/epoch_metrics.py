@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from neocog.data import Splits, loader
 from neocog.data.images import LazyImages
-from neocog.errors import NeocogError
+from neocog.errors import DivergedError
 from neocog.models.inference import InferenceModule, predict_logits
 from neocog.recipes import Recipe
 from neocog.training.loss import loss_and_accuracy
@@ -57,8 +57,9 @@ def check_finite(losses: Tensor, first_step: int, model: nn.Module) -> None:
         return
     index = diverged[0] if diverged else len(losses) - 1
     cause = f"loss is {losses[index].item()}" if diverged else "weights are no longer numbers"
-    raise NeocogError(
+    raise DivergedError(
         f"The {cause} at step {first_step + index + 1}: training has diverged. What the run had "
         "reached at the end of the epoch before is kept.",
-        "Try a learning rate ten times smaller: --set learning_rate=...",
+        "Try a learning rate ten times smaller: {settings}",
+        [("learning_rate", ...)],
     )

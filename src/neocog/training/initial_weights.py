@@ -22,18 +22,17 @@ def with_file_preprocessing(recipe: Recipe) -> Recipe:
         raise UsageError(
             f"{recipe.weights} holds the weights of {card.architecture.name}, not of "
             f"{recipe.model}.",
-            f"Name its network: --model '{card.architecture.name}'",
+            "Name its network: {settings}",
+            [("model", card.architecture.name)],
         )
     channels = card.architecture.in_channels
     if recipe.mean and len(recipe.mean) != channels:
         wanted, other = ("grey", "RGB") if channels == 1 else ("RGB", "grey")
-        mean, std = (
-            ",".join(map(str, x)) for x in (card.preprocessing.mean, card.preprocessing.std)
-        )
         raise UsageError(
             f"{recipe.weights} takes {wanted} images, and the recipe {recipe.name} makes {other} "
             "ones.",
-            f"Say: --set mean={mean} std={std}",
+            "Say: {settings}",
+            [("mean", card.preprocessing.mean), ("std", card.preprocessing.std)],
         )
     if recipe.mean:
         return recipe

@@ -93,5 +93,6 @@ def check_gives_logits(model: nn.Module, inputs: Tensor) -> None:
         raise UsageError(
             "The network ends in log-softmax, and both losses take it themselves.",
             "Remove it: a network gives logits. The pairing of the tutorials, log-softmax and "
-            "negative log likelihood, is the recipe's: --set loss=nll",
+            "negative log likelihood, is the recipe's: {settings}",
+            [("loss", "nll")],
         )

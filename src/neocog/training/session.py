@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from neocog.data import Splits
-from neocog.errors import NeocogError
+from neocog.errors import WriteError
 from neocog.runs import Run
 
 log = logging.getLogger(__name__)
@@ -76,7 +76,7 @@ def catch_signals(run: Run) -> Iterator[StopRequest]:
 
 @contextmanager
 def full_disk_as_error(run: Run) -> Iterator[None]:
-    """Turn an OSError while writing the run folder into a NeocogError that says what is kept.
+    """Turn an OSError while writing the run folder into a WriteError that says what is kept.
 
     A folder in which training has not begun is removed.
     """
@@ -93,7 +93,7 @@ def full_disk_as_error(run: Run) -> Iterator[None]:
             kept, hint = "training has not begun", "Make room, then train again."
             shutil.rmtree(run.path, ignore_errors=True)
         message = f"{run.path} cannot be written ({error.strerror or error}); {kept}."
-        raise NeocogError(message, hint) from None
+        raise WriteError(message, hint) from None
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
-from neocog.errors import NeocogError
+from neocog.errors import DamagedFileError, NeocogError
 from neocog.runs import Run
 from neocog.storage.atomic import write_atomic
 
@@ -107,7 +107,7 @@ def load(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> Trai
             torch.cuda.set_rng_state_all([state.cpu() for state in content["cuda_rng"]])
         return TrainingState(**content["progress"])
     except Exception as error:
-        raise NeocogError(
+        raise DamagedFileError(
             f"The checkpoint {path} is damaged or of another network ({error}).",
             "Train anew: the run's recipe.json holds the command.",
         ) from None

@@ -139,7 +139,7 @@ def linked(photos, store):
 def test_a_folder_of_links_is_read_with_follow_links(photos, tmp_path, neocog_command):
     expected = data.load(str(photos), RGB).describe()
     linked(photos, tmp_path / "store")
-    with pytest.raises(NeocogError, match=r"only links to files outside it.*--follow-links"):
+    with pytest.raises(NeocogError, match=r"only links to files outside it.*allow_outside=True"):
         data.load(str(photos), RGB)
     allowed = data.DataConfig(RGB.mean, RGB.std, allow_outside=True)
     assert data.load(str(photos), allowed).describe() == expected

@@ -105,7 +105,7 @@ def _read_parquet(files: CifarFiles, folder: Path) -> tuple[ImageSet, ImageSet]:
             raise NeocogError(
                 f"{folder}: the {split} half has {len(half):,} readable images and should have "
                 f"{expected:,}.",
-                *skipped[:1],
+                skipped[0] if skipped else "",
             )
         splits.append(half)
     return splits[0], splits[1]

@@ -32,7 +32,8 @@ def read_folder(folder: Path, allow_outside: bool = False) -> DatasetIndex:
     if any(kind == "link" for kind, _ in unused) and not files:
         raise NeocogError(
             f"{folder} holds only links to files outside it, which are not followed.",
-            "If you trust where they lead, add: --follow-links",
+            "If you trust where they lead, add: {settings}",
+            [("allow_outside", True)],
         )
     places, misplaced = parse_layout(files, folder)
     samples = [

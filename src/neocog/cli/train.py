@@ -80,7 +80,8 @@ def train(
     as_json: JsonOption = False,
 ) -> None:
     """Train a network; alone, LeNet-5 on 5,000 real digits in seconds, offline."""
-    from neocog.terminal import make_console
+    from neocog.examine import choose_recipe
+    from neocog.terminal import dataset, make_console
 
     given: dict[str, Any] = {
         "data": data, "model": model, "epochs": epochs, "batch_size": batch_size,
@@ -98,37 +99,13 @@ def train(
             )
         trained = _resume(resume, console, device, runs)
     else:
-        chosen = _choose(data, recipe, model, overrides, console)
-        trained = _train(chosen, console, device, runs, name)
+        choice = choose_recipe(data, recipe, model, overrides)
+        if choice.small_images:
+            dataset.show_small(console, *choice.small_images)
+        trained = _train(choice.recipe, console, device, runs, name)
     result = _finish(trained, console, device)
     if as_json:
         print(to_json(result))
-
-
-def _choose(
-    data: str | None,
-    name: str | None,
-    model: str | None,
-    overrides: dict[str, Any],
-    console: "Console",
-) -> "Recipe":
-    """The recipe that was named, or that suits the network and the data."""
-    from neocog import recipes
-    from neocog.data import exists, measure_dataset
-    from neocog.terminal import dataset
-    from neocog.terminal import results as judged
-
-    chosen = recipes.choose(data, name, model)
-    meant = name or model or {"weights", "fine_tune", "folds"} & set(overrides)
-    if chosen == "photos" and not meant and data and exists(data):
-        count, side = measure_dataset(data, bool(overrides.get("allow_outside")))
-        small = recipes.scratch_overrides(count, side)
-        if small:
-            dataset.show_small(console, count, side)
-            return recipes.get("scratch", {**small, **overrides})
-    recipe = recipes.get(chosen, overrides)
-    judged.check_data_is_named(recipe)
-    return recipe
 
 
 def _train(

@@ -11,24 +11,14 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from neocog.errors import UsageError
 from neocog.escaping import rich_escape
 from neocog.metrics.accuracy import worst_confusions
-from neocog.recipes import DEFAULT_FOR_DATA, Recipe
+from neocog.recipes import DEFAULT_FOR_DATA
 from neocog.rendering.numbers import format_probability
 from neocog.runs import Run
 from neocog.wording import counted, percent
 
 MISTAKES = 5  # that a terminal lists
-
-
-def check_data_is_named(recipe: Recipe) -> None:
-    """Raise UsageError where a recipe for a person's own images is given none."""
-    if recipe.data == "PHOTOS":
-        raise UsageError(
-            f"The recipe {recipe.name} is for your own images, and none are named.",
-            f"For example: neocog train photos/ --recipe {recipe.name}",
-        )
 
 
 def show_nothing_to_train(console: Console) -> None:

@@ -12,6 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
 from neocog.errors import (
     DamagedFileError,
     NeocogError,
@@ -104,6 +109,11 @@ class Run:
     def predictions_file(self) -> Path:
         """The prediction for each test image, if they have paths."""
         return self.path / "predictions.csv"
+
+    @property
+    def probabilities_file(self) -> Path:
+        """The probabilities of all classes for each test image, bit for bit."""
+        return self.path / "probabilities.safetensors"
 
     @property
     def plots_folder(self) -> Path:
@@ -228,6 +238,27 @@ class Run:
             cells = [csv_cell(path), names[label], names[predicted], numbers[predicted]]
             writer.writerow([*cells, *numbers])
         write_atomic(self.predictions_file, text.getvalue())
+
+    def write_probabilities(self, probabilities: NDArray[np.float32]) -> None:
+        """Write the probabilities, `(N, K)`, of the test images in their order."""
+        content = save({"probabilities": np.ascontiguousarray(probabilities)})
+        write_atomic(self.probabilities_file, content)
+
+    def read_probabilities(self) -> NDArray[np.float32] | None:
+        """Read the probabilities of the test images; None if they are not recorded.
+
+        Raises NeocogError if the file is damaged.
+        """
+        path = self.probabilities_file
+        if not path.exists():
+            return None
+        try:
+            found = load(path.read_bytes())["probabilities"]
+        except (OSError, SafetensorError, KeyError) as error:
+            raise _damaged(path, str(error), _RESTORE) from None
+        if found.dtype != np.float32 or found.ndim != 2:
+            raise _damaged(path, f"it has {found.dtype} of {found.shape}", _RESTORE)
+        return found
 
     def read_metrics(self) -> list[dict[str, Any]]:
         """Return the metrics of each completed epoch, in order.

@@ -30,6 +30,7 @@ MAX_MISTAKES = 20  # wrong predictions in the result
 TRAINING_FINDINGS = ("near_duplicates", "few_images", "imbalance", "one_class")  # not for test data
 # Metrics of the head's fit that `--json` prints, without their prefix head/.
 HEAD_METRICS = ("penalty", "chosen_by", "least", "refit", "class_weights", "tuning_skipped")
+MAX_RECORDED_BYTES = 2**28  # of probabilities; without them a report evaluates again
 REJECTION_ERRORS = (0.01, 0.005)  # error rates for which the papers state how much is rejected
 
 
@@ -120,6 +121,8 @@ def _record(evaluation: Evaluation, run: Run) -> Evaluation:
     result, test, classifier = evaluation.result, evaluation.test, evaluation.classifier
     try:
         run.write_evaluation(result)
+        if evaluation.probabilities.nbytes <= MAX_RECORDED_BYTES:
+            run.write_probabilities(evaluation.probabilities)
         if test.paths:
             labels = test.labels.tolist()
             run.write_predictions(test.classes, test.paths, labels, evaluation.probabilities)

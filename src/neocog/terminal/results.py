@@ -140,6 +140,11 @@ def show_trained(console: Console, run: Run, result: dict[str, Any]) -> None:
         )
 
 
+def show_nothing_recorded(console: Console) -> None:
+    """The line about a run whose evaluation is not recorded, or is of another model."""
+    console.print("No evaluation of this model is recorded: it is evaluated first.")
+
+
 def show_report(console: Console, written: Path) -> None:
     """Where the report is, and how large."""
     size = written.stat().st_size / 1e6

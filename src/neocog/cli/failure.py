@@ -8,17 +8,20 @@ from neocog.cli.arguments import spell_settings
 from neocog.errors import MemoryShortageError, NeocogError, UsageError
 from neocog.escaping import to_json, visible, visible_block
 
-CTRL_C = 130
+CTRL_C, SIGTERM = 130, 143  # exit codes
 STOPPED = "stopped"  # the code of what ended on a signal
 
 
-class Stopped(Exception):  # noqa: N818 - not an error: the user asked for it
-    """Training ended on a signal; `hint` says how to go on."""
+class Stopped(SystemExit):
+    """A signal ended the command: SIGTERM, or one that training has taken note of.
 
-    def __init__(self, hint: str, exit_code: int) -> None:
-        super().__init__("Stopped after the step in hand.")
-        self.hint = hint
-        self.exit_code = exit_code
+    As a SystemExit it passes every `except Exception`, so that temporary files are deleted on the
+    way out. `hint` says how to go on.
+    """
+
+    def __init__(self, exit_code: int, message: str = "Stopped.", hint: str = "") -> None:
+        super().__init__(exit_code)
+        self.exit_code, self.message, self.hint = exit_code, message, hint
 
 
 @dataclass(frozen=True)
@@ -51,11 +54,9 @@ def _describe(error: BaseException) -> Failure:
         exit_code = 2 if isinstance(error, UsageError) else 1
         return Failure(error.code, error.message, error.spell_hint(spell_settings), exit_code)
     if isinstance(error, Stopped):
-        return Failure(STOPPED, str(error), error.hint, error.exit_code)
-    if isinstance(error, SystemExit):
-        return Failure(STOPPED, "Stopped.", "", int(error.code or 0))
+        return Failure(STOPPED, error.message, error.hint, error.exit_code)
     if _is_ctrl_c(error):
-        return Failure(STOPPED, "Stopped.", "", CTRL_C)
+        return _describe(Stopped(CTRL_C))
     if hasattr(error, "format_message"):  # the option parser's own
         context = getattr(error, "ctx", None)
         command = context.command_path if context else "neocog"
@@ -76,6 +77,11 @@ def _is_ctrl_c(error: BaseException) -> bool:
         chain.append(cause)
         cause = cause.__context__
     return type(error).__name__ == "Abort" or any(isinstance(e, KeyboardInterrupt) for e in chain)
+
+
+def stopped_training(hint: str, exit_code: int) -> Stopped:
+    """Return what ends a command whose training a signal has stopped."""
+    return Stopped(exit_code, "Stopped after the step in hand.", hint)
 
 
 def _lines(message: str) -> str:

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from neocog.cli.failure import Stopped
+from neocog.cli.failure import stopped_training
 from neocog.cli.options import DeviceOption, JsonOption, RunsOption
 from neocog.escaping import to_json
 
@@ -70,7 +70,7 @@ def reproduce(
         )
     except training.Interrupted as stopped:
         hint = "Go on with the same command: what is finished is kept."
-        raise Stopped(hint, stopped.exit_code) from None
+        raise stopped_training(hint, stopped.exit_code) from None
     finally:
         progress.close()
         if rows:  # also those that were known before an error

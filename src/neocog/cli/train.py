@@ -8,7 +8,7 @@ import typer
 from neocog.cli.arguments import parse_settings, typed_command
 from neocog.cli.elapsed import STOPWATCH
 from neocog.cli.evaluate import draw
-from neocog.cli.failure import Stopped
+from neocog.cli.failure import Stopped, stopped_training
 from neocog.cli.options import DeviceOption, JsonOption, OutsideOption, RunsOption
 from neocog.errors import UsageError
 from neocog.escaping import to_json
@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from neocog.recipes import Recipe
-    from neocog.runs import Run
-    from neocog.training import TrainingResult
+    from neocog.training import Interrupted, TrainingResult
 
 DataArgument = Annotated[
     str | None,
@@ -126,7 +125,7 @@ def _train(
             on_data=progress.on_data,
         )
     except training.Interrupted as stopped:
-        raise _stopped(stopped.run, stopped.exit_code) from None
+        raise _as_stopped(stopped) from None
     finally:
         progress.close()
 
@@ -146,13 +145,13 @@ def _resume(run_name: str, console: "Console", device: str, runs: Path | None) -
             judged.show_nothing_to_train(console)
         return training.resume(run, device=device, report=progress, on_data=progress.on_data)
     except training.Interrupted as stopped:
-        raise _stopped(stopped.run, stopped.exit_code) from None
+        raise _as_stopped(stopped) from None
     finally:
         progress.close()
 
 
-def _stopped(run: "Run", exit_code: int) -> Stopped:
-    return Stopped(f"Go on: neocog train --resume {run.path}", exit_code)
+def _as_stopped(stopped: "Interrupted") -> Stopped:
+    return stopped_training(f"Go on: neocog train --resume {stopped.run.path}", stopped.exit_code)
 
 
 def _finish(trained: "TrainingResult", console: "Console", device: str) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from PIL import Image
 from neocog import data
 from neocog.data import cache, custom, decode_cache
 from neocog.data.images import LazyImages
-from neocog.data.sources import tables
+from neocog.data.sources import csv as csv_file
 from neocog.data.sources.index import parse_layout
 from neocog.errors import NeocogError, UsageError
 
@@ -521,10 +521,10 @@ def test_an_archive_of_too_many_entries_is_refused(photos, monkeypatch, kind):
 
 def test_a_table_that_is_too_large_is_refused(photos, tmp_path, monkeypatch):
     path = write_csv(tmp_path / "list.csv", [("path", "label"), *[("a", "b")] * 50])
-    monkeypatch.setattr(tables, "MAX_ROWS", 20)
+    monkeypatch.setattr(csv_file, "MAX_ROWS", 20)
     with pytest.raises(NeocogError, match="more than 20 rows"):
         data.open_dataset(path)
-    monkeypatch.setattr(tables, "MAX_TABLE_BYTES", 20)
+    monkeypatch.setattr(csv_file, "MAX_TABLE_BYTES", 20)
     with pytest.raises(NeocogError, match="larger than"):
         data.open_dataset(path)
 

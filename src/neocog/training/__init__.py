@@ -1,5 +1,6 @@
 """From a recipe to a trained run: `train` and `resume`."""
 
+import re
 import signal
 import time
 from dataclasses import dataclass
@@ -65,7 +66,7 @@ def train(
     classifier = build_classifier(recipe, splits, torch_device)
     folder = runs.runs_folder(runs_dir)
     runs.sweep_leftovers(folder)
-    base = f"{recipe.name}-{Path(recipe.data).name.partition('.')[0]}"
+    base = f"{recipe.name}-{re.split('[-_]*[.{]', Path(recipe.data).name)[0]}"
     run = runs.create_named(name, folder) if name else runs.create(base, folder)
     with run.locked():
         with full_disk_as_error(run):

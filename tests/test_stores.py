@@ -12,7 +12,7 @@ from PIL import Image
 
 from neocog import classifier, data, models, recipes, runs
 from neocog.data import ImageSet, Preprocessing, decode_cache
-from neocog.data.cache import cached
+from neocog.data.sources.parquet import cached
 from neocog.errors import NeocogError
 from neocog.evaluation.evaluate import evaluate
 from neocog.report import page, plots

@@ -15,7 +15,8 @@ from neocog.errors import NeocogError, UsageError
 from neocog.models import MODELS, efficientnet_lite
 from neocog.recipes import Recipe
 from neocog.storage.atomic import write_atomic
-from neocog.storage.download import MOST_BYTES, cache, digest_of, fetch
+from neocog.storage.cache import location
+from neocog.storage.download import MOST_BYTES, digest_of, fetch
 
 DEFAULT = "efficientnet-lite0"  # its weights are installed by pip
 HASH_DIGITS = 8  # of the SHA-256 in torchvision's file names
@@ -239,7 +240,7 @@ def _find(name: str, spec: WeightsSpec) -> Path:
     if name == DEFAULT:
         return _find_default(spec)
     in_hub = Path(torch.hub.get_dir()) / "checkpoints" / spec.file
-    in_cache = cache("weights") / spec.file
+    in_cache = location("weights") / spec.file
     expected = _expected_hash(spec.file)
     path = next((p for p in (in_cache, in_hub) if p.is_file() and _matches(p, expected)), None)
     if path is None:
@@ -248,7 +249,7 @@ def _find(name: str, spec: WeightsSpec) -> Path:
         except NeocogError as error:
             raise NeocogError(
                 f"The ImageNet weights of {name} are not here. {error.message}",
-                f"Put {spec.file} into {cache('weights')}, or name a file: --weights FILE. What "
+                f"Put {spec.file} into {location('weights')}, or name a file: --weights FILE. What "
                 f"works now: --recipe photos, with {DEFAULT}, whose weights came with Neocog.",
             ) from None
     if len(expected) < 64:
@@ -283,7 +284,7 @@ def _matches(path: Path, expected: str) -> bool:
 
 def _hash_file(file: str) -> Path:
     """Return the file that records the SHA-256 of `file` after its first download."""
-    return cache("weights") / f"{file}.sha256"
+    return location("weights") / f"{file}.sha256"
 
 
 def _expected_hash(file: str) -> str:

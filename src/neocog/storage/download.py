@@ -18,8 +18,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import platformdirs
-
 from neocog.errors import NeocogError
 
 TIMEOUT_SECONDS = 15.0  # without receiving a byte
@@ -27,12 +25,6 @@ WINDOW_SECONDS, WINDOW_BYTES = 30.0, 300_000  # the minimum rate: 10 kB/s
 DEADLINE_SECONDS = 2 * 3600.0  # per file, over all mirrors
 MOST_BYTES = 2**31
 CHUNK_BYTES = 2**16
-
-
-def cache(kind: str) -> Path:
-    """The folder for a kind of files (data, weights) in `NEOCOG_CACHE` or the user's cache."""
-    folder = os.environ.get("NEOCOG_CACHE")
-    return Path(folder or platformdirs.user_cache_dir("neocog", appauthor=False)) / kind
 
 
 def offline() -> bool:

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from neocog import data
-from neocog.data import cache
 from neocog.data.decode import NOT_AN_IMAGE
 from neocog.data.preprocess import Preprocessing
 from neocog.data.sources import parquet as parquet_file
@@ -22,7 +21,7 @@ PREPROCESSING = Preprocessing((8, 8), 3, "square", (0.5,) * 3, (0.5,) * 3)
 
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path, monkeypatch):
-    monkeypatch.setattr(cache, "cache_folder", lambda: tmp_path / "cache")
+    monkeypatch.setenv("NEOCOG_CACHE", str(tmp_path / "cache"))
 
 
 def images(count, seed=0):

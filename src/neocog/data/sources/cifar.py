@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from neocog.data.cache import cache_folder, data_folders, fetch_set
 from neocog.data.images import ImageSet
 from neocog.data.preprocess import Preprocessing
 from neocog.data.sources import parquet
+from neocog.data.sources.published import data_folders, downloads_folder, fetch_set
 from neocog.errors import NeocogError
 from neocog.storage.atomic import write_atomic
 
@@ -127,9 +127,11 @@ def _read_batches(files: CifarFiles, folder: Path) -> tuple[ImageSet, ImageSet]:
 def _download(files: CifarFiles) -> Path:
     """Download the archive and extract the required files next to it."""
     address = files.mirrors[0]
-    archive = cache_folder() / address.rpartition("/")[2]
-    folder = cache_folder() / files.folder
-    by_hand = f"Unpack {archive.name} into {cache_folder()} (or any folder named by NEOCOG_DATA)."
+    archive = downloads_folder() / address.rpartition("/")[2]
+    folder = downloads_folder() / files.folder
+    by_hand = (
+        f"Unpack {archive.name} into {downloads_folder()} (or any folder named by NEOCOG_DATA)."
+    )
     fetch_set(files.name, files.mirrors, archive, files.archive_md5, files.archive_size, by_hand)
     names = {*files.train, *files.test, *files.meta}
     with tarfile.open(archive) as tar:

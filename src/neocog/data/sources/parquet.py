@@ -1,6 +1,8 @@
 """Parquet files in the Hugging Face layout: encoded images and labels in columns."""
 
+import hashlib
 import zlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neocog.data.cache import cached
 from neocog.data.decode import read_images
 from neocog.data.images import ImageSet
 from neocog.data.preprocess import Preprocessing
 from neocog.data.sources.index import DatasetIndex, Sample, split_of_shard
 from neocog.errors import NeocogError
 from neocog.json_fields import parse, short
+from neocog.storage import cache
+from neocog.storage.checksummed import load_arrays, save_arrays
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -136,6 +139,28 @@ def decode_table(table: Table, preprocessing: Preprocessing) -> tuple[ImageSet, 
     images = cached(table.files, f"{DECODER_VERSION} {settings}", compute)
     readable = np.setdiff1d(np.arange(len(images)), np.array(unreadable, dtype=np.int64))
     return ImageSet(images[readable], table.labels[readable], table.classes), skipped
+
+
+def cached(
+    files: Sequence[Path], method: str, compute: Callable[[], tuple[NDArray[np.uint8], bool]]
+) -> NDArray[np.uint8]:
+    """Return the array that `compute` returns, cached on disk while `files` stay unchanged.
+
+    `compute` also returns whether the array should be cached. `method` is a part of the key: it
+    describes how the array is computed from the files. If the disk is not writable, the array is
+    computed again each time.
+    """
+    file_states = [(str(f.resolve()), f.stat().st_size, f.stat().st_mtime_ns) for f in files]
+    key = hashlib.sha256(repr((file_states, method)).encode()).hexdigest()[:32]
+    file = cache.entry("arrays", f"{key}.safetensors")
+    arrays = load_arrays(file)
+    if arrays and set(arrays) == {"array"} and arrays["array"].dtype == np.uint8:
+        return arrays["array"]
+    array, worth_keeping = compute()
+    if worth_keeping:
+        save_arrays(file, {"array": array})
+        cache.evict()
+    return array
 
 
 def _read_split(files: tuple[Path, ...]) -> Table:

@@ -343,7 +343,7 @@ def test_a_damaged_array_is_computed_again(tmp_path, monkeypatch, how):
         return cached([tmp_path / "source"], "rule", make)
 
     get()
-    (file,) = (tmp_path / "cache" / "data" / "decoded").iterdir()
+    (file,) = (tmp_path / "cache" / "computed" / "arrays").iterdir()
     damaged(file, how)
     assert (get() == 7).all() and (get() == 7).all()
     assert len(calls) == 2

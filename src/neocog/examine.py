@@ -12,6 +12,7 @@ from neocog.data.decode import ImageMetadata
 from neocog.data.decode_cache import DecodedDataset, OnProgress
 from neocog.data.sources.index import DatasetIndex
 from neocog.errors import UsageError
+from neocog.recipes.resolve import scratch_overrides
 
 # As in the recipe `photos`, so that `neocog train` finds the decoded images in the cache. Many
 # small images are decoded for the recipe that `neocog train` would choose.
@@ -103,7 +104,7 @@ def inspect_dataset(
         )
     if not exists(data):
         raise UsageError(f"There is no file or folder {data}.", "For example: neocog data photos/")
-    small = recipes.scratch_overrides(*measure_dataset(data, allow_outside))
+    small = scratch_overrides(*measure_dataset(data, allow_outside))
     config = data_config(recipes.get("scratch", small)) if small else PHOTOS_CONFIG
     index = open_dataset(data, allow_outside)
     preprocessing = config.preprocessing()

@@ -11,6 +11,7 @@ import threading
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -181,19 +182,18 @@ def _recipe(
     console: "Console",
 ) -> "Recipe":
     """The recipe that was named, or that suits the network and the data."""
-    from neocog import recipes
-    from neocog.data import exists, measure_dataset
+    from neocog import recipe_context
+    from neocog.recipes.resolve import resolve
     from neocog.terminal import dataset
 
-    chosen = recipes.choose(data, name, model)
-    meant = name or model or {"weights", "fine_tune", "folds"} & set(overrides)
-    if chosen == "photos" and not meant and data and exists(data):
-        count, side = measure_dataset(data, bool(overrides.get("allow_outside")))
-        small = recipes.scratch_overrides(count, side)
-        if small:
-            dataset.show_small(console, count, side)
-            return recipes.get("scratch", {**small, **overrides})
-    return recipes.get(chosen, overrides)
+    return resolve(
+        recipe_context,
+        name,
+        data=data,
+        model=model,
+        overrides=overrides,
+        on_small=partial(dataset.show_small, console),
+    )
 
 
 def _finish(trained: "TrainingResult", console: "Console", device: str) -> dict[str, Any]:

@@ -8,15 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from neocog import classifier as classifiers
-from neocog import data, runs
+from neocog import data, recipe_context, runs
 from neocog.allocator import keep_freed_memory
 from neocog.classifier import Classifier, pick_device
 from neocog.data import Splits
 from neocog.errors import NeocogError
 from neocog.recipes import Recipe
+from neocog.recipes.resolve import resolve
 from neocog.runs import Run
 from neocog.storage.atomic import sweep
-from neocog.training.build import build_classifier, check_augmentation, resolve
+from neocog.training.build import build_classifier, check_augmentation, check_weights
 from neocog.training.environment import describe_environment, model_facts
 from neocog.training.head import check_folds, fine_tunes, fit_head
 from neocog.training.session import Interrupted, OnData, Report, full_disk_as_error, same_threads
@@ -57,7 +58,8 @@ def train(
     torch_device = pick_device(device)
     if name:
         runs.check_name(name)
-    recipe = resolve(recipe)
+    recipe = resolve(recipe_context, recipe)
+    check_weights(recipe)
     begin = time.perf_counter()
     splits = _load_splits(recipe, on_data)
     read_seconds = time.perf_counter() - begin

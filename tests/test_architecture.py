@@ -24,7 +24,7 @@ FLOORS = [
     {"data", "inspection", "rendering"},
     {"models", "explain"},
     {"runs", "model_card", "engines"},
-    {"classifier", "export"},
+    {"classifier", "export", "recipe_context"},
     {"training", "evaluation", "predict", "explanations", "examine"},
     {"report", "demos", "web", "terminal"},
     {"reproduce"},

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from neocog import examine, recipes
 from neocog.data import decode_cache
 from neocog.errors import UsageError
 from neocog.examine import inspect_dataset
+from neocog.recipes import resolve
 
 from .data.test_custom import save
 
@@ -90,18 +90,16 @@ def test_the_demo_of_normalisation(neocog_command):
 
 
 def test_many_small_images_are_trained_from_scratch(neocog_command, photos, monkeypatch):
-    from neocog import recipes
-
-    monkeypatch.setattr(recipes, "MANY_IMAGES", 30)
+    monkeypatch.setattr(resolve, "MANY_IMAGES", 30)
     code, out, _ = neocog_command("train", photos, "--epochs", 1, "--set", "model=lenet5")
     assert code == 0
     assert "40 images of about 24 pixels, small and many" in out
-    assert (recipes.scratch_overrides(40, 24) or {})["image_size_pixels"] == 24
+    assert (resolve.scratch_overrides(40, 24) or {})["image_size_pixels"] == 24
 
 
 def test_many_small_images_keep_their_size(photos, monkeypatch):
     assert inspect_dataset(str(photos)).decoded.images.shape[1:3] == (224, 224)
-    monkeypatch.setattr(recipes, "MANY_IMAGES", 10)
+    monkeypatch.setattr(resolve, "MANY_IMAGES", 10)
     side = min(inspect_dataset(str(photos)).decoded.images.shape[1:3])
     assert 16 <= side <= 64
 
@@ -116,21 +114,3 @@ def test_a_class_without_training_images_is_not_counted_as_used(tmp_path):
                 Image.fromarray(pixels).save(tmp_path / split / name / f"{n}.png")
     inspection = inspect_dataset(str(tmp_path)).to_json()
     assert (inspection["n"], inspection["used"]) == (60, 48)
-
-
-def test_a_recipe_is_chosen_for_the_data(photos, monkeypatch):
-    assert examine.choose_recipe(None, None, None, {}).recipe.name == "quickstart"
-    assert examine.choose_recipe("mnist", None, None, {"data": "mnist"}).recipe.name == "mnist"
-    data = {"data": str(photos)}
-    few = examine.choose_recipe(str(photos), None, None, data)
-    assert (few.recipe.name, few.small_images) == ("photos", None)
-    monkeypatch.setattr(recipes, "MANY_IMAGES", 10)
-    many = examine.choose_recipe(str(photos), None, None, {**data, "epochs": 3})
-    count, side = many.small_images
-    assert many.recipe.name == "scratch" and many.recipe.epochs == 3
-    assert many.recipe.image_size_pixels == max(side, 16) and count >= 10
-    for name, changes in ((None, {"weights": "imagenet"}), ("photos", {})):
-        asked = examine.choose_recipe(str(photos), name, None, {**data, **changes})
-        assert (asked.recipe.name, asked.small_images) == ("photos", None)
-    with pytest.raises(UsageError, match="for your own images, and none are named"):
-        examine.choose_recipe(None, "photos", None, {})

@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from neocog import data, runs
-from neocog.data import decode_cache
 from neocog.evaluation.evaluate import evaluate
+from neocog.storage import cache
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks")
 
@@ -82,13 +82,13 @@ def test_data_and_its_cache_outlast_kills(forked, photos, tmp_path, times):
     seconds, code = forked(*command)
     assert code == 0
     expected = data.load(str(photos), form).describe()
-    decode_cache.clear()
+    cache.clear()
     for n in range(times):
         after = random.uniform(0, seconds)
         forked(*command, after=after)
         assert data.load(str(photos), form).describe() == expected, f"kill {n} after {after} s"
         if n % 2:
-            decode_cache.clear()
+            cache.clear()
     assert forked(*command)[1] == 0
     for sheet in (tmp_path / "sheets").glob("*.png"):
         Image.open(sheet).load()

@@ -12,7 +12,7 @@ from PIL import Image
 
 from neocog import classifier, data, models, recipes, runs
 from neocog.data import ImageSet, Preprocessing, decode_cache
-from neocog.data.cache import cached
+from neocog.data.sources.parquet import cached
 from neocog.errors import NeocogError
 from neocog.evaluation.evaluate import evaluate
 from neocog.report import page, plots
@@ -343,7 +343,7 @@ def test_a_damaged_array_is_computed_again(tmp_path, monkeypatch, how):
         return cached([tmp_path / "source"], "rule", make)
 
     get()
-    (file,) = (tmp_path / "cache" / "data" / "decoded").iterdir()
+    (file,) = (tmp_path / "cache" / "computed" / "arrays").iterdir()
     damaged(file, how)
     assert (get() == 7).all() and (get() == 7).all()
     assert len(calls) == 2

@@ -1,7 +1,6 @@
 """What a dataset holds, without training: contents, splits, problems, and the recipe for it."""
 
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,7 +12,7 @@ from neocog.data.decode import ImageMetadata
 from neocog.data.decode_cache import DecodedDataset, OnProgress
 from neocog.data.sources.index import DatasetIndex
 from neocog.errors import UsageError
-from neocog.recipes import Recipe
+from neocog.recipes.resolve import scratch_overrides
 
 # As in the recipe `photos`, so that `neocog train` finds the decoded images in the cache. Many
 # small images are decoded for the recipe that `neocog train` would choose.
@@ -105,7 +104,7 @@ def inspect_dataset(
         )
     if not exists(data):
         raise UsageError(f"There is no file or folder {data}.", "For example: neocog data photos/")
-    small = recipes.scratch_overrides(*measure_dataset(data, allow_outside))
+    small = scratch_overrides(*measure_dataset(data, allow_outside))
     config = data_config(recipes.get("scratch", small)) if small else PHOTOS_CONFIG
     index = open_dataset(data, allow_outside)
     preprocessing = config.preprocessing()
@@ -114,40 +113,3 @@ def inspect_dataset(
         report, findings=[*report.findings, *grey_to_rgb(index, decoded, preprocessing)]
     )
     return DatasetInspection(data, index, decoded, report)
-
-
-@dataclass(frozen=True)
-class RecipeChoice:
-    """A recipe to train with; `small_images` is set if small images decided for it.
-
-    It holds their number and their typical short side in pixels.
-    """
-
-    recipe: Recipe
-    small_images: tuple[int, int] | None = None
-
-
-def choose_recipe(
-    data: str | None, name: str | None, model: str | None, overrides: Mapping[str, Any]
-) -> RecipeChoice:
-    """Return the recipe called `name`, or the one that suits the network and the data.
-
-    `overrides` are fields to change, `data` and `model` among them. Many small images of the user's
-    own are trained from scratch, unless what was asked for needs a pretrained network. Raises
-    UsageError as `recipes.get` does, and if the recipe is for the user's own images and `data` is
-    None.
-    """
-    chosen = recipes.choose(data, name, model)
-    meant = name or model or {"weights", "fine_tune", "folds"} & set(overrides)
-    if chosen == "photos" and not meant and data and exists(data):
-        count, side = measure_dataset(data, bool(overrides.get("allow_outside")))
-        small = recipes.scratch_overrides(count, side)
-        if small:
-            return RecipeChoice(recipes.get("scratch", {**small, **overrides}), (count, side))
-    recipe = recipes.get(chosen, overrides)
-    if recipe.data == "PHOTOS":
-        raise UsageError(
-            f"The recipe {recipe.name} is for your own images, and none are named.",
-            f"For example: neocog train photos/ --recipe {recipe.name}",
-        )
-    return RecipeChoice(recipe)

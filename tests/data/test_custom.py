@@ -13,11 +13,12 @@ import pytest
 from PIL import Image
 
 from neocog import data
-from neocog.data import cache, custom, decode_cache
+from neocog.data import custom, decode_cache
 from neocog.data.images import LazyImages
-from neocog.data.sources import tables
+from neocog.data.sources import csv as csv_file
 from neocog.data.sources.index import parse_layout
 from neocog.errors import NeocogError, UsageError
+from neocog.storage import cache, checksummed
 
 CONFIG = data.DataConfig((0.5,) * 3, (0.5,) * 3, image_size=16)
 random = np.random.default_rng(0)
@@ -248,7 +249,7 @@ def test_only_changed_files_are_decoded_again(photos, monkeypatch):
     assert len(images) == 39
     for path, seed in (("cat/1.png", 1000), ("dog/renamed.png", 0), ("dog/4.png", 4)):
         assert (images[path] == preprocessing.transform_image(np.asarray(image(seed)))).all()
-    assert decode_cache.clear() > 0
+    assert cache.clear() > 0
     data.load(str(photos), CONFIG)
     assert len(read) == 80
 
@@ -266,7 +267,7 @@ def test_datasets_larger_than_memory_stay_on_disk(photos, monkeypatch):
 def test_a_read_only_cache_only_costs_time(photos, monkeypatch, tmp_path):
     expected = data.load(str(photos), CONFIG)
     (tmp_path / "file").write_text("")
-    monkeypatch.setattr(decode_cache, "decoded_folder", lambda: tmp_path / "file")
+    monkeypatch.setenv("NEOCOG_CACHE", str(tmp_path / "file"))
     assert data.load(str(photos), CONFIG).describe() == expected.describe()
 
 
@@ -521,10 +522,10 @@ def test_an_archive_of_too_many_entries_is_refused(photos, monkeypatch, kind):
 
 def test_a_table_that_is_too_large_is_refused(photos, tmp_path, monkeypatch):
     path = write_csv(tmp_path / "list.csv", [("path", "label"), *[("a", "b")] * 50])
-    monkeypatch.setattr(tables, "MAX_ROWS", 20)
+    monkeypatch.setattr(csv_file, "MAX_ROWS", 20)
     with pytest.raises(NeocogError, match="more than 20 rows"):
         data.open_dataset(path)
-    monkeypatch.setattr(tables, "MAX_TABLE_BYTES", 20)
+    monkeypatch.setattr(csv_file, "MAX_TABLE_BYTES", 20)
     with pytest.raises(NeocogError, match="larger than"):
         data.open_dataset(path)
 
@@ -534,14 +535,14 @@ def test_a_cache_index_cannot_name_a_file_outside_the_cache(photos, tmp_path, mo
     monkeypatch.setenv("NEOCOG_CACHE", str(tmp_path / "cache"))
     expected = data.load(str(photos), CONFIG)
     (index,) = decode_cache.decoded_folder().rglob("index.json")
-    values = cache.load_json(index)
+    values = checksummed.load_json(index)
     outside = tmp_path / "precious"
     (index.parent / values["pixels"]).rename(outside)
     if way == "link":
         (index.parent / values["pixels"]).symlink_to(outside)
     else:
         named = os.path.relpath(outside, index.parent) if way == "above" else str(outside)
-        cache.save_json(index, {**values, "pixels": named})
+        checksummed.save_json(index, {**values, "pixels": named})
     outside.write_bytes(bytes(outside.stat().st_size))  # what would be trained on instead
     save(photos / "cat" / "more.png", 4000)  # rewrites the store
     loaded = data.load(str(photos), CONFIG)

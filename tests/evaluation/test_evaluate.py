@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from neocog import classifier, data, runs
-from neocog.data import ImageSet, cache
+from neocog.data import ImageSet
 from neocog.errors import NeocogError, UsageError
 from neocog.evaluation.evaluate import _rejection, evaluate
 from neocog.metrics.accuracy import wilson_interval
@@ -132,7 +132,7 @@ def photos_like_run(tmp_path, monkeypatch):
     from neocog import recipes
     from neocog.training import train
 
-    monkeypatch.setattr(cache, "cache_folder", lambda: tmp_path / "cache")
+    monkeypatch.setenv("NEOCOG_CACHE", str(tmp_path / "cache"))
     save_digits(tmp_path / "train", ["zero", "one"], count=30)
     save_digits(tmp_path / "other", ["ZERO", "one"])
     changes = {"data": str(tmp_path / "train"), "epochs": 1, "batch_size": 16}
@@ -192,7 +192,7 @@ def test_a_changed_test_split_is_rejected(digits_run, tmp_path, monkeypatch):
 
 
 def test_parquet_is_evaluated_like_a_folder(digits_run, tmp_path, parquet, monkeypatch):
-    monkeypatch.setattr(cache, "cache_folder", lambda: tmp_path / "cache")
+    monkeypatch.setenv("NEOCOG_CACHE", str(tmp_path / "cache"))
     test = data.load("digits").test
     rows = [
         (Image.fromarray(image[:, :, 0]), int(label))

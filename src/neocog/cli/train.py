@@ -1,5 +1,6 @@
 """`neocog train`."""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -79,7 +80,8 @@ def train(
     as_json: JsonOption = False,
 ) -> None:
     """Train a network; alone, LeNet-5 on 5,000 real digits in seconds, offline."""
-    from neocog.examine import choose_recipe
+    from neocog import recipe_context
+    from neocog.recipes.resolve import resolve
     from neocog.terminal import dataset, make_console
 
     given: dict[str, Any] = {
@@ -98,10 +100,17 @@ def train(
             )
         trained = _resume(resume, console, device, runs)
     else:
-        choice = choose_recipe(data, recipe, model, overrides)
-        if choice.small_images:
-            dataset.show_small(console, *choice.small_images)
-        trained = _train(choice.recipe, console, device, runs, name)
+        on_small = partial(dataset.show_small, console)
+        final = resolve(
+            recipe_context, recipe,
+            data=data, model=model, overrides=overrides, on_small=on_small,
+        )  # fmt: skip
+        if final.data == "PHOTOS":
+            raise UsageError(
+                f"The recipe {final.name} is for your own images, and none are named.",
+                f"For example: neocog train photos/ --recipe {final.name}",
+            )
+        trained = _train(final, console, device, runs, name)
     result = _finish(trained, console, device)
     if as_json:
         print(to_json(result))

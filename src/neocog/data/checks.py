@@ -46,6 +46,14 @@ UNUSED_FILES = {
     "beside_splits": (WARNING, "{image|images} beside the folders of the splits"),
     "empty_folder": (WARNING, "empty {folder|folders}"),
     "no_label": (WARNING, "{row|rows} without a label"),
+    "no_cls": (
+        WARNING,
+        "{image|images} without a class: no readable .cls or .json file of the same name",
+    ),
+    "repeated_key": (
+        WARNING,
+        "{image|images} with the key of an earlier image in the same file: not used",
+    ),
     "missing": (WARNING, "{file|files} that the table names and that {is|are} not there"),
 }
 _SUFFIXES = {

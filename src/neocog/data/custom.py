@@ -21,10 +21,9 @@ from neocog.data.decode import ImageMetadata, read_bytes, read_size, special_fil
 from neocog.data.decode_cache import MAX_IN_MEMORY_BYTES, DecodedDataset, OnProgress, decode
 from neocog.data.images import ImageSet, Splits
 from neocog.data.preprocess import Preprocessing
-from neocog.data.sources import tables
-from neocog.data.sources.archive import is_archive
-from neocog.data.sources.folder import read_archive, read_folder
+from neocog.data.sources import READERS
 from neocog.data.sources.index import DatasetIndex
+from neocog.data.sources.webdataset import is_pattern
 from neocog.data.splits import SPLIT_SEED, by_content
 from neocog.errors import DataError, NeocogError, UsageError
 from neocog.wording import counted
@@ -72,31 +71,29 @@ class DataConfig:
 
 
 def exists(name: str) -> bool:
-    """Whether a file or folder has this name; False if the name is too long for one."""
-    return os.path.exists(name)  # noqa: PTH110 - Path.exists fails on a name too long
+    """Whether a file or folder has this name, or files if it is a pattern of WebDataset files.
+
+    False if the name is too long for one.
+    """
+    return os.path.exists(name) or is_pattern(name)  # noqa: PTH110 - Path.exists fails if too long
 
 
 def open_dataset(name: str, allow_outside: bool = False) -> DatasetIndex:
-    """Index a user's dataset: a folder, a zip or tar file, a CSV file or Parquet.
+    """Index a user's dataset, in any of the formats in `READERS`.
 
     Files outside its folder, to which links and CSV files can refer, are used only with
     `allow_outside`. Raises UsageError if the file is none of these, and NeocogError as the readers
     do.
     """
     path = Path(name)
-    if tables.is_parquet(path):
-        return tables.list_parquet(path)
-    if path.is_dir():
-        return read_folder(path, allow_outside)
-    if is_archive(path):
-        return read_archive(path)
-    if path.is_file() and path.suffix.lower() in (".csv", ".tsv"):
-        return tables.list_csv(path, allow_outside)
+    for can_read, read in READERS:
+        if can_read(path):
+            return read(path, allow_outside)
     kind = special_file_type(path)
     raise UsageError(
         f"{name} is a {kind or 'file'}, and none of images.",
         "Name a folder of class folders, a zip or tar file of one, a CSV file with the columns "
-        "path,label, or Parquet.",
+        "path,label, Parquet, or WebDataset tar files.",
     )
 
 

@@ -218,7 +218,7 @@ def _image_errors() -> Iterator[None]:
 
 def shortened(error: Exception) -> str:
     """The text of an error as one short line: some errors quote the whole file."""
-    text = " ".join(str(error).split())
+    text = " ".join(str(error).split()) or type(error).__name__
     return text if len(text) <= MAX_REASON_CHARACTERS else f"{text[:MAX_REASON_CHARACTERS]}..."
 
 

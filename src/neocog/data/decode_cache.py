@@ -18,14 +18,13 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from neocog.data.cache import cache_folder, features_folder, load_json, save_json
 from neocog.data.decode import (
     EMPTY,
     TEMPORARY_ERRORS,
@@ -40,7 +39,9 @@ from neocog.data.images import LazyImages
 from neocog.data.preprocess import Preprocessing
 from neocog.data.sources.index import DatasetIndex, Sample
 from neocog.errors import NeocogError
+from neocog.storage import cache
 from neocog.storage.atomic import NewFile, make_folder, sweep, sync_folder, unique_name
+from neocog.storage.checksummed import load_json, save_json
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +49,7 @@ STORE_FILE = re.compile(r"(?P<process>\d+)-[0-9a-f]{8}\.(pixels|thumbs)")
 TEMPORARY_FOLDER = re.compile(r"neocog-(?P<process>\d+)-[a-z0-9_]{8}")
 # Increment it if the same file and preprocessing give other pixels: it invalidates the cache.
 DECODER_VERSION = 2
+KIND = "photos"  # of the entries in the cache
 MAX_IN_MEMORY_BYTES = 2**30  # larger datasets stay on disk and are read batch by batch
 MAX_ATTEMPTS = 3  # if other processes replace the same store
 CHUNK = 256  # images decoded at a time: it bounds the memory
@@ -89,23 +91,12 @@ class DecodedDataset:
 
 def decoded_folder() -> Path:
     """The folder of cached images."""
-    return cache_folder() / "photos"
+    return cache.folder_of(KIND)
 
 
 def cache_is_persistent() -> bool:
     """Whether decoded images outlive this process."""
     return not _temporary_folder.cache_info().currsize
-
-
-def clear() -> int:
-    """Delete all cached images and features; return the number of bytes freed."""
-    freed = 0
-    for folder in (decoded_folder(), cache_folder() / "decoded", features_folder()):
-        for file in sorted(folder.glob("**/*"), reverse=True):
-            with suppress(OSError):
-                freed += file.stat().st_size if file.is_file() else 0
-                file.unlink() if file.is_file() else file.rmdir()
-    return freed
 
 
 def decode(
@@ -127,8 +118,9 @@ def decode(
     settings += [preprocessing.dark_background, preprocessing.shrink_to]
     key = hashlib.sha256(repr((str(index.root.resolve()), settings)).encode()).hexdigest()[:32]
     shape = (*preprocessing.image_size, preprocessing.channels)
-    folder = decoded_folder() / key
-    sweep_leftovers(cache_folder())
+    folder = cache.entry(KIND, key)
+    for kind in ("computed", "data", "weights"):
+        sweep_leftovers(cache.location(kind))
     try:
         make_folder(folder)
         tempfile.TemporaryFile(dir=folder).close()
@@ -173,7 +165,7 @@ def _decoded_dataset(
     )
 
 
-@cache
+@lru_cache
 def _temporary_folder() -> Path:
     """A folder that is deleted at exit, used if the cache is not writable."""
     folder = Path(tempfile.mkdtemp(prefix=f"neocog-{os.getpid()}-"))
@@ -181,13 +173,13 @@ def _temporary_folder() -> Path:
     return folder
 
 
-@cache
+@lru_cache
 def sweep_leftovers(folder: Path) -> None:
     """Delete, once, files of killed processes from the cache and the temporary folder."""
     sweep(Path(tempfile.gettempdir()), TEMPORARY_FOLDER)
     for below, _, _ in os.walk(folder):
         sweep(Path(below))
-    for path in (folder / "photos").glob("*"):
+    for path in (folder / KIND).glob("*"):
         try:
             text = (path / "index.json").read_text("utf-8", errors="replace")
         except FileNotFoundError:
@@ -379,6 +371,7 @@ def _sync(
             stamps = {p.path: (list(p.stamp), digests[p.path]) for p in samples if digests[p.path]}
             store.stamps = stamps
             store.save()
+            cache.evict()
         except BaseException:
             store.discard()
             raise
@@ -417,6 +410,8 @@ def _decode_samples(
                 else:
                     store.unreadable[sample.path] = str(result)
                 yield sample.path, digest
+            with suppress(OSError):
+                os.utime(store.folder)  # or another process may evict what is being written
             if on_progress:
                 on_progress(min(begin + CHUNK, len(undecoded)), len(undecoded))
 

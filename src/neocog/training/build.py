@@ -1,40 +1,29 @@
-"""From a recipe to its network: final values, checks before training, weights, frozen layers."""
+"""From a recipe to its network: checks before training, weights, frozen layers."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-from neocog import data, models
+from neocog import models
 from neocog.classifier import Classifier
 from neocog.data import Splits
 from neocog.errors import UsageError
+from neocog.model_card import find_card
 from neocog.models import pretrained
 from neocog.models.protocols import FitsToImages
 from neocog.recipes import Recipe
-from neocog.training.initial_weights import has_other_classes, with_file_preprocessing
 from neocog.training.loss import check_gives_logits
 
 
-def resolve(recipe: Recipe) -> Recipe:
-    """The recipe with absolute paths and the defaults of its weights filled in.
+def check_weights(recipe: Recipe) -> None:
+    """Find the file of the recipe's weights, so that a missing one is known before data are read.
 
-    Raises UsageError if there is no such network or it does not fit its weights, NeocogError if the
-    file of weights is missing.
+    Raises NeocogError if it is missing.
     """
-    if recipe.data not in data.DATASETS and data.exists(recipe.data):
-        path = Path(recipe.data)
-        path = path.resolve() if ".." in path.parts else path.absolute()
-        recipe = replace(recipe, data=str(path))
-    if recipe.weights not in ("random", "imagenet"):
-        recipe = replace(recipe, weights=str(Path(recipe.weights).absolute()))
-    models.describe(recipe.model)  # refuses an unknown network before the data are read
-    recipe = pretrained.with_weight_defaults(with_file_preprocessing(recipe))
     if recipe.weights != "random" and not recipe.model.startswith("timm/"):
         pretrained.weights_path(recipe.model, recipe.weights)
-    return recipe
 
 
 def check_augmentation(recipe: Recipe, splits: Splits) -> None:
@@ -94,6 +83,12 @@ def build_classifier(recipe: Recipe, splits: Splits, device: torch.device) -> Cl
     if not recipe.feature_views or recipe.fine_tune:  # a fitted head is linear
         check_gives_logits(model, inputs[:2])
     return Classifier(model, architecture, splits.preprocessing, splits.classes)
+
+
+def has_other_classes(recipe: Recipe, classes: tuple[str, ...]) -> bool:
+    """Whether the recipe's weights are in a Neocog model file with other classes."""
+    card = find_card(Path(recipe.weights))
+    return card is not None and card.classes != classes
 
 
 def freeze(model: nn.Module, recipe: Recipe) -> None:

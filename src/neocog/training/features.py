@@ -15,12 +15,13 @@ from torch import Tensor, nn
 
 from neocog.classifier import Classifier
 from neocog.data import ImageSet, augment, loader
-from neocog.data.cache import features_folder, load_arrays, save_arrays
 from neocog.data.images import Images, LazyImages
 from neocog.inspection.fuse_batch_norm import folded
 from neocog.models.inference import batch_of, batch_size_for
 from neocog.models.pretrained import last_layer
 from neocog.recipes import Recipe
+from neocog.storage import cache
+from neocog.storage.checksummed import load_arrays, save_arrays
 from neocog.training.precision import has_bfloat16
 
 MAX_BYTES = 2**29  # of one dataset's features: larger ones are not cached
@@ -140,7 +141,7 @@ class FeatureCache:
     @staticmethod
     def read(identity: str) -> "FeatureCache":
         """The cache on disk; empty if it is missing or damaged."""
-        file = features_folder() / f"{identity}.safetensors"
+        file = cache.entry("features", f"{identity}.safetensors")
         arrays = load_arrays(file)
         if arrays and {"digests", "features"} == set(arrays):
             digests = [row.tobytes() for row in arrays["digests"]]
@@ -169,3 +170,4 @@ class FeatureCache:
             return
         names = np.frombuffer(b"".join(digests), np.uint8).reshape(-1, DIGEST_BYTES)
         save_arrays(self.file, {"digests": names, "features": rows.numpy()})
+        cache.evict()

@@ -32,7 +32,7 @@ def files(tmp_path, monkeypatch):
     for name, content in contents.items():
         (folder / name).write_bytes(content)
     monkeypatch.setenv("NEOCOG_DATA", f"{tmp_path / 'nowhere'}:{tmp_path / 'with space'}")
-    monkeypatch.setattr(mnist, "cache_folder", lambda: tmp_path / "cache")
+    monkeypatch.setenv("NEOCOG_CACHE", str(tmp_path / "cache"))
     return folder, contents
 
 
@@ -101,10 +101,10 @@ def test_images_and_labels_of_different_datasets_are_refused(files):
 
 def test_offline_the_error_names_the_folder_and_an_alternative(tmp_path, monkeypatch):
     monkeypatch.setenv("NEOCOG_DATA", str(tmp_path))
-    monkeypatch.setattr(mnist, "cache_folder", lambda: tmp_path / "cache")
+    monkeypatch.setenv("NEOCOG_CACHE", str(tmp_path / "cache"))
     with pytest.raises(NeocogError) as caught:
         data.load("mnist")
-    assert str(tmp_path / "cache" / MNIST.folder) in caught.value.hint
+    assert str(tmp_path / "cache" / "data" / MNIST.folder) in caught.value.hint
     assert "neocog train mnist5k" in caught.value.hint
 
 

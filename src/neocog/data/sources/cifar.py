@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from neocog.data.cache import cache_folder, data_folders, fetch_set
 from neocog.data.images import ImageSet
 from neocog.data.preprocess import Preprocessing
-from neocog.data.sources import tables
+from neocog.data.sources import parquet
+from neocog.data.sources.published import data_folders, downloads_folder, fetch_set
 from neocog.errors import NeocogError
 from neocog.storage.atomic import write_atomic
 
@@ -84,19 +84,19 @@ def read_cifar(files: CifarFiles) -> tuple[ImageSet, ImageSet]:
     for folder in data_folders():
         if (folder / files.folder).is_dir():
             return _read_batches(files, folder / files.folder)
-        if tables.is_parquet(folder / files.name):
+        if parquet.can_read(folder / files.name):
             return _read_parquet(files, folder / files.name)
     return _read_batches(files, _download(files))
 
 
 def _read_parquet(files: CifarFiles, folder: Path) -> tuple[ImageSet, ImageSet]:
-    tables_by_split = tables.read_parquet(folder)
+    tables_by_split = parquet.read_parquet(folder)
     preprocessing = Preprocessing((32, 32), 3, "square", (0.5,) * 3, (0.5,) * 3)
     splits = []
     for split, expected in (("train", 50_000), ("test", 10_000)):
         if split not in tables_by_split:
             raise NeocogError(f"{folder} has no {split} table of {files.name}.")
-        half, skipped = tables.decode_table(tables_by_split[split], preprocessing)
+        half, skipped = parquet.decode_table(tables_by_split[split], preprocessing)
         if len(half.classes) != files.classes:
             raise NeocogError(
                 f"{folder}: its labels are of {len(half.classes)} classes, not {files.classes}."
@@ -127,9 +127,11 @@ def _read_batches(files: CifarFiles, folder: Path) -> tuple[ImageSet, ImageSet]:
 def _download(files: CifarFiles) -> Path:
     """Download the archive and extract the required files next to it."""
     address = files.mirrors[0]
-    archive = cache_folder() / address.rpartition("/")[2]
-    folder = cache_folder() / files.folder
-    by_hand = f"Unpack {archive.name} into {cache_folder()} (or any folder named by NEOCOG_DATA)."
+    archive = downloads_folder() / address.rpartition("/")[2]
+    folder = downloads_folder() / files.folder
+    by_hand = (
+        f"Unpack {archive.name} into {downloads_folder()} (or any folder named by NEOCOG_DATA)."
+    )
     fetch_set(files.name, files.mirrors, archive, files.archive_md5, files.archive_size, by_hand)
     names = {*files.train, *files.test, *files.meta}
     with tarfile.open(archive) as tar:

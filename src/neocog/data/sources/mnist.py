@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from neocog.data.cache import cache_folder, data_folders, fetch_set
 from neocog.data.images import ImageSet
+from neocog.data.sources.published import data_folders, downloads_folder, fetch_set
 from neocog.errors import NeocogError
 
 MAX_BYTES = 128 * 2**20  # uncompressed; MNIST's largest file has 47 MB
@@ -129,7 +129,7 @@ def _read(files: IdxFiles, name: str) -> NDArray[np.uint8]:
 
 
 def _download(files: IdxFiles, name: str) -> Path:
-    destination = cache_folder() / files.folder / f"{name}.gz"
+    destination = downloads_folder() / files.folder / f"{name}.gz"
     addresses = [mirror + destination.name for mirror in files.mirrors]
     by_hand = (
         f"Put its four *-ubyte.gz files into {destination.parent} (or {files.folder} below "

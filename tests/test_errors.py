@@ -1,6 +1,9 @@
 """What an error carries: a stable code, and settings that each front end spells in its own way."""
 
+import ast
 import json
+import re
+from pathlib import Path
 
 import pytest
 
@@ -8,6 +11,7 @@ from neocog import errors
 from neocog.cli.arguments import spell_settings
 from neocog.errors import NeocogError, UsageError, spell_in_python
 
+FILES = sorted(Path(errors.__file__).parent.rglob("*.py"))
 KINDS = [
     kind
     for kind in vars(errors).values()
@@ -51,6 +55,26 @@ def test_a_hint_holds_one_setting_or_all_of_them():
     assert error.spell_hint(spell_settings) == (
         "Say --set select=last or --set select=last --epochs 3."
     )
+
+
+def error_calls(tree):
+    """The hints of errors that a module makes, each with the fields of its settings."""
+    for node in ast.walk(tree):
+        name = getattr(getattr(node, "func", None), "id", "")
+        if name in {kind.__name__ for kind in KINDS} and len(node.args) > 1:
+            hint = node.args[1]
+            parts = hint.values if isinstance(hint, ast.JoinedStr) else [hint]
+            text = "".join(str(getattr(part, "value", "")) for part in parts)
+            pairs = node.args[2].elts if len(node.args) > 2 else []
+            yield text, {getattr(pair.elts[0], "value", None) for pair in pairs}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_hints_stand_for_the_settings_that_they_have(path):
+    for text, fields in error_calls(ast.parse(path.read_text())):
+        named = set(re.findall(r"\{(\w+)\}", text))
+        assert named <= fields | ({"settings"} if fields else set()), text
+        assert "settings" in named or fields <= named, text
 
 
 def test_a_hint_without_settings_keeps_its_braces():

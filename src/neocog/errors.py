@@ -76,7 +76,7 @@ class NotFoundError(NeocogError):
 
 
 class DamagedFileError(NeocogError):
-    """A model file, a checkpoint or a record of a run is damaged."""
+    """A model file, a checkpoint or a record of a run is damaged, or is not one."""
 
     code = "damaged_file"
 
@@ -103,6 +103,12 @@ class WriteError(NeocogError):
     """A file or folder cannot be written."""
 
     code = "write"
+
+
+class BusyError(NeocogError):
+    """Another process is training the run."""
+
+    code = "busy"
 
 
 class DivergedError(NeocogError):

@@ -14,7 +14,7 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 
 from neocog.data.preprocess import Preprocessing
-from neocog.errors import NeocogError
+from neocog.errors import DamagedFileError, NeocogError
 from neocog.json_fields import FieldError, check_finite, parse, read_fields, read_value, short
 
 FORMAT_VERSION = 1
@@ -148,7 +148,7 @@ def read_card(text: str) -> ModelCard:
 def card_in(path: Path, metadata: Mapping[str, str] | None) -> ModelCard:
     """Read the card in a model file's metadata. Raises NeocogError, which names the file."""
     if not metadata or "neocog" not in metadata:
-        raise NeocogError(
+        raise DamagedFileError(
             f"{path} is not a Neocog model: it does not say what network it holds.", _HINT
         )
     try:
@@ -174,7 +174,7 @@ def find_card(path: Path) -> ModelCard | None:
 def undescribed(path: Path, error: NeocogError) -> NeocogError:
     """Return the one-line error for a file with an invalid card."""
     reason = error.message.partition("\n")[0].rstrip(".:")
-    return NeocogError(f"{path} does not describe its network: {reason}.", _HINT)
+    return DamagedFileError(f"{path} does not describe its network: {reason}.", _HINT)
 
 
 def _read_architecture(values: Any) -> Architecture:

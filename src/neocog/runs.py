@@ -18,6 +18,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from neocog.errors import (
+    BusyError,
     DamagedFileError,
     NeocogError,
     NotFoundError,
@@ -144,7 +145,7 @@ class Run:
             with suppress(NotImplementedError):  # a file system without locks
                 lock.acquire()
         except Timeout:
-            raise NeocogError(
+            raise BusyError(
                 f"{self.path} is being trained by {self._lock_owner()}.",
                 "Wait until it ends, or stop that process first: the run then goes on from its "
                 "last checkpoint.",

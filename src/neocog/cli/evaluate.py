@@ -63,7 +63,9 @@ def report(
     run: Annotated[str, typer.Argument(help="Run folder or latest.")] = "latest",
     again: Annotated[
         bool,
-        typer.Option("--evaluate", help="Evaluate the run again, too; else what is recorded."),
+        typer.Option(
+            "--evaluate", help="Evaluate again first, instead of drawing what is recorded."
+        ),
     ] = False,
     lang: LangOption = None,
     device: DeviceOption = "auto",

@@ -38,7 +38,7 @@ from neocog.data.decode import (
 from neocog.data.images import LazyImages
 from neocog.data.preprocess import Preprocessing
 from neocog.data.sources.index import DatasetIndex, Sample
-from neocog.errors import NeocogError
+from neocog.errors import NeocogError, WriteError
 from neocog.storage import cache
 from neocog.storage.atomic import NewFile, make_folder, sweep, sync_folder, unique_name
 from neocog.storage.checksummed import load_json, save_json
@@ -133,7 +133,7 @@ def decode(
         except FileNotFoundError:  # another process replaced or deleted the store
             continue
         except OSError as error:
-            raise NeocogError(
+            raise WriteError(
                 f"Decoded images cannot be kept in {folder} ({error.strerror or error}).",
                 "Name another place: NEOCOG_CACHE=FOLDER",
             ) from None

@@ -17,7 +17,7 @@ from neocog.demos import convolution as parts
 from neocog.demos import convolution_frames
 from neocog.demos.convolution import Convolution, Dimensions
 from neocog.demos.phrases import CONVOLUTION
-from neocog.errors import NeocogError, UsageError
+from neocog.errors import NeocogError, UsageError, WriteError
 from neocog.escaping import visible
 from neocog.rendering import html as pages
 from neocog.rendering.i18n import LANGUAGES, translator
@@ -169,7 +169,7 @@ def write(
         try:
             write_atomic(path, make(demo))
         except OSError as error:
-            raise NeocogError(f"{path} cannot be written ({error.strerror}).") from None
+            raise WriteError(f"{path} cannot be written ({error.strerror}).") from None
         written.append(path)
     return written
 

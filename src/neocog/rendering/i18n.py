@@ -6,7 +6,7 @@ import string
 from collections.abc import Callable
 from typing import Any
 
-from neocog.errors import UsageError
+from neocog.errors import UnknownNameError
 
 LANGUAGES = ("en", "zh")
 
@@ -21,7 +21,9 @@ def language(chosen: str | None = None) -> str:
     Raises UsageError for a language without translations.
     """
     if chosen is not None and chosen not in LANGUAGES:
-        raise UsageError(f"There is no language {chosen!r}.", f"Known: {', '.join(LANGUAGES)}.")
+        raise UnknownNameError(
+            f"There is no language {chosen!r}.", f"Known: {', '.join(LANGUAGES)}."
+        )
     if chosen:
         return chosen
     variables = [os.environ[k] for k in ("LC_ALL", "LC_MESSAGES", "LANG") if os.environ.get(k)]

@@ -65,7 +65,8 @@ def read(path: Path, allow_outside: bool = False) -> DatasetIndex:
         if outside:
             raise NeocogError(
                 f"{path} names only files outside its folder ({outside:,} of {rows:,} rows).",
-                "If you trust the file, add: --allow-outside",
+                "If you trust the file, add: {settings}",
+                [("allow_outside", True)],
             )
         raise NeocogError(
             f"{path} names no labelled image that is there ({rows:,} rows).",

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from neocog.data.preprocess import Preprocessing
 from neocog.data.sources import bundled, cifar, mnist
 from neocog.data.splits import SPLIT_SEED, stratified
 from neocog.errors import unknown
+from neocog.progress import Progress, no_progress
 from neocog.recipes import DEFAULT_FOR_DATA, RECIPES, Recipe
 
 
@@ -29,13 +31,13 @@ from neocog.recipes import DEFAULT_FOR_DATA, RECIPES, Recipe
 class DatasetSpec:
     """A named dataset: how to read, split and preprocess it.
 
-    `read` returns (train, test), where test is None if there is no official test set; then
-    `test_size` images are split off. `validation_size` is the default. `fit` and `box` are those of
-    `Preprocessing`, for new images.
+    `read` takes the Progress of a download and returns (train, test), where test is None if there
+    is no official test set; then `test_size` images are split off. `validation_size` is the
+    default. `fit` and `box` are those of `Preprocessing`, for new images.
     """
 
     title: str
-    read: Callable[[], tuple[ImageSet, ImageSet | None]]
+    read: Callable[[Progress], tuple[ImageSet, ImageSet | None]]
     validation_size: int
     fit: str
     box: int
@@ -45,7 +47,7 @@ class DatasetSpec:
 DATASETS: dict[str, DatasetSpec] = {
     "mnist5k": DatasetSpec(
         "5,000 MNIST digits that arrive with pip",
-        lambda: (bundled.read_mnist5k(), None),
+        lambda _: (bundled.read_mnist5k(), None),
         validation_size=500,
         test_size=1000,
         fit="digit",
@@ -53,35 +55,35 @@ DATASETS: dict[str, DatasetSpec] = {
     ),
     "mnist": DatasetSpec(
         "MNIST: 60,000 + 10,000 handwritten digits",
-        lambda: mnist.read_idx_dataset(mnist.MNIST),
+        partial(mnist.read_idx_dataset, mnist.MNIST),
         validation_size=5000,
         fit="digit",
         box=20,
     ),
     "fashion-mnist": DatasetSpec(
         "Fashion-MNIST: 60,000 + 10,000 pieces of clothing",
-        lambda: mnist.read_idx_dataset(mnist.FASHION_MNIST),
+        partial(mnist.read_idx_dataset, mnist.FASHION_MNIST),
         validation_size=5000,
         fit="square",
         box=28,
     ),
     "cifar10": DatasetSpec(
         "CIFAR-10: 50,000 + 10,000 small colour photos of ten classes",
-        lambda: cifar.read_cifar(cifar.CIFAR10),
+        partial(cifar.read_cifar, cifar.CIFAR10),
         validation_size=5000,
         fit="square",
         box=32,
     ),
     "cifar100": DatasetSpec(
         "CIFAR-100: 50,000 + 10,000 small colour photos of a hundred classes",
-        lambda: cifar.read_cifar(cifar.CIFAR100),
+        partial(cifar.read_cifar, cifar.CIFAR100),
         validation_size=5000,
         fit="square",
         box=32,
     ),
     "digits": DatasetSpec(
         "scikit-learn's 1,797 digits of 8 x 8",
-        lambda: (bundled.read_digits(), None),
+        lambda _: (bundled.read_digits(), None),
         validation_size=180,
         test_size=360,
         fit="digit",
@@ -111,7 +113,7 @@ def load(
             raise unknown("data set or folder", name, DATASETS)
         return load_custom(open_dataset(name, config.allow_outside), config, on_progress)
     entry = DATASETS[name]
-    train, test = entry.read()
+    train, test = entry.read(no_progress)
     if test is None:
         test_indices, train_indices = stratified(train.labels, [entry.test_size], SPLIT_SEED)
         train, test = train.subset(train_indices), train.subset(test_indices)

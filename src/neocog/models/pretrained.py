@@ -20,6 +20,7 @@ from neocog.errors import (
     WeightsError,
 )
 from neocog.models import MODELS, PRETRAINED, efficientnet_lite, has_weights
+from neocog.progress import Progress, no_progress
 from neocog.storage.atomic import write_atomic
 from neocog.storage.cache import location
 from neocog.storage.download import MOST_BYTES, digest_of, fetch
@@ -160,7 +161,7 @@ def load_pretrained(
     model.load_state_dict({key: state.get(key, current[key]) for key in current})
 
 
-def weights_path(name: str, weights: str) -> Path:
+def weights_path(name: str, weights: str, progress: Progress = no_progress) -> Path:
     """Return `weights` if it is a file, else the file of ImageNet weights, downloaded if needed.
 
     Raises NeocogError as `load_pretrained` does.
@@ -169,7 +170,7 @@ def weights_path(name: str, weights: str) -> Path:
         if not Path(weights).is_file():
             raise NotFoundError(f"There is no file {weights}.", "Expected a .safetensors or a .pth")
         return Path(weights)
-    return _find(name, weights_spec(name))
+    return _find(name, weights_spec(name), progress)
 
 
 def last_layer(model: nn.Module) -> str:
@@ -208,7 +209,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
     return {str(name).removeprefix("module."): tensor for name, tensor in state.items()}
 
 
-def _find(name: str, spec: WeightsSpec) -> Path:
+def _find(name: str, spec: WeightsSpec, progress: Progress) -> Path:
     """Return the verified file of a network's weights: from pip, a cache or a download."""
     if name == PRETRAINED:
         return _find_default(spec)
@@ -218,7 +219,7 @@ def _find(name: str, spec: WeightsSpec) -> Path:
     path = next((p for p in (in_cache, in_hub) if p.is_file() and _matches(p, expected)), None)
     if path is None:
         try:
-            path = fetch([SOURCE + spec.file], in_cache, "", expected, spec.max_bytes)
+            path = fetch([SOURCE + spec.file], in_cache, "", expected, spec.max_bytes, progress)
         except NeocogError as error:
             raise DownloadError(
                 f"The ImageNet weights of {name} are not here. {error.message}",

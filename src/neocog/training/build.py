@@ -13,17 +13,18 @@ from neocog.errors import UsageError
 from neocog.model_card import find_card
 from neocog.models import pretrained
 from neocog.models.protocols import FitsToImages
+from neocog.progress import Progress, no_progress
 from neocog.recipes import Recipe
 from neocog.training.loss import check_gives_logits
 
 
-def check_weights(recipe: Recipe) -> None:
+def check_weights(recipe: Recipe, progress: Progress = no_progress) -> None:
     """Find the file of the recipe's weights, so that a missing one is known before data are read.
 
     Raises NeocogError if it is missing.
     """
     if recipe.weights != "random" and not recipe.model.startswith("timm/"):
-        pretrained.weights_path(recipe.model, recipe.weights)
+        pretrained.weights_path(recipe.model, recipe.weights, progress)
 
 
 def check_augmentation(recipe: Recipe, splits: Splits) -> None:

@@ -53,6 +53,27 @@ def test_reads_plain_and_gzipped_files_alike(files):
     assert plain[0].labels.tolist() == [i % 10 for i in range(60)]
 
 
+def test_missing_files_are_downloaded_and_the_progress_is_told(files, monkeypatch, local_server):
+    folder, contents = files
+    expected = mnist.read_idx_dataset(SMALL)
+    packed = {f"{name}.gz": gzip.compress(content) for name, content in contents.items()}
+    for name in contents:
+        (folder / name).unlink()
+    served = replace(
+        SMALL,
+        mirrors=(f"{local_server(packed)}/",),
+        gz_md5={name: hashlib.md5(packed[f"{name}.gz"]).hexdigest() for name in contents},
+        gz_sizes={name: len(packed[f"{name}.gz"]) for name in contents},
+    )
+    monkeypatch.setenv("NEOCOG_OFFLINE", "0")
+    seen = []
+    downloaded = mnist.read_idx_dataset(served, lambda *now: seen.append(now))
+    for a, b in zip(expected, downloaded, strict=True):
+        assert (a.images == b.images).all() and (a.labels == b.labels).all()
+    assert {stage for stage, _, _ in seen} == {"download"}
+    assert set(served.gz_sizes.values()) <= {done for _, done, _ in seen}
+
+
 def test_a_file_that_unpacks_to_far_more_is_refused(files, monkeypatch):
     folder, _ = files
     (folder / TRAIN_IMAGES).unlink()

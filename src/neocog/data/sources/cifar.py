@@ -16,6 +16,7 @@ from neocog.data.preprocess import Preprocessing
 from neocog.data.sources import parquet
 from neocog.data.sources.published import data_folders, downloads_folder, fetch_set
 from neocog.errors import NeocogError
+from neocog.progress import Progress, no_progress
 from neocog.storage.atomic import write_atomic
 
 
@@ -74,7 +75,7 @@ CIFAR100 = CifarFiles(
 )
 
 
-def read_cifar(files: CifarFiles) -> tuple[ImageSet, ImageSet]:
+def read_cifar(files: CifarFiles, progress: Progress = no_progress) -> tuple[ImageSet, ImageSet]:
     """Read the official training and test sets, images of shape `(N, 32, 32, 3)`.
 
     The first of `data_folders()` is used that has torchvision's folder, or a folder of Parquet
@@ -86,7 +87,7 @@ def read_cifar(files: CifarFiles) -> tuple[ImageSet, ImageSet]:
             return _read_batches(files, folder / files.folder)
         if parquet.can_read(folder / files.name):
             return _read_parquet(files, folder / files.name)
-    return _read_batches(files, _download(files))
+    return _read_batches(files, _download(files, progress))
 
 
 def _read_parquet(files: CifarFiles, folder: Path) -> tuple[ImageSet, ImageSet]:
@@ -124,7 +125,7 @@ def _read_batches(files: CifarFiles, folder: Path) -> tuple[ImageSet, ImageSet]:
     return splits[0], splits[1]
 
 
-def _download(files: CifarFiles) -> Path:
+def _download(files: CifarFiles, progress: Progress) -> Path:
     """Download the archive and extract the required files next to it."""
     address = files.mirrors[0]
     archive = downloads_folder() / address.rpartition("/")[2]
@@ -132,7 +133,8 @@ def _download(files: CifarFiles) -> Path:
     by_hand = (
         f"Unpack {archive.name} into {downloads_folder()} (or any folder named by NEOCOG_DATA)."
     )
-    fetch_set(files.name, files.mirrors, archive, files.archive_md5, files.archive_size, by_hand)
+    md5, size = files.archive_md5, files.archive_size
+    fetch_set(files.name, files.mirrors, archive, md5, size, by_hand, progress)
     names = {*files.train, *files.test, *files.meta}
     with tarfile.open(archive) as tar:
         for member in tar:

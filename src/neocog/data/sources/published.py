@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from neocog.errors import NeocogError
+from neocog.progress import Progress, no_progress
 from neocog.storage.cache import location
 from neocog.storage.download import fetch
 
@@ -21,7 +22,13 @@ def downloads_folder() -> Path:
 
 
 def fetch_set(
-    name: str, addresses: Sequence[str], destination: Path, md5: str, size: int, by_hand: str
+    name: str,
+    addresses: Sequence[str],
+    destination: Path,
+    md5: str,
+    size: int,
+    by_hand: str,
+    progress: Progress = no_progress,
 ) -> Path:
     """Download a file of the dataset `name`, which is in none of `data_folders()`.
 
@@ -29,7 +36,7 @@ def fetch_set(
     the file manually; it becomes the hint of the NeocogError that is raised if every mirror fails.
     """
     try:
-        return fetch(addresses, destination, md5, most_bytes=size)
+        return fetch(addresses, destination, md5, most_bytes=size, progress=progress)
     except NeocogError as error:
         raise NeocogError(
             f"The data set {name} is not in {', '.join(map(str, data_folders()))}, and "

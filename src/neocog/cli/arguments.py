@@ -14,6 +14,7 @@ OPTIONS = {
     "epochs": "--epochs",
     "fine_tune": "--fine-tune",
     "folds": "--folds",
+    "input": "--input",
     "layer": "--layer",
     "learning_rate": "--lr",
     "model": "--model",

@@ -168,7 +168,11 @@ def weights_path(name: str, weights: str, progress: Progress = no_progress) -> P
     """
     if weights != "imagenet":
         if not Path(weights).is_file():
-            raise NotFoundError(f"There is no file {weights}.", "Expected a .safetensors or a .pth")
+            raise NotFoundError(
+                f"There is no file {weights}.",
+                "{weights} wants a .safetensors or a .pth",
+                [("weights", None)],
+            )
         return Path(weights)
     return _find(name, weights_spec(name), progress)
 

@@ -10,7 +10,6 @@ from PIL import Image
 
 from neocog import data
 from neocog.data import cache
-from neocog.data.decode import NOT_AN_IMAGE
 from neocog.data.preprocess import Preprocessing
 from neocog.data.sources import tables
 from neocog.errors import NeocogError
@@ -66,7 +65,9 @@ def test_an_unreadable_row_is_reported_every_time(tmp_path, parquet):
     for _ in range(2):
         decoded, skipped = tables.decode_table(tables.read_parquet(file)["train"], PREPROCESSING)
         assert len(decoded) == 3 and decoded.labels.tolist() == [0, 1, 1]
-        assert skipped == [f"row 2: {NOT_AN_IMAGE}"]
+        assert skipped == [
+            "row 2: the file is not an image (PNG, JPEG, BMP, GIF, TIFF, WebP, AVIF, HEIC)"
+        ]
 
 
 def test_a_folder_of_tables_is_split_by_file_name(tmp_path, parquet):

@@ -122,7 +122,7 @@ def test_a_choice_is_the_strongest_within_one_standard_error():
     equal = gaps.mean(1) <= scipy.stats.sem(gaps, axis=1)
     assert choice.penalty == head.PENALTIES[int(np.flatnonzero(equal)[0])]
     assert choice.criteria == pytest.approx(np.mean(smoothed, 1), rel=1e-3)
-    assert "80 validation images" in choice.by
+    assert "80 validation images" in choice.by.text()
 
 
 @pytest.mark.parametrize("rows", [40, 300])
@@ -411,13 +411,13 @@ def test_evaluating_on_what_was_trained_on_is_told(photos, tmp_path):
         evaluation = evaluate(run.path, str(tmp_path / "copy"))
         return evaluation.result["n"], [note.text() for note in evaluation.notes]
 
-    n, said = judged()
+    count, said = judged()
     assert any("were trained on" in note for note in said)
     assert any("too few for a reliable estimate" in note for note in said)
     for n in range(8):
         shutil.copy(photos / "a" / f"{3 * n}.png", tmp_path / "copy" / "b" / f"wrong{n}.png")
     fewer, worse = judged()
-    assert fewer == n - 8
+    assert fewer == count - 8
     assert not any("cannot be checked" in note for note in said)
     (photos / "a" / "0.png").rename(tmp_path / "0.png")
     _, changed = judged()

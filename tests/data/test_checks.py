@@ -13,6 +13,7 @@ from neocog import data
 from neocog.data import duplicates
 from neocog.data.duplicates import components, near_duplicates
 from neocog.examine import inspect_dataset
+from neocog.messages import Message
 
 from .test_custom import image, save
 
@@ -214,6 +215,8 @@ def test_groups_in_a_table_are_reported(tmp_path):
     assert is_valid and list(findings) == ["groups"] and findings["groups"][0] == "note"
     (finding,) = inspect_dataset(str(tmp_path / "list.csv")).to_json()["findings"]
     assert finding["message"].startswith("10 groups of images given: the images of a group stay")
+    assert (finding["id"], finding["parameters"]) == ("groups", {"n": 10})
+    assert Message.from_json(finding).text("zh").startswith("数据集给出了 10 组图像")
 
 
 def test_findings_about_files_list_their_names(photos, neocog_command):

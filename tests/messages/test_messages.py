@@ -154,3 +154,17 @@ def test_a_run_folder_of_an_earlier_version_can_be_read(quick_run, tmp_path):
     found = Run(tmp_path).read_environment()["data"]
     assert Message.from_json(found["note"]).text("zh") == "as they were given"
     assert [Message.from_json(f).text("zh") for f in found["findings"]] == ["1 file"]
+
+
+def test_no_code_reads_a_sentence():
+    """What a message is about is told by its id, an error's kind or its type."""
+    reading = {"startswith", "endswith", "find", "index", "count"}
+    for path in SOURCE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            operands = []
+            if isinstance(node, ast.Compare):
+                operands = [node.left, *node.comparators]
+            elif isinstance(node, ast.Call) and getattr(node.func, "attr", "") in reading:
+                operands = [node.func.value]
+            attributes = [getattr(operand, "attr", "") for operand in operands]
+            assert "message" not in attributes, f"{path}:{node.lineno}"

@@ -37,6 +37,8 @@ UNUSED_FILES = {
     "beside_splits": WARNING,
     "empty_folder": WARNING,
     "no_label": WARNING,
+    "no_cls": WARNING,
+    "repeated_key": WARNING,
     "missing": WARNING,
 }
 _SUFFIXES = {

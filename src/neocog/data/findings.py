@@ -34,5 +34,5 @@ class Finding:
         }
 
     def summary(self) -> dict[str, Any]:
-        """Return what a run records of the finding, as JSON: no paths, which may be private."""
+        """Return what a run and its model file record of the finding, as JSON: no paths."""
         return {"kind": self.kind, "count": self.count, **self.message.to_json()}

@@ -70,6 +70,14 @@ _FILES: Phrases = {
     ),
     "empty_folder": ("{n:empty folder|empty folders}", "{n:,} 个空文件夹"),
     "no_label": ("{n:row|rows} without a label", "{n:,} 行没有标签"),
+    "no_cls": (
+        "{n:image|images} without a class: no readable .cls or .json file of the same name",
+        "{n:,} 张图像没有类别：没有同名且可读取的 .cls 或 .json 文件",
+    ),
+    "repeated_key": (
+        "{n:image|images} with the key of an earlier image in the same file: not used",
+        "{n:,} 张图像的键与同一文件中靠前的图像重复：未使用",
+    ),
     "missing": (
         "{n:file|files} that the table names and that {n:|is|are} not there",
         "表格列出的 {n:,} 个文件不存在",

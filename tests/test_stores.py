@@ -152,7 +152,7 @@ def test_an_evaluation_is_returned_even_if_it_cannot_be_recorded(tmp_path, whole
     def check():
         if how in ("error", "full"):
             assert answers[0].result["accuracy"] == expected["accuracy"]
-            assert answers[0].recorded or "could not be recorded" in answers[0].notes[-1]
+            assert answers[0].recorded or "could not be recorded" in answers[0].notes[-1].text()
         again = evaluate(folder / "one")
         assert again.recorded and again.result["confusion"] == expected["confusion"]
         assert Run(folder / "one").read_evaluation()["accuracy"] == expected["accuracy"]

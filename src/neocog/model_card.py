@@ -26,6 +26,10 @@ _HINT = "Give a run folder or a model.safetensors that `neocog train` wrote."
 FACTS = ("recipe", "data", "selected", "measured")  # optional; added by `train` and `evaluate`
 
 
+class NewerFormatError(NeocogError):
+    """A card was written by a later version; the message is a sentence without its subject."""
+
+
 @dataclass(frozen=True)
 class Architecture:
     """The arguments of `models.build`. `image_size` is (height, width)."""
@@ -122,7 +126,7 @@ def read_card(text: str) -> ModelCard:
     if type(version) is not int or version < 1:
         raise NeocogError(f"`format_version` must be 1 or more, not {short(version)}")
     if version > FORMAT_VERSION:
-        raise NeocogError(
+        raise NewerFormatError(
             f"has a newer format than {FORMAT_VERSION}, the newest that this Neocog reads.",
             "Install a newer one: pip install --upgrade neocog",
         )
@@ -153,9 +157,9 @@ def card_in(path: Path, metadata: Mapping[str, str] | None) -> ModelCard:
         )
     try:
         return read_card(metadata["neocog"])
+    except NewerFormatError as error:
+        raise NeocogError(f"{path} {error.message}", error.hint) from None
     except NeocogError as error:
-        if error.message.startswith("has a newer format"):
-            raise NeocogError(f"{path} {error.message}", error.hint) from None
         raise undescribed(path, error) from None
 
 
@@ -198,10 +202,10 @@ def _read_classes(values: Any) -> tuple[str, ...]:
 
 
 # The keys of each fact that `train` and `evaluate` rely on; additional keys are allowed.
-_FACT_TYPES: dict[str, dict[str, type]] = {
+_FACT_TYPES: dict[str, dict[str, type | tuple[type, ...]]] = {
     "recipe": {"name": str},
     "data": {"name": str, "fingerprints": dict},
-    "selected": {"epoch": int, "by": str},
+    "selected": {"epoch": int, "by": (str, dict)},  # a metric or a Message
     "measured": {},
 }
 
@@ -212,7 +216,8 @@ def _check_facts(facts: Mapping[str, Any]) -> None:
         if not isinstance(fact, dict):
             raise NeocogError(f"`{name}` must be a JSON object, not {short(fact)}")
         for key, expected in _FACT_TYPES.get(name, {}).items():
-            if type(fact.get(key)) is not expected:
+            types = expected if isinstance(expected, tuple) else (expected,)
+            if type(fact.get(key)) not in types:
                 raise NeocogError(f"`{name}.{key}` cannot be {short(fact.get(key))}")
     data = facts.get("data")
     if data is None:

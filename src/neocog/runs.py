@@ -52,7 +52,7 @@ OPTIONAL_ENVIRONMENT: dict[str, type | tuple[type, ...]] = {
 }
 DATA: dict[str, type | tuple[type, ...]] = {
     "name": str,
-    "note": str,
+    "note": (str, dict),  # a Message; a text in earlier versions
     "classes": list,
     "image_shape": list,
     "sizes": dict,

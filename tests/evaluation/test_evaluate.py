@@ -10,8 +10,8 @@ from neocog import classifier, data, runs
 from neocog.data import ImageSet
 from neocog.errors import NeocogError, UsageError
 from neocog.evaluation.evaluate import _rejection, evaluate
+from neocog.messages import Message
 from neocog.metrics.accuracy import wilson_interval
-from neocog.report.phrases.sentences import told
 
 from ..faults import Disk
 
@@ -48,6 +48,11 @@ def test_a_standalone_model_file_can_be_evaluated(digits_run, tmp_path):
     assert evaluation.result["accuracy"] == evaluate(digits_run.path).result["accuracy"]
 
 
+def sentences(result, lang="en"):
+    """The notes of a result as a page reads them."""
+    return [Message.from_json(note).text(lang) for note in result["notes"]]
+
+
 def save_digits(folder, names, count=6):
     """A folder of class folders with images of the test split of mnist5k."""
     test = data.load("mnist5k").test
@@ -67,7 +72,7 @@ def test_the_classes_of_a_folder_are_matched_by_name(quick_run, tmp_path):
     assert evaluation.result["split"] == "all"
     assert any(
         "1 file with an image extension that is not an image" in note
-        for note in evaluation.result["notes"]
+        for note in sentences(evaluation.result)
     )
     assert quick_run.read_evaluation() == recorded  # the run's own is not replaced
 
@@ -82,8 +87,7 @@ def test_unknown_classes_are_excluded_and_counted(quick_run, tmp_path):
     assert result["n"] == 6
     assert result["unknown_classes"] == [{"class": "one", "n": 6}, {"class": "owl", "n": 6}]
     note = "left out: 12 images of 2 classes that the classifier does not know: one (6), owl (6)"
-    assert note in result["notes"]
-    assert told(note, "zh") != note
+    assert note in sentences(result) and "分类器不认识的 2 个类别" in sentences(result, "zh")[0]
     zero = next(row for row in both["per_class"] if row["class"] == "0")
     metrics = next(row for row in result["per_class"] if row["class"] == "0")
     assert (metrics["n"], metrics["recall"]) == (6, zero["recall"])
@@ -117,13 +121,13 @@ def test_a_similar_class_name_is_noted(photos_like_run, tmp_path):
     result = evaluate(run.path, str(folder)).result
     assert result["n"] == 12 and result["unknown_classes"] == []
     note = '"ZERO" is judged as "zero": the names differ only in case or spaces'
-    assert note in result["notes"] and told(note, "zh") != note
+    assert note in sentences(result) and "“ZERO”按“zero”评判" in sentences(result, "zh")[0]
     (folder / "zero").mkdir()
     for file in list((folder / "ZERO").iterdir())[:3]:
         file.rename(folder / "zero" / file.name)
     result = evaluate(run.path, str(folder)).result
     assert result["unknown_classes"] == [{"class": "ZERO", "n": 3}]
-    assert any('"ZERO" and "zero" differ only in case' in note for note in result["notes"])
+    assert any('"ZERO" and "zero" differ only in case' in note for note in sentences(result))
 
 
 @pytest.fixture
@@ -147,7 +151,7 @@ def test_training_images_in_the_test_set_are_reported(quick_run, tmp_path):
         for place in np.nonzero(train.labels == label)[0][:5]:
             image = Image.fromarray(train.images[place, :, :, 0])
             image.save(tmp_path / str(label) / f"{place}.png")
-    notes = evaluate(quick_run.path, str(tmp_path)).result["notes"]
+    notes = sentences(evaluate(quick_run.path, str(tmp_path)).result)
     assert any("10 of these 10 images were trained on" in note for note in notes)
 
 

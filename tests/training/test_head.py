@@ -122,7 +122,7 @@ def test_a_choice_is_the_strongest_within_one_standard_error():
     equal = gaps.mean(1) <= scipy.stats.sem(gaps, axis=1)
     assert choice.penalty == head.PENALTIES[int(np.flatnonzero(equal)[0])]
     assert choice.criteria == pytest.approx(np.mean(smoothed, 1), rel=1e-3)
-    assert "80 validation images" in choice.by
+    assert "80 validation images" in choice.by.text()
 
 
 @pytest.mark.parametrize("rows", [40, 300])
@@ -150,7 +150,7 @@ def test_the_run_is_a_run_like_others(photos, tmp_path):
     (line,) = run.read_metrics()
     assert line["epoch"] == 0 and line["train/accuracy"] > 0.9
     assert line["head/penalty"] in head.PENALTIES
-    assert "cross-validation" in line["head/chosen_by"]
+    assert "cross-validation" in line["head/chosen_by"]["message"]
     sizes = run.read_environment()["data"]["sizes"]
     assert line["head/refit"] == sizes["train"] + sizes["validation"]
     evaluation = evaluate(run.path)
@@ -287,7 +287,7 @@ def test_fine_tuning_does_not_start_where_validation_is_perfect(photos, tmp_path
     for one, other in zip(last_layer_of(run), last_layer_of(plain), strict=True):
         assert torch.equal(one, other)
     selected = classifier.load(run.path).facts["selected"]
-    assert "cross-validation" in selected["by"]
+    assert "cross-validation" in selected["by"]["message"]
     resume(run, device="cpu")
     result = evaluate(run.path).result
     assert result["epochs"] == 0 and result["head"]["tuning_skipped"]
@@ -406,21 +406,26 @@ def test_evaluating_on_what_was_trained_on_is_told(photos, tmp_path):
 
     run = train(replace(PHOTOS, data=str(photos)), runs_dir=tmp_path, device="cpu").run
     shutil.copytree(photos, tmp_path / "copy")
-    result = evaluate(run.path, str(tmp_path / "copy")).result
-    assert any("were trained on" in note for note in result["notes"])
-    assert any("too few for a reliable estimate" in note for note in result["notes"])
+
+    def judged():
+        evaluation = evaluate(run.path, str(tmp_path / "copy"))
+        return evaluation.result["n"], [note.text() for note in evaluation.notes]
+
+    count, said = judged()
+    assert any("were trained on" in note for note in said)
+    assert any("too few for a reliable estimate" in note for note in said)
     for n in range(8):
         shutil.copy(photos / "a" / f"{3 * n}.png", tmp_path / "copy" / "b" / f"wrong{n}.png")
-    worse = evaluate(run.path, str(tmp_path / "copy")).result
-    assert worse["n"] == result["n"] - 8
-    assert not any("cannot be checked" in note for note in result["notes"])
+    fewer, worse = judged()
+    assert fewer == count - 8
+    assert not any("cannot be checked" in note for note in said)
     (photos / "a" / "0.png").rename(tmp_path / "0.png")
-    changed = evaluate(run.path, str(tmp_path / "copy")).result["notes"]
+    _, changed = judged()
     assert any("were trained on: the accuracy" in note for note in changed)
     assert any("cannot be checked wholly" in note for note in changed)
     photos.rename(tmp_path / "away")
-    gone = evaluate(run.path, str(tmp_path / "copy")).result["notes"]
+    _, gone = judged()
     assert any("cannot be checked: " in note and "is not here" in note for note in gone)
     (tmp_path / "away").rename(photos)
     (tmp_path / "0.png").rename(photos / "a" / "0.png")
-    assert any("under another label" in note for note in worse["notes"])
+    assert any("under another label" in note for note in worse)

@@ -23,6 +23,7 @@ from neocog.data.preprocess import Preprocessing
 from neocog.data.sources import bundled, cifar, mnist
 from neocog.data.splits import SPLIT_SEED, stratified
 from neocog.errors import unknown
+from neocog.messages import Message
 from neocog.progress import Progress, no_progress
 from neocog.recipes import DEFAULT_FOR_DATA, RECIPES, Recipe
 
@@ -117,9 +118,9 @@ def load(
     if test is None:
         test_indices, train_indices = stratified(train.labels, [entry.test_size], SPLIT_SEED)
         train, test = train.subset(train_indices), train.subset(test_indices)
-        note = f"{entry.test_size:,} images set apart as test, "
+        how = "split_stratified"
     else:
-        note = f"the official {len(test):,} test images, "
+        how = "split_official"
     height, width, channels = train.images.shape[1:]
     default_recipe = RECIPES[DEFAULT_FOR_DATA[name]]  # it has the dataset's mean and std
     preprocessing = Preprocessing(
@@ -140,14 +141,13 @@ def load(
         entry.validation_size if config.validation_size is None else config.validation_size
     )
     validation_indices, train_indices = stratified(train.labels, [validation_size], SPLIT_SEED + 1)
-    note += f"{validation_size:,} of the rest as validation; stratified, the same for every seed"
     return Splits(
         name,
         train.subset(train_indices),
         train.subset(validation_indices),
         test,
         preprocessing,
-        note,
+        Message(how, {"test": len(test), "validation": validation_size}),
     )
 
 

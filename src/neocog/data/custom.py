@@ -8,17 +8,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from neocog.data.checks import (
-    MAX_PATHS_SHOWN,
-    NOTE,
-    WARNING,
-    DatasetReport,
-    Finding,
-    find_issues,
-    with_count,
-)
+from neocog.data.checks import MAX_PATHS_SHOWN, DatasetReport, find_issues, missing_classes
 from neocog.data.decode import ImageMetadata, read_bytes, read_size, special_file_type
 from neocog.data.decode_cache import MAX_IN_MEMORY_BYTES, DecodedDataset, OnProgress, decode
+from neocog.data.findings import NOTE, Finding
 from neocog.data.images import ImageSet, Splits
 from neocog.data.preprocess import Preprocessing
 from neocog.data.sources import READERS
@@ -26,6 +19,7 @@ from neocog.data.sources.index import DatasetIndex
 from neocog.data.sources.webdataset import is_pattern
 from neocog.data.splits import SPLIT_SEED, by_content
 from neocog.errors import DataError, NeocogError, UsageError
+from neocog.messages import Message
 from neocog.wording import counted
 
 TEST_FRACTION = 0.15  # also of validation, if the dataset defines no splits
@@ -127,7 +121,7 @@ def load_custom(index: DatasetIndex, config: DataConfig, on_progress: OnProgress
     preprocessing = config.preprocessing()
     decoded, report = check_custom(index, preprocessing, on_progress)
     if not len(report.indices):
-        reasons = [f.message for f in report.findings if f.kind != "none_usable"][:3]
+        reasons = [f.message.text() for f in report.findings if f.kind != "none_usable"][:3]
         raise DataError(
             f"None of the {len(index.samples):,} images in {index.root} can be used: "
             f"{'; '.join(reasons)}.",
@@ -152,8 +146,7 @@ def load_custom(index: DatasetIndex, config: DataConfig, on_progress: OnProgress
         *_missing_class_findings([validation, test], config.validation_size),
     ]
     findings += grey_to_rgb(index, decoded, preprocessing)
-    recorded = tuple(DatasetReport(findings, report.indices, report.groups).to_json())
-    splits = Splits(str(index.root), train, validation, test, preprocessing, note, recorded)
+    splits = Splits(str(index.root), train, validation, test, preprocessing, note, tuple(findings))
     _check_enough(index.root, splits, config.validation_size)
     return splits
 
@@ -178,10 +171,8 @@ def grey_to_rgb(
     paths = [index.samples[n].path for n, mode in modes.items() if mode in GREY_MODES]
     if not paths:
         return []
-    text = f"{counted(len(paths), 'image')} in shades of grey: " + (
-        "the one channel is repeated as red, green and blue, which is what the network takes"
-    )
-    return [Finding(GREY_TO_RGB, NOTE, len(paths), tuple(paths[:MAX_PATHS_SHOWN]), text)]
+    message, shown = Message("grey_to_rgb", {"n": len(paths)}), tuple(paths[:MAX_PATHS_SHOWN])
+    return [Finding(GREY_TO_RGB, NOTE, len(paths), shown, message)]
 
 
 def _missing_class_findings(parts: list[ImageSet], validation_size: int | None) -> list[Finding]:
@@ -189,11 +180,9 @@ def _missing_class_findings(parts: list[ImageSet], validation_size: int | None) 
     findings = []
     for name, part in zip(("validation", "test"), parts, strict=True):
         present = set(part.labels.tolist())
-        missing = tuple(c for k, c in enumerate(part.classes) if k not in present)
-        if missing and not (name == "validation" and validation_size == 0):
-            text = with_count(len(missing), "{class|classes} without an image in ")
-            text += f"{name}: {', '.join(missing[:5])}"
-            findings.append(Finding("class_missing", WARNING, len(missing), missing[:20], text))
+        missing = [c for k, c in enumerate(part.classes) if k not in present]
+        if not (name == "validation" and validation_size == 0):
+            findings += missing_classes(name, missing)
     return findings
 
 
@@ -245,8 +234,8 @@ def _split_indices(
     report: DatasetReport,
     digests: list[str],
     validation_size: int | None,
-) -> tuple[list[NDArray[np.int64]], str]:
-    """Return train, validation and test indices, and a note on how they were split."""
+) -> tuple[list[NDArray[np.int64]], Message]:
+    """Return train, validation and test indices, and how they were split."""
     splits = index.splits
     split_of = np.array([index.samples[n].split or "" for n in report.indices], dtype=object)
     if splits and "train" not in splits:
@@ -256,16 +245,14 @@ def _split_indices(
         )
     if len(splits) == 3:
         parts = [np.nonzero(split_of == split)[0] for split in ("train", "validation", "test")]
-        return parts, "train, validation and test as they were given"
+        return parts, Message("split_as_given")
     if len(splits) == 2:
         kind = splits[1]
         test, rest = np.nonzero(split_of == kind)[0], np.nonzero(split_of == "train")[0]
-        note = f"what is called {kind} held out as test, "
         share = 0.15 / 0.85 if validation_size is None else validation_size / max(1, len(rest))
         shares = [share]
     else:
         test, rest = np.zeros(0, np.int64), np.arange(len(everything))
-        note = ""
         shares = [TEST_FRACTION, TEST_FRACTION]
         if validation_size is not None:
             shares[1] = validation_size / max(1, len(everything))
@@ -285,10 +272,12 @@ def _split_indices(
     )
     *held, train = [rest[part] for part in parts]
     if len(held) == 2:
-        test = held[0]
-        note = f"{counted(len(test), 'image')} set apart as test, "
-    note += f"{len(held[-1]):,} of the rest as validation; by content, the same for every seed"
-    return [train, held[-1], test], note
+        test, validation = held
+        note = Message("split_by_content", {"test": len(test), "validation": len(validation)})
+    else:
+        (validation,) = held
+        note = Message("split_held_out", {"split": splits[1], "validation": len(validation)})
+    return [train, validation, test], note
 
 
 def _check_enough(path: Path, splits: Splits, validation_size: int | None) -> None:

@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from neocog.data.findings import Finding
 from neocog.data.preprocess import Preprocessing
+from neocog.messages import Message
 
 
 class LazyImages:
@@ -91,8 +93,8 @@ class ImageSet:
 class Splits:
     """A dataset split into training, validation and test images.
 
-    `preprocessing` converts these images, and new ones, to the input of a network. `note` describes
-    in a sentence how the splits were made; `findings` are the problems that `checks` found.
+    `preprocessing` converts these images, and new ones, to the input of a network. `note` says how
+    the splits were made; `findings` are the problems that `checks` found.
     """
 
     name: str
@@ -100,8 +102,8 @@ class Splits:
     validation: ImageSet
     test: ImageSet
     preprocessing: Preprocessing
-    note: str
-    findings: tuple[dict[str, Any], ...] = ()
+    note: Message
+    findings: tuple[Finding, ...] = ()
 
     @property
     def parts(self) -> dict[str, ImageSet]:
@@ -117,8 +119,8 @@ class Splits:
         """The record of the data in a run: name, sizes, fingerprints, classes and the note."""
         return {
             "name": self.name,
-            "note": self.note,
-            "findings": [{k: f[k] for k in ("kind", "count", "message")} for f in self.findings],
+            "note": self.note.to_json(),
+            "findings": [finding.summary() for finding in self.findings],
             "classes": list(self.classes),
             "image_shape": list(self.train.images.shape[1:]),
             "sizes": {name: len(split) for name, split in self.parts.items()},

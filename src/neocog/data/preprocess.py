@@ -110,7 +110,7 @@ class Preprocessing:
         """Convert an RGB image, uint8 `(H, W, 3)`, to uint8 `(*image_size, channels)`.
 
         An image that already has the dataset's size and a dark background is returned bit for bit,
-        so that a dataset saved as files is predicted as it was evaluated. Raises NeocogError if
+        so that a dataset saved as files is predicted as it was evaluated. Raises ImageError if
         mode "digit" finds no ink.
         """
         height, width = self.image_size

@@ -14,19 +14,22 @@ from numpy.typing import NDArray
 from neocog import data
 from neocog.classifier import Classifier, load, model_path
 from neocog.data import ImageSet, Preprocessing, Splits
+from neocog.data.decode import ImageError
+from neocog.data.findings import NOTE
 from neocog.data.images import Images
 from neocog.errors import DataError, NeocogError, NotFoundError, UsageError
+from neocog.messages import Message, Parameter
 from neocog.metrics.accuracy import confusion_matrix, metrics_by_class, wilson_interval
 from neocog.metrics.calibration import uncertainty
 from neocog.metrics.rejection import rejection_for_error
 from neocog.models.protocols import RejectsByOutput
 from neocog.recipes import Recipe
 from neocog.runs import Run, display_name, of_model_file, runs_folder
-from neocog.wording import counted
 
 # Fewer test images, in total or per class, add a note that the accuracy is unreliable.
 MIN_IMAGES, MIN_CLASS_IMAGES = 100, 5
 MAX_MISTAKES = 20  # wrong predictions in the result
+MAX_CLASSES_NAMED = 10  # in a note or error
 TRAINING_FINDINGS = ("near_duplicates", "few_images", "imbalance", "one_class")  # not for test data
 # Metrics of the head's fit that `--json` prints, without their prefix head/.
 HEAD_METRICS = ("penalty", "chosen_by", "least", "refit", "class_weights", "tuning_skipped")
@@ -39,7 +42,7 @@ class Evaluation:
     """The result of an evaluation, and the images it was computed on.
 
     `result` is the JSON value that `--json` prints and that is stored in the run folder.
-    `probabilities` has shape `(N, K)`. `notes` are sentences that qualify the accuracy. `run` is
+    `probabilities` has shape `(N, K)`. `notes` qualify the accuracy. `run` is
     the classifier's run if this is its own test split, else None; `train` are then its training
     images. `recorded` is False if the result could not be written to the run folder.
     """
@@ -47,7 +50,7 @@ class Evaluation:
     result: dict[str, Any]
     test: ImageSet
     probabilities: NDArray[np.float32]
-    notes: tuple[str, ...]
+    notes: tuple[Message, ...]
     classifier: Classifier
     run: Run | None
     train: ImageSet | None = None
@@ -80,7 +83,7 @@ def evaluate(
     trained_on = str(classifier.facts.get("data", {}).get("name", ""))
     start = time.perf_counter()
     train = None
-    notes: tuple[str, ...] = ()
+    notes: tuple[Message, ...] = ()
     unknown: tuple[tuple[str, int], ...] = ()
     splits = _find_own_splits(classifier, data_name, trained_on, not owner, allow_outside, splits)
     if splits:
@@ -102,7 +105,7 @@ def evaluate(
         **classification_metrics(test, probabilities),
         "rejection": _rejection(classifier, test, logits.numpy(), probabilities),
         "parameters": sum(p.numel() for p in classifier.model.parameters() if p.requires_grad),
-        "notes": list(notes),
+        "notes": [note.to_json() for note in notes],
         "unknown_classes": [{"class": name, "n": n} for name, n in unknown],
         "mistakes": _worst_mistakes(test, probabilities),
         "time_seconds": {**seconds, "training": 0.0, "total": sum(seconds.values())},
@@ -131,8 +134,9 @@ def _record(evaluation: Evaluation, run: Run) -> Evaluation:
             classifier.facts["measured"] = measured
             classifier.save(run.model_file)
     except OSError as error:
-        note = f"the result could not be recorded in {run.path} ({error.strerror or error})"
-        result["notes"].append(note)
+        reason = str(error.strerror or error)
+        note = Message("not_recorded", {"folder": str(run.path), "reason": reason})
+        result["notes"].append(note.to_json())
         return replace(evaluation, notes=(*evaluation.notes, note))
     return replace(evaluation, recorded=True)
 
@@ -147,19 +151,17 @@ def _with_data_path(classifier: Classifier, path: Path) -> Classifier:
     return replace(classifier, facts={**facts, "recipe": recipe, "data": about})
 
 
-def _about_size(test: ImageSet) -> list[str]:
+def _about_size(test: ImageSet) -> list[Message]:
     """Return notes on too few images, in total or of a class."""
     notes = []
     if len(test) < MIN_IMAGES:
-        are = "is" if len(test) == 1 else "are"
-        notes.append(f"{counted(len(test), 'image')} {are} too few for a reliable estimate")
+        notes.append(Message("few_test_images", {"n": len(test)}))
     counts = np.bincount(test.labels, minlength=len(test.classes))
     small = [
         f"{c} ({n})" for c, n in zip(test.classes, counts, strict=True) if 0 < n < MIN_CLASS_IMAGES
     ]
     if small:
-        names = ", ".join(small[:5])
-        notes.append(f"{names}: too few images to judge these classes")
+        notes.append(Message("few_class_images", {"classes": tuple(small[:5])}))
     return notes
 
 
@@ -356,7 +358,7 @@ def _check_test(classifier: Classifier, splits: Splits, name: str) -> None:
 
 def _read_other(
     rule: Preprocessing, name: str, allow_outside: bool
-) -> tuple[ImageSet, str, list[str]]:
+) -> tuple[ImageSet, str, list[Message]]:
     """Return another dataset's test images with its own classes, the split's name, and notes.
 
     Of custom images the test split is used, else the validation split, else all usable images.
@@ -372,11 +374,11 @@ def _read_other(
         test = test.subset(np.nonzero(np.array(splits, dtype=object) == split)[0])
     if not len(test):
         raise DataError(f"{name} holds no images that can be used.")
-    notes = [f"judged on what is called {split} there"] if split != "all" else []
+    notes = [Message("evaluated_split", {"split": split})] if split != "all" else []
     notes += [
         finding.message
         for finding in report.findings
-        if finding.severity != "note" and finding.kind not in TRAINING_FINDINGS
+        if finding.severity != NOTE and finding.kind not in TRAINING_FINDINGS
     ]
     return test, split, notes
 
@@ -390,7 +392,7 @@ class _OtherTest:
 
     test: ImageSet
     split: str
-    notes: tuple[str, ...]
+    notes: tuple[Message, ...]
     unknown: tuple[tuple[str, int], ...]
 
 
@@ -416,7 +418,7 @@ def _other_test(classifier: Classifier, name: str, allow_outside: bool) -> _Othe
     known = images.subset(np.flatnonzero(index_of[images.labels] >= 0))
     pixels, failed = _preprocess(classifier, known.images)
     if len(failed):
-        notes.append(f"{counted(len(failed), 'image')} left out: no ink was found there")
+        notes.append(Message("without_ink", {"n": len(failed)}))
     usable = known.subset(np.setdiff1d(np.arange(len(known)), failed))
     labels = index_of[usable.labels]
     test = replace(usable, images=pixels, labels=labels, classes=classifier.classes)
@@ -453,34 +455,34 @@ def _about_classes(
     matches: dict[str, int],
     similar: dict[str, list[str]],
     known: Sequence[str],
-) -> list[str]:
+) -> list[Message]:
     """Return notes on classes whose names are not exactly those of the classifier."""
     notes = []
     if unknown:
-        notes.append(
-            f"left out: {counted(sum(n for _, n in unknown), 'image')} of "
-            f"{counted(len(unknown), 'class')} that the classifier does not know: "
-            f"{_format_classes(unknown)}"
-        )
+        named = tuple(f"{name} ({n:,})" for name, n in unknown[:MAX_CLASSES_NAMED])
+        excluded: dict[str, Parameter] = {
+            "n": sum(n for _, n in unknown),
+            "count": len(unknown),
+            "classes": named,
+        }
+        if len(unknown) > len(named):
+            more = len(unknown) - len(named)
+            notes.append(Message("many_unknown_classes", {**excluded, "more": more}))
+        else:
+            notes.append(Message("unknown_classes", excluded))
     for name, names in similar.items():
         if name in matches:
-            notes.append(
-                f'"{name}" is judged as "{known[matches[name]]}": the names differ only in case or '
-                "spaces"
-            )
+            notes.append(Message("matched_class", {"name": name, "known": known[matches[name]]}))
         else:
-            quoted = " and ".join(f'"{n}"' for n in names)
-            notes.append(
-                f'"{name}" and {quoted} differ only in case or spaces: if they are one class, give '
-                "it one name"
-            )
+            notes.append(Message("similar_class_names", {"name": name, "similar": tuple(names)}))
     return notes
 
 
-def _format_classes(classes: Sequence[tuple[str, int]], limit: int = 10) -> str:
-    """Return the first `limit` classes with their numbers of images, as text."""
-    more = f" and {len(classes) - limit:,} more" if len(classes) > limit else ""
-    return ", ".join(f"{name} ({n:,})" for name, n in classes[:limit]) + more
+def _format_classes(classes: Sequence[tuple[str, int]]) -> str:
+    """Return the first classes with their numbers of images, as text."""
+    more = len(classes) - MAX_CLASSES_NAMED
+    named = ", ".join(f"{name} ({n:,})" for name, n in classes[:MAX_CLASSES_NAMED])
+    return f"{named} and {more:,} more" if more > 0 else named
 
 
 def _preprocess(classifier: Classifier, images: Images) -> tuple[Images, NDArray[np.int64]]:
@@ -494,20 +496,20 @@ def _preprocess(classifier: Classifier, images: Images) -> tuple[Images, NDArray
         try:
             rgb = np.broadcast_to(image, (*image.shape[:2], 3))
             resized.append(preprocessing.transform_image(rgb))
-        except NeocogError:
+        except ImageError:
             failed.append(index)
     return np.stack(resized), np.array(failed, dtype=np.int64)
 
 
-def _about_training(classifier: Classifier, test: ImageSet) -> list[str]:
+def _about_training(classifier: Classifier, test: ImageSet) -> list[Message]:
     """Return notes on test images that were also trained on, or if that cannot be checked."""
     facts = classifier.facts
-    name = facts.get("data", {}).get("name", "the training data")
-    unknown = "whether any of these images were trained on"
+    name = facts.get("data", {}).get("name") or facts.get("recipe", {}).get("data")
     try:
         train = data.load_for(Recipe.from_json(facts["recipe"])).train
     except (KeyError, NeocogError):
-        return [f"{unknown} cannot be checked: {name} is not here"]
+        missing = Message("training_data_missing", {"data": name})
+        return [missing if name else Message("training_data_unknown")]
     if train.digests and test.digests:
         seen = len(set(train.digests) & set(test.digests))
     else:
@@ -515,9 +517,7 @@ def _about_training(classifier: Classifier, test: ImageSet) -> list[str]:
         seen = sum(test.images[n].tobytes() in known for n in range(len(test)))
     notes = []
     if seen:
-        was = "was" if seen == 1 else "were"
-        of = counted(len(test), "image")
-        notes += [f"{seen:,} of these {of} {was} trained on: the accuracy is too high"]
+        notes.append(Message("trained_on", {"n": seen, "total": len(test)}))
     if train.fingerprint() != facts.get("data", {}).get("fingerprints", {}).get("train"):
-        notes += [f"{unknown} cannot be checked wholly: {name} has changed since"]
+        notes.append(Message("training_data_changed", {"data": name}))
     return notes

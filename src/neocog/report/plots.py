@@ -17,6 +17,7 @@ from PIL import Image, ImageDraw
 from neocog.data import ImageSet
 from neocog.escaping import visible
 from neocog.evaluation.evaluate import Evaluation
+from neocog.messages import Message
 from neocog.metrics.calibration import uncertainty
 from neocog.recipes import Recipe
 from neocog.rendering.fonts import chinese_font, pillow_font
@@ -132,7 +133,8 @@ def penalties(line: dict[str, Any]) -> Figure:
         axes.xaxis.set_major_formatter(mpl.ticker.FuncFormatter(lambda x, _: f"{x:g}"))
         axes.set_title("log-loss on held-out images", loc="left")
         axes.set_ylim(bottom=0)
-        note = f"chosen: {line['head/penalty']:.2g}, by {line['head/chosen_by']}"
+        by = Message.from_json(line["head/chosen_by"]).text()
+        note = f"chosen: {line['head/penalty']:.2g}, by {by}"
         figure.suptitle(note, fontsize=9, color=QUIET)
     return figure
 

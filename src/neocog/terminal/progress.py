@@ -10,12 +10,14 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from neocog.escaping import rich_escape
+from neocog.messages import Message
 from neocog.recipes import DEFAULT_FOR_DATA, Recipe
 from neocog.terminal.dataset import show_findings
 from neocog.wording import counted, percent
 
 if TYPE_CHECKING:  # it imports torch
     from neocog.data import Splits
+    from neocog.data.findings import Finding
 
 ESTIMATE_STEPS = 4  # after the first, which is slower than the others
 
@@ -112,7 +114,7 @@ class TrainingProgress:
         if splits.name in DEFAULT_FOR_DATA:
             return  # published, and nothing about it is new
         sizes = ", ".join(f"{name} {len(part):,}" for name, part in splits.parts.items())
-        text = f"{splits.name}: {sizes} ({splits.note})"
+        text = f"{splits.name}: {sizes} ({splits.note.text()})"
         self.console.print(rich_escape(text), highlight=False, soft_wrap=True)
         show_findings(self.console, [f for f in splits.findings if _matters_in_training(f)])
 
@@ -151,9 +153,9 @@ class TrainingProgress:
             self.bar.stop()
 
 
-def _matters_in_training(finding: dict[str, Any]) -> bool:
+def _matters_in_training(finding: "Finding") -> bool:
     """Whether a finding is said before training; all of them are said by `neocog data`."""
-    return finding["severity"] != "note" or finding["kind"] == "grey_to_rgb"
+    return finding.severity != "note" or finding.kind == "grey_to_rgb"
 
 
 def _about(seconds: float) -> str:
@@ -195,7 +197,8 @@ def _head_line(line: dict[str, Any]) -> str:
 
 def _penalty_line(line: dict[str, Any]) -> str:
     """Which penalty the fit has, and why."""
-    text = f"Penalty {line['head/penalty']:.2g}, chosen by {line['head/chosen_by']}"
+    by = Message.from_json(line["head/chosen_by"]).text()
+    text = f"Penalty {line['head/penalty']:.2g}, chosen by {by}"
     if line.get("head/least", line["head/penalty"]) != line["head/penalty"]:
         text += f": the strongest within one standard error of the best, {line['head/least']:.2g}"
     return f"{text}."

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from neocog.escaping import rich_escape
+from neocog.messages import Message
 from neocog.metrics.accuracy import worst_confusions
 from neocog.recipes import DEFAULT_FOR_DATA
 from neocog.rendering.numbers import format_probability
@@ -70,7 +71,8 @@ def show_evaluation(console: Console, result: dict[str, Any]) -> None:
             highlight=False,
         )
     for note in result["notes"]:
-        console.print(f"[bold]Note:[/bold] {rich_escape(note)}", highlight=False)
+        text = rich_escape(Message.from_json(note).text())
+        console.print(f"[bold]Note:[/bold] {text}", highlight=False)
 
 
 def _show_rejection(console: Console, rejection: Sequence[dict[str, Any]]) -> None:
@@ -97,13 +99,14 @@ def _show_rejection(console: Console, rejection: Sequence[dict[str, Any]]) -> No
 def show_trained(console: Console, run: Run, result: dict[str, Any]) -> None:
     """Where the run is, what was kept and how long it took, and the commands to type next."""
     seconds = result["time_seconds"]
+    selected_by = Message.from_json(result["selected_by"]).text()
     kept = f"Kept epoch {result['selected_epoch']} of {result['epochs']}, selected by "
-    kept += f"{result['selected_by']}. {counted(result['parameters'], 'parameter')}, trained in "
+    kept += f"{selected_by}. {counted(result['parameters'], 'parameter')}, trained in "
     if not result["epochs"]:
         kept = "Trained the last layer alone in "
     elif not result["selected_epoch"]:
         kept = "Training the whole network gained nothing: its last layer's fit was kept. "
-        kept += f"{result['selected_by']} decided; it took "
+        kept += f"{selected_by} decided; it took "
     kept += f"{seconds['training']:.1f} s ({seconds['total']:.1f} s in all)."
     console.print(rich_escape(kept), highlight=False)
     where = f"Run folder: {run.path} (all of it on one page: {run.report_file})"

@@ -23,6 +23,7 @@ from neocog.classifier import Classifier
 from neocog.data import ImageSet, Splits
 from neocog.data.splits import folds
 from neocog.errors import UsageError
+from neocog.messages import Message
 from neocog.metrics.selection import (
     log_losses,
     one_standard_error,
@@ -85,12 +86,12 @@ class PenaltyChoice:
 
     `losses` are the mean log-losses, and `criteria` the same with one additional error; `least` is
     the penalty with the lowest criterion. `errors` are the standard errors of the differences from
-    it, and `penalty` is the strongest within one standard error. `by` names the held-out images.
+    it, and `penalty` is the strongest within one standard error. `by` tells the held-out images.
     """
 
     penalty: float
     least: float
-    by: str
+    by: Message
     losses: list[float]
     criteria: list[float]
     errors: list[float]
@@ -212,7 +213,7 @@ def _choice_metrics(choice: PenaltyChoice) -> dict[str, Any]:
     """How the penalty was chosen, as metrics of epoch 0."""
     return {
         "head/penalty": choice.penalty,
-        "head/chosen_by": choice.by,
+        "head/chosen_by": choice.by.to_json(),
         "head/least": choice.least,
         "head/penalties": list(PENALTIES[: len(choice.losses)]),
         "head/losses": choice.losses,
@@ -262,7 +263,7 @@ def fit(
     n = len(images.labels)
     regression = LogisticRegression(features, images)
     if n >= CROSS_VALIDATE_BELOW and len(validation_labels):
-        by = f"the log-loss on {len(validation_labels):,} validation images"
+        by = Message("penalty_by_validation", {"n": len(validation_labels)})
         choice = _choose_penalty([(regression, validation_features, validation_labels)], by)
     else:
         parts = []
@@ -271,9 +272,9 @@ def fit(
             if len(fold) and len(np.unique(images.labels[rest])) == images.num_classes:
                 without_fold = LogisticRegression(features[:, rest], images.subset(rest))
                 parts.append((without_fold, features[0, fold], images.labels[fold]))
-        by = f"{FOLDS}-fold cross-validation on {n:,} training images"
+        by = Message("penalty_by_folds", {"folds": FOLDS, "n": n})
         if not parts:
-            by = "a guess, since there are too few images to hold any out"
+            by = Message("penalty_guessed")
         choice = _choose_penalty(parts, by)
     return HeadFit(*regression.solve(choice.penalty), choice)
 
@@ -286,7 +287,7 @@ def refit(head: HeadFit, features: Tensor, images: HeadData) -> HeadFit:
 
 
 def _choose_penalty(
-    parts: list[tuple["LogisticRegression", Tensor, NDArray[np.int64]]], by: str
+    parts: list[tuple["LogisticRegression", Tensor, NDArray[np.int64]]], by: Message
 ) -> PenaltyChoice:
     """The strongest penalty within one standard error of the best on held-out images.
 

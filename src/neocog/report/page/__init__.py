@@ -8,6 +8,7 @@ import numpy as np
 import neocog
 from neocog.data import DATASETS, ImageSet
 from neocog.evaluation.evaluate import Evaluation
+from neocog.messages import Message
 from neocog.metrics.calibration import uncertainty
 from neocog.recipes import Recipe
 from neocog.rendering import html
@@ -23,7 +24,6 @@ from neocog.report.page import (
 )
 from neocog.report.page.confusions import confusion
 from neocog.report.phrases.report import CHANGES, REPORT, Translate
-from neocog.report.phrases.sentences import told
 from neocog.report.training_batch import as_carried_out, first_training_batch
 from neocog.runs import Run
 from neocog.storage.atomic import write_atomic
@@ -144,7 +144,7 @@ def _findings(run: Run, lang: str) -> list[str] | None:
     facts = run.read_environment()["data"]
     if facts["name"] in DATASETS:
         return None
-    return [told(finding["message"], lang) for finding in facts.get("findings", [])]
+    return [Message.from_json(finding).text(lang) for finding in facts.get("findings", [])]
 
 
 def _trained_on(run: Run) -> int:

@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 
 from neocog.evaluation.evaluate import Evaluation
+from neocog.messages import Message
 from neocog.metrics.calibration import BINS, expected_calibration_error
 from neocog.metrics.calibration import reliability as reliability_bins
 from neocog.rendering import charts
 from neocog.rendering.numbers import format_probability, short_percent
 from neocog.report.page.confusions import FEW_CLASSES
 from neocog.report.phrases.report import Translate
-from neocog.report.phrases.sentences import told
 from neocog.runs import Run
 from neocog.wording import percent
 
@@ -62,7 +62,7 @@ def verdict(evaluation: Evaluation, run: Run, t: Translate, lang: str) -> dict[s
         "printed": t("printed", accuracy=short_percent(printed)) if printed else "",
         "chosen": _chosen_by(result, run, t, lang),
         "folds": _folds(folds, t) if folds else "",
-        "notes": [told(note, lang) for note in evaluation.notes],
+        "notes": [note.text(lang) for note in evaluation.notes],
         "model_file": str(run.model_file),
     }
 
@@ -134,7 +134,7 @@ def _chosen_by(result: dict[str, Any], run: Run, t: Translate, lang: str) -> str
     counts = {"n": f"{sizes['validation']:,}", "epochs": result["epochs"]}
     if by in CHOSEN:
         return t(f"chosen_{by}", epoch=result["selected_epoch"], **counts)
-    return t("chosen_head", by=told(by, lang))
+    return t("chosen_head", by=Message.from_json(by).text(lang))
 
 
 def _folds(folds: dict[str, Any], t: Translate) -> str:

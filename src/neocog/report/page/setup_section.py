@@ -6,12 +6,12 @@ from typing import Any
 
 from neocog.classifier import Classifier
 from neocog.inspection.summary import LayerSummary, summarize_layers
+from neocog.messages import Message
 from neocog.recipes import Recipe
 from neocog.rendering.numbers import format_count
 from neocog.report.page import diagram
 from neocog.report.page.diagram import DiagramBlock, shape_text
 from neocog.report.phrases.report import Translate
-from neocog.report.phrases.sentences import told
 from neocog.report.training_batch import as_carried_out
 from neocog.runs import Run
 
@@ -84,7 +84,7 @@ def data(run: Run, t: Translate, lang: str) -> dict[str, Any]:
         "data_note",
         classes=f"{len(facts['classes']):,}",
         shape=shape_text(facts["image_shape"]),
-        note=told(facts["note"], lang),
+        note=Message.from_json(facts["note"]).text(lang),
     )
     rows = [
         (t(name), f"{facts['sizes'][name]:,}", facts["fingerprints"][name])

@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save, save_file
 from neocog import classifier
 from neocog.errors import NeocogError
 from neocog.model_card import read_card
+from neocog.records import ModelFacts
 
 from .memory import megabytes_of_refusals
 
@@ -65,7 +66,7 @@ def test_a_card_of_an_earlier_version_may_have_less():
     least = {k: v for k, v in CARD.items() if k not in ("recipe", "data", "selected", "measured")}
     for name in ("box", "dark_background", "mirrored", "resize"):
         least["preprocessing"] = {k: v for k, v in least["preprocessing"].items() if k != name}
-        assert read_card(json.dumps(least)).facts == {}
+        assert read_card(json.dumps(least)).facts == ModelFacts()
 
 
 WRONG = {

@@ -141,7 +141,7 @@ def test_archive_members_cannot_leave_the_archive(photos, tmp_path):
         archive.addfile(link)
     for kind, file in (("points_out", "set.zip"), ("link", "set.tar")):
         splits = data.load(str(tmp_path / file), CONFIG)
-        assert kind in {finding["kind"] for finding in splits.findings}
+        assert kind in {finding.kind for finding in splits.findings}
         assert sum(map(len, splits.parts.values())) == 40
     assert not (tmp_path.parent / "cat").exists()
 
@@ -333,7 +333,7 @@ def test_two_processes_can_decode_the_same_dataset(photos):
     """The second starts and finishes while the first is decoding."""
     inner = []
 
-    def meanwhile(done, total):
+    def meanwhile(*_):
         if not inner:
             inner.append(data.load(str(photos), CONFIG))
 
@@ -402,7 +402,7 @@ def test_a_class_missing_from_a_split_because_of_groups_is_reported(photos, tmp_
         n, label = int(path.stem), path.parent.name
         rows.append((f"photos/{label}/{n}.png", label, f"{n // 20}" if label == "cat" else ""))
     splits = data.load(write_csv(tmp_path / "list.csv", rows), CONFIG)
-    assert "class_missing" in {finding["kind"] for finding in splits.findings}
+    assert "class_missing" in {finding.kind for finding in splits.findings}
 
 
 def test_an_unknown_zip_compression_is_not_reported_as_a_password(photos, monkeypatch):
@@ -419,8 +419,8 @@ def test_an_unknown_zip_compression_is_not_reported_as_a_password(photos, monkey
 def test_a_blank_image_is_reported(photos):
     Image.new("RGBA", (60, 40), (0, 0, 0, 0)).save(photos / "cat" / "nothing.png")
     splits = data.load(str(photos), CONFIG)
-    (blank,) = [finding for finding in splits.findings if finding["kind"] == "blank"]
-    assert blank["count"] == 1 and "cat/nothing.png" in blank["paths"]
+    (blank,) = [finding for finding in splits.findings if finding.kind == "blank"]
+    assert blank.count == 1 and "cat/nothing.png" in blank.paths
 
 
 def test_grey_images_for_an_rgb_network_are_reported(tmp_path):
@@ -432,11 +432,11 @@ def test_grey_images_for_an_rgb_network_are_reported(tmp_path):
         folder.mkdir(exist_ok=True)
         (image if n < 3 else image.convert("RGB")).save(folder / f"{n}.png")
     rgb = data.DataConfig((0.5,) * 3, (0.5,) * 3)
-    findings = [f for f in data.load(str(tmp_path), rgb).findings if f["kind"] == "grey_to_rgb"]
-    assert [(f["severity"], f["count"]) for f in findings] == [("note", 3)]
-    assert findings[0]["message"].startswith("3 images in shades of grey: the one channel is")
-    assert findings[0]["paths"] == ["a/0.png", "a/2.png", "b/1.png"]
-    kinds = {f["kind"] for f in data.load(str(tmp_path), data.DataConfig()).findings}
+    findings = [f for f in data.load(str(tmp_path), rgb).findings if f.kind == "grey_to_rgb"]
+    assert [(f.severity, f.count) for f in findings] == [("note", 3)]
+    assert findings[0].message.startswith("3 images in shades of grey: the one channel is")
+    assert findings[0].paths == ("a/0.png", "a/2.png", "b/1.png")
+    kinds = {f.kind for f in data.load(str(tmp_path), data.DataConfig()).findings}
     assert "grey_to_rgb" not in kinds  # the network takes grey images
 
 

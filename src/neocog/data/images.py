@@ -3,12 +3,16 @@
 import hashlib
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from neocog.data.preprocess import Preprocessing
+from neocog.records import DataInfo, FindingRecord, SplitFingerprints, SplitSizes
+
+if TYPE_CHECKING:  # it imports this module
+    from neocog.data.checks import Finding
 
 
 class LazyImages:
@@ -101,7 +105,7 @@ class Splits:
     test: ImageSet
     preprocessing: Preprocessing
     note: str
-    findings: tuple[dict[str, Any], ...] = ()
+    findings: tuple["Finding", ...] = ()
 
     @property
     def parts(self) -> dict[str, ImageSet]:
@@ -113,14 +117,14 @@ class Splits:
         """The class names in label order."""
         return self.train.classes
 
-    def describe(self) -> dict[str, object]:
+    def describe(self) -> DataInfo:
         """The record of the data in a run: name, sizes, fingerprints, classes and the note."""
-        return {
-            "name": self.name,
-            "note": self.note,
-            "findings": [{k: f[k] for k in ("kind", "count", "message")} for f in self.findings],
-            "classes": list(self.classes),
-            "image_shape": list(self.train.images.shape[1:]),
-            "sizes": {name: len(split) for name, split in self.parts.items()},
-            "fingerprints": {name: split.fingerprint() for name, split in self.parts.items()},
-        }
+        return DataInfo(
+            name=self.name,
+            note=self.note,
+            findings=tuple(FindingRecord(f.kind, f.count, f.message) for f in self.findings),
+            classes=self.classes,
+            image_shape=tuple(self.train.images.shape[1:]),
+            sizes=SplitSizes(*map(len, self.parts.values())),
+            fingerprints=SplitFingerprints(*(p.fingerprint() for p in self.parts.values())),
+        )

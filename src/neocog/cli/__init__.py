@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from neocog.evaluation.evaluate import Evaluation
     from neocog.recipes import Recipe
+    from neocog.records import EvaluationRecord
     from neocog.training import TrainingResult
 
 app = typer.Typer(
@@ -151,7 +152,9 @@ def train(
         if resume:
             if training.is_finished(run, chosen):
                 judged.show_nothing_to_train(console)
-            trained = training.resume(run, device=device, report=progress, on_data=progress.on_data)
+            trained = training.resume(
+                run, device=device, progress=progress, on_result=progress.on_result
+            )
         else:
             trained = training.train(
                 chosen,
@@ -159,8 +162,8 @@ def train(
                 name=name,
                 device=device,
                 command=_command(),
-                report=progress,
-                on_data=progress.on_data,
+                progress=progress,
+                on_result=progress.on_result,
             )
     except training.Interrupted as stopped:
         progress.close()
@@ -170,7 +173,7 @@ def train(
         progress.close()
     result = _finish(trained, console, device)
     if as_json:
-        print(to_json(result))
+        print(to_json(result.to_json()))
 
 
 def _recipe(
@@ -196,18 +199,17 @@ def _recipe(
     return recipes.get(chosen, overrides)
 
 
-def _finish(trained: "TrainingResult", console: "Console", device: str) -> dict[str, Any]:
+def _finish(trained: "TrainingResult", console: "Console", device: str) -> "EvaluationRecord":
     """After training: judge, draw, and say what came of it."""
     from neocog.evaluation.evaluate import evaluate
     from neocog.terminal import results as judged
 
     run = trained.run
     evaluation = evaluate(run.path, device=device, splits=trained.splits)
-    result = evaluation.result
-    judged.show_evaluation(console, result)
+    judged.show_evaluation(console, evaluation.result)
     if evaluation.recorded:
         _draw(evaluation, console, with_page=True)
-    result["time_seconds"]["total"] = STOPWATCH.seconds()
+    result = evaluation.with_total_seconds(STOPWATCH.seconds()).result
     if evaluation.recorded:
         run.write_evaluation(result)
     judged.show_trained(console, run, result)
@@ -255,9 +257,8 @@ def evaluate(
     judged.show_evaluation(console, evaluation.result)
     if evaluation.run and evaluation.recorded:
         _draw(evaluation, console, with_page=False)
-    evaluation.result["time_seconds"]["total"] = STOPWATCH.seconds()
     if as_json:
-        print(to_json(evaluation.result))
+        print(to_json(evaluation.with_total_seconds(STOPWATCH.seconds()).result.to_json()))
 
 
 @app.command()
@@ -439,7 +440,7 @@ def data(
         return
     progress = bars.ReadingProgress(console)
     try:
-        found = inspect_dataset(data, on_progress=progress, allow_outside=allow_outside)
+        found = inspect_dataset(data, progress, allow_outside=allow_outside)
     finally:
         progress.close()
     from neocog import runs as run_folders
@@ -536,6 +537,7 @@ def reproduce(
 ) -> None:
     """Train what was published, and set the printed figures beside the measured ones."""
     from neocog import training as training_room
+    from neocog.reproduce import Reproduction
     from neocog.reproduce import reproduce as run_all
     from neocog.terminal import make_console, tables
     from neocog.terminal import progress as bars
@@ -545,7 +547,7 @@ def reproduce(
     if results is None and not quick and kept.is_dir():
         results = kept
     progress = bars.ReproductionProgress(console)
-    rows: list[dict[str, Any]] = []
+    rows: list[Reproduction] = []
     try:
         rows.extend(
             run_all(
@@ -555,7 +557,7 @@ def reproduce(
                 runs_dir=runs,
                 results=results,
                 device=device,
-                announce=progress.announce,
+                observer=progress,
             )
         )
     except training_room.Interrupted as stopped:
@@ -567,10 +569,10 @@ def reproduce(
         if rows:  # also those that were known before an error
             tables.show_reproduction(console, rows)
     if as_json:
-        print(to_json({"rows": rows}))
-    if any(row["error"] for row in rows):
+        print(to_json({"rows": [row.to_json() for row in rows]}))
+    if any(row.error for row in rows):
         raise typer.Exit(1)
-    if any(row["verdict"] == "FAIL" for row in rows):
+    if any(row.verdict == "FAIL" for row in rows):
         raise typer.Exit(3)
 
 

@@ -16,13 +16,13 @@ from neocog.data.custom import (
     open_dataset,
     to_image_set,
 )
-from neocog.data.decode_cache import OnProgress
 from neocog.data.images import ImageSet, Splits
 from neocog.data.preprocess import Preprocessing
 from neocog.data.sources import bundled, cifar, mnist
 from neocog.data.splits import SPLIT_SEED, stratified
 from neocog.errors import unknown
 from neocog.messages import Message
+from neocog.progress import Progress, no_progress
 from neocog.recipes import DEFAULT_FOR_DATA, RECIPES, Recipe
 
 
@@ -94,7 +94,7 @@ DATASETS: dict[str, DatasetSpec] = {
 def load(
     name: str,
     config: DataConfig = DataConfig(),  # noqa: B008 - frozen
-    on_progress: OnProgress | None = None,
+    progress: Progress = no_progress,
 ) -> Splits:
     """Load a dataset by name, or a user's own images by path, as train, validation and test splits.
 
@@ -102,7 +102,7 @@ def load(
     stratified and the same for every seed. By default (`config.validation_size` None) their number
     is the dataset's own; 0 leaves validation empty. `config.image_size` (pixels a side) is by
     default the dataset's own, and 64 for a user's images. `config.fit` applies only to a user's
-    images. `on_progress` is called with (images decoded, total).
+    images. The stage of `progress` is `decode`, in images.
 
     Raises UsageError if the name is unknown, and NeocogError if files are missing or damaged or no
     training images are left.
@@ -110,7 +110,7 @@ def load(
     if name not in DATASETS:
         if not exists(name):
             raise unknown("data set or folder", name, DATASETS)
-        return load_custom(open_dataset(name, config.allow_outside), config, on_progress)
+        return load_custom(open_dataset(name, config.allow_outside), config, progress)
     entry = DATASETS[name]
     train, test = entry.read()
     if test is None:
@@ -149,9 +149,9 @@ def load(
     )
 
 
-def load_for(recipe: Recipe, on_progress: OnProgress | None = None) -> Splits:
+def load_for(recipe: Recipe, progress: Progress = no_progress) -> Splits:
     """Load the splits that a recipe trains on. Raises as `load` does."""
-    return load(recipe.data, data_config(recipe), on_progress)
+    return load(recipe.data, data_config(recipe), progress)
 
 
 def bare_name(name: str) -> str:

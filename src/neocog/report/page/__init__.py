@@ -8,7 +8,6 @@ import numpy as np
 import neocog
 from neocog.data import DATASETS, ImageSet
 from neocog.evaluation.evaluate import Evaluation
-from neocog.messages import Message
 from neocog.metrics.calibration import uncertainty
 from neocog.recipes import Recipe
 from neocog.rendering import html
@@ -62,11 +61,11 @@ def write(evaluation: Evaluation, lang: str) -> Path:
         trained=setup_section.trained(run, evaluation.classifier, network, blocks, t),
         data=setup_section.data(run, t, lang),
         environment=setup_section.environment(run, t),
-        curves=curves_section.curves(recipe, lines, evaluation.result["selected_epoch"], t),
+        curves=curves_section.curves(recipe, lines, evaluation.result.selected_epoch or 0, t),
         curves_note=curves_section.curves_note(recipe, lines, t),
-        penalties=curves_section.penalties(lines[0], t),
-        penalties_note=curves_section.penalties_note(lines[0], t),
-        head_notes=curves_section.head_notes(lines[0], evaluation.test.classes, t),
+        penalties=curves_section.penalties(lines[0].head, t),
+        penalties_note=curves_section.penalties_note(lines[0].head, t),
+        head_notes=curves_section.head_notes(lines[0].head, evaluation.test.classes, t),
         classes=evaluation.test.classes,
         confusion=confusion(evaluation.test, evaluation.probabilities),
         per_class=rows,
@@ -141,11 +140,11 @@ def _changes(recipe: Recipe, t: Translate) -> list[str]:
 
 def _findings(run: Run, lang: str) -> list[str] | None:
     """The findings of the dataset check as sentences; None for a published dataset."""
-    facts = run.read_environment()["data"]
-    if facts["name"] in DATASETS:
+    about = run.read_environment().data
+    if about.name in DATASETS:
         return None
-    return [Message.from_json(finding).text(lang) for finding in facts.get("findings", [])]
+    return [finding.message.text(lang) for finding in about.findings]
 
 
 def _trained_on(run: Run) -> int:
-    return int(run.read_environment()["data"]["sizes"]["train"])
+    return run.read_environment().data.sizes.train

@@ -184,7 +184,7 @@ def test_a_class_without_training_images_is_reported_and_removed(photos):
     splits = data.load(str(photos), data.DataConfig((0.5,) * 3, (0.5,) * 3, image_size=16))
     assert splits.classes == ("cat", "dog") == splits.test.classes
     assert len(splits.test) == 12 and not any("bird" in path for path in splits.test.paths)
-    messages = [f["message"] for f in splits.findings]
+    messages = [f.message for f in splits.findings]
     assert "1 class without an image in train, left out: bird" in messages
 
 

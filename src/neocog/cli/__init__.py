@@ -12,7 +12,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -23,6 +23,7 @@ from neocog.cli.memory import HINT as MEMORY_HINT
 from neocog.cli.memory import shortage
 from neocog.errors import NeocogError, UsageError
 from neocog.escaping import to_json, visible, visible_block
+from neocog.json_fields import JsonValue
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -130,7 +131,7 @@ def train(
     folder = run_folders.runs_folder(runs)
     given = {"data": data, "model": model, "epochs": epochs, "seed": seed}
     given |= {"weights": weights, "fine_tune": fine_tune, "folds": folds}
-    overrides: dict[str, Any] = {k: v for k, v in given.items() if v is not None}
+    overrides: dict[str, JsonValue] = {k: v for k, v in given.items() if v is not None}
     overrides |= {"allow_outside": True} if allow_outside else {}
     overrides |= _assignments(set_ or [])
     console = make_console(stderr=as_json)
@@ -180,7 +181,7 @@ def _recipe(
     data: str | None,
     name: str | None,
     model: str | None,
-    overrides: dict[str, Any],
+    overrides: dict[str, JsonValue],
     console: "Console",
 ) -> "Recipe":
     """The recipe that was named, or that suits the network and the data."""
@@ -576,7 +577,7 @@ def reproduce(
         raise typer.Exit(3)
 
 
-def _assignments(texts: list[str]) -> dict[str, Any]:
+def _assignments(texts: list[str]) -> dict[str, str]:
     """`field=value` texts as a dictionary."""
     for text in texts:
         if "=" not in text:

@@ -3,7 +3,7 @@
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -79,11 +79,11 @@ def convolution(
     from neocog.rendering.i18n import language
 
     spoken = language(lang)
-    given: dict[str, Any] = {
+    sides = {
         "size": size, "channels": channels, "filters": filters, "kernel": kernel, "stride": stride,
         "padding": padding, "dilation": dilation,
     }  # fmt: skip
-    given = {name: value for name, value in given.items() if value is not None}
+    given = {name: value for name, value in sides.items() if value is not None}
     trained = run is not None or layer is not None or image is not None or bool(filter_)
     if trained and given:
         raise UsageError(

@@ -131,9 +131,9 @@ def show_reproduction(console: Console, rows: Sequence["Reproduction"]) -> None:
             recipe.name,
             rich_escape(recipe.source),
             f"{100 * printed:.5g}%" if printed else "none",
-            figure(measured) + (", as published" if row.as_published else ""),
+            _figure(measured) + (", as published" if row.as_published else ""),
             f"{percent(low, 2)} to {percent(high, 2)}",
-            figure(row.honest) if row.honest else "",
+            _figure(row.honest) if row.honest else "",
             format_duration(measured.time_seconds, decimals=0),
             verdict[row.verdict],
         )
@@ -150,7 +150,11 @@ def show_reproduction(console: Console, rows: Sequence["Reproduction"]) -> None:
     console.print(notes, highlight=False)
 
 
-def figure(measured: "Measurement") -> str:
+def figure(mean: float, std: float | None, n: int) -> str:
     """Mean and standard deviation over n seeds: 98.85% ± 0.05 (3)."""
-    spread = f" ± {100 * measured.std:.2f}" if measured.std is not None else ""
-    return f"{percent(measured.mean, 2)}{spread} ({len(measured.runs)})"
+    spread = f" ± {100 * std:.2f}" if std is not None else ""
+    return f"{percent(mean, 2)}{spread} ({n})"
+
+
+def _figure(measured: "Measurement") -> str:
+    return figure(measured.mean, measured.std, len(measured.runs))

@@ -100,16 +100,16 @@ def test_reports_and_evaluations_outlast_kills(forked, digits_run, tmp_path, tim
     for file in digits_run.path.iterdir():
         if file.is_file():
             (run.path / file.name).write_bytes(file.read_bytes())
-    expected = evaluate(digits_run.path).result["confusion"]
+    expected = evaluate(digits_run.path).result.confusion
     seconds = {what: forked(what, run.path)[0] for what in ("report", "evaluate")}
     for n in range(times):
         what = ("report", "evaluate")[n % 2]
         forked(what, run.path, after=random.uniform(0, seconds[what]))
         assert run.report_file.read_text("utf-8").rstrip().endswith("</html>")
-        assert run.read_evaluation()["confusion"] == expected
+        assert run.read_evaluation().confusion == expected
         for plot in run.plots_folder.glob("*.png"):
             Image.open(plot).load()
-        assert evaluate(run.path).result["confusion"] == expected
+        assert evaluate(run.path).result.confusion == expected
 
 
 def test_sigterm_takes_temporary_folders_with_it(forked, photos, tmp_path, monkeypatch):

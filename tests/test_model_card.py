@@ -13,6 +13,7 @@ from neocog import classifier
 from neocog.errors import NeocogError
 from neocog.messages import Message
 from neocog.model_card import read_card
+from neocog.records import ModelFacts
 
 from .memory import megabytes_of_refusals
 
@@ -64,17 +65,15 @@ def test_a_card_round_trips():
 
 def test_a_card_says_by_which_metric_or_by_what_a_head_was_selected():
     by = Message("penalty_by_folds", {"folds": 5, "n": 202}).to_json()
-    selected = read_card(json.dumps(changed(selected__by=by))).facts["selected"]
-    assert Message.from_json(selected["by"]).text() == (
-        "5-fold cross-validation on 202 training images"
-    )
+    selected = read_card(json.dumps(changed(selected__by=by))).facts.selected
+    assert selected.by.text() == ("5-fold cross-validation on 202 training images")
 
 
 def test_a_card_of_an_earlier_version_may_have_less():
     least = {k: v for k, v in CARD.items() if k not in ("recipe", "data", "selected", "measured")}
     for name in ("box", "dark_background", "mirrored", "resize"):
         least["preprocessing"] = {k: v for k, v in least["preprocessing"].items() if k != name}
-        assert read_card(json.dumps(least)).facts == {}
+        assert read_card(json.dumps(least)).facts == ModelFacts()
 
 
 WRONG = {

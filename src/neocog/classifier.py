@@ -29,6 +29,7 @@ from neocog.json_fields import short
 from neocog.model_card import Architecture, ModelCard, card_in, undescribed
 from neocog.models.inference import InferenceModule, predict_logits
 from neocog.models.meta_device import build_on_meta
+from neocog.records import ModelFacts
 from neocog.storage.atomic import write_atomic
 
 # What safetensors calls the types that weights and counters have.
@@ -75,7 +76,7 @@ class Classifier:
     classes: tuple[str, ...]
     temperature: float = 1.0
     threshold: float = 0.0
-    facts: dict[str, Any] = field(default_factory=dict)
+    facts: ModelFacts = field(default_factory=ModelFacts)
 
     @property
     def inference(self) -> InferenceModule:
@@ -207,7 +208,7 @@ def load(run: str | Path, runs_dir: Path | None = None, device: str = "auto") ->
         card.classes,
         card.temperature,
         card.threshold,
-        facts=dict(card.facts),
+        facts=card.facts,
     )
 
 

@@ -4,10 +4,11 @@ The card determines the network that is built and its size, so every value is ch
 other use.
 """
 
+import dataclasses
 import json
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,16 @@ from safetensors import SafetensorError, safe_open
 
 from neocog.data.preprocess import Preprocessing
 from neocog.errors import DamagedFileError, NeocogError
-from neocog.json_fields import FieldError, check_finite, parse, read_fields, read_value, short
+from neocog.json_fields import (
+    FieldError,
+    JsonRecord,
+    check_finite,
+    parse,
+    read_fields,
+    read_value,
+    short,
+)
+from neocog.records import ModelFacts
 
 FORMAT_VERSION = 1
 MAX_CHARACTERS = 8 * 2**20  # of the JSON: 100,000 class names of 40 characters, twice
@@ -23,7 +33,7 @@ MAX_CLASSES = 100_000  # ImageNet-21k has 21,841
 TEMPERATURE_RANGE = (1e-3, 1e3)
 REQUIRED = ("architecture", "preprocessing", "classes", "temperature", "threshold")
 _HINT = "Give a run folder or a model.safetensors that `neocog train` wrote."
-FACTS = ("recipe", "data", "selected", "measured")  # optional; added by `train` and `evaluate`
+FACTS = tuple(f.name for f in dataclasses.fields(ModelFacts))  # by `train` and `evaluate`
 
 
 class NewerFormatError(NeocogError):
@@ -31,7 +41,7 @@ class NewerFormatError(NeocogError):
 
 
 @dataclass(frozen=True)
-class Architecture:
+class Architecture(JsonRecord):
     """The arguments of `models.build`. `image_size` is (height, width)."""
 
     name: str
@@ -39,18 +49,14 @@ class Architecture:
     in_channels: int
     image_size: tuple[int, int]
 
-    def to_json(self) -> dict[str, Any]:
-        """Return all fields as JSON values."""
-        return {**asdict(self), "image_size": list(self.image_size)}
-
 
 @dataclass(frozen=True)
 class ModelCard:
     """The content of a model file except its weights.
 
     `temperature` divides the logits. Predictions with a probability below `threshold`, 0..1, are
-    rejected. `facts` has the optional JSON objects `recipe`, `data`, `selected` and `measured`.
-    Raises NeocogError if a value is out of range or two values contradict each other.
+    rejected. `facts` say what it was trained and evaluated on, if that is known. Raises
+    NeocogError if a value is out of range or two values contradict each other.
     """
 
     architecture: Architecture
@@ -58,7 +64,7 @@ class ModelCard:
     classes: tuple[str, ...]
     temperature: float = 1.0
     threshold: float = 0.0
-    facts: dict[str, Any] = field(default_factory=dict)
+    facts: ModelFacts = field(default_factory=ModelFacts)
 
     def __post_init__(self) -> None:
         """Check ranges and consistency."""
@@ -86,7 +92,8 @@ class ModelCard:
             )
         if not 0 <= self.threshold <= 1:
             raise NeocogError(f"`threshold` lies between 0 and 1, not {self.threshold}")
-        _check_facts(self.facts)
+        if self.facts.data and "\0" in self.facts.data.name:
+            raise NeocogError(f"`data.name` cannot be {short(self.facts.data.name)}")
 
     def to_json(self) -> str:
         """Return the card as JSON for `read_card`. Raises NeocogError if it is too long."""
@@ -97,7 +104,7 @@ class ModelCard:
             "classes": list(self.classes),
             "temperature": self.temperature,
             "threshold": self.threshold,
-            **self.facts,
+            **self.facts.to_json(),
         }
         text = json.dumps(card, ensure_ascii=False, allow_nan=False)
         if len(text) > MAX_CHARACTERS:
@@ -143,7 +150,7 @@ def read_card(text: str) -> ModelCard:
             _read_classes(card["classes"]),
             read_value("temperature", float, card["temperature"]),
             read_value("threshold", float, card["threshold"]),
-            {name: card[name] for name in card if name in FACTS},
+            _read_facts({name: card[name] for name in card if name in FACTS}),
         )
     except FieldError as error:
         raise NeocogError(str(error)) from None
@@ -210,8 +217,8 @@ _FACT_TYPES: dict[str, dict[str, type | tuple[type, ...]]] = {
 }
 
 
-def _check_facts(facts: Mapping[str, Any]) -> None:
-    """Raise NeocogError if a fact is not an object or a key has the wrong type."""
+def _read_facts(facts: Mapping[str, Any]) -> ModelFacts:
+    """Read the facts. Raises NeocogError for one that is no object, has no key or a wrong value."""
     for name, fact in facts.items():
         if not isinstance(fact, dict):
             raise NeocogError(f"`{name}` must be a JSON object, not {short(fact)}")
@@ -219,14 +226,12 @@ def _check_facts(facts: Mapping[str, Any]) -> None:
             types = expected if isinstance(expected, tuple) else (expected,)
             if type(fact.get(key)) not in types:
                 raise NeocogError(f"`{name}.{key}` cannot be {short(fact.get(key))}")
-    data = facts.get("data")
-    if data is None:
-        return
-    splits = {name for name, value in data["fingerprints"].items() if isinstance(value, str)}
-    if not {"train", "validation", "test"} <= splits:
-        raise NeocogError(f"`data.fingerprints` cannot be {short(data['fingerprints'])}")
-    if "\0" in data["name"]:
-        raise NeocogError(f"`data.name` cannot be {short(data['name'])}")
+    fingerprints = facts["data"]["fingerprints"] if "data" in facts else None
+    if fingerprints is not None:
+        splits = {name for name, value in fingerprints.items() if isinstance(value, str)}
+        if not {"train", "validation", "test"} <= splits:
+            raise NeocogError(f"`data.fingerprints` cannot be {short(fingerprints)}")
+    return ModelFacts.from_json(facts)
 
 
 __all__ = [

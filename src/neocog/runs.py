@@ -1,4 +1,4 @@
-"""The run folder: its file names and formats. No other module depends on them."""
+"""The run folder: its files. `records` has what is in them; no other module knows their names."""
 
 import csv
 import errno
@@ -27,37 +27,15 @@ from neocog.errors import (
     WriteError,
 )
 from neocog.escaping import csv_cell
+from neocog.json_fields import FieldError, MissingFieldError
 from neocog.recipes import Recipe
+from neocog.records import EpochMetrics, EvaluationRecord, RunInfo
 from neocog.storage.atomic import append, make_folder, sweep, write_atomic
 
 MODEL_SUFFIX = ".safetensors"
 
-# The required keys of environment.json and of its "data", with their types.
-ENVIRONMENT: dict[str, type | tuple[type, ...]] = {
-    "device": str,
-    "started": str,
-    "read_seconds": (int, float),
-    "data": dict,
-}
-# What earlier versions may not have recorded.
-OPTIONAL_ENVIRONMENT: dict[str, type | tuple[type, ...]] = {
-    "neocog": str,
-    "torch": str,
-    "python": str,
-    "system": str,
-    "machine": str,
-    "cpus": (int, type(None)),
-    "git_commit": (str, type(None)),
-    "seed": int,
-}
-DATA: dict[str, type | tuple[type, ...]] = {
-    "name": str,
-    "note": (str, dict),  # a Message; a text in earlier versions
-    "classes": list,
-    "image_shape": list,
-    "sizes": dict,
-    "fingerprints": dict,
-}
+# What environment.json says of the data, but a model file need not.
+REQUIRED_OF_DATA = ("note", "classes", "image_shape", "sizes")
 
 
 def runs_folder(folder: Path | None = None) -> Path:
@@ -193,20 +171,21 @@ class Run:
         """Write the resolved recipe and the command line that started the run."""
         _write_json(self.recipe_file, {"command": command, "recipe": recipe.to_json()})
 
-    def read_environment(self) -> dict[str, Any]:
+    def read_environment(self) -> RunInfo:
         """Read `environment.json`. Raises NeocogError if it is missing or damaged."""
         values = _read_json(self.environment_file)
-        recorded = {k: v for k, v in OPTIONAL_ENVIRONMENT.items() if k in values}
-        _check_values(self.environment_file, values, {**ENVIRONMENT, **recorded})
-        _check_values(self.environment_file, values["data"], DATA)
-        for key, value_type in (("sizes", int), ("fingerprints", str)):
-            splits = dict.fromkeys(("train", "validation", "test"), value_type)
-            _check_values(self.environment_file, values["data"][key], splits)
-        return values
+        try:
+            info = RunInfo.from_json(values)
+            missing = [key for key in REQUIRED_OF_DATA if key not in values["data"]]
+            if missing:
+                raise MissingFieldError(missing[0])
+        except FieldError as error:
+            raise _with_wrong_value(self.environment_file, error) from None
+        return info
 
-    def write_environment(self, values: Mapping[str, Any]) -> None:
+    def write_environment(self, info: RunInfo) -> None:
         """Write the machine, the software versions and the data of the run."""
-        _write_json(self.environment_file, values)
+        _write_json(self.environment_file, info.to_json())
 
     def write_split(self, paths: Mapping[str, Sequence[str]]) -> None:
         """Write the split of each image; `paths` maps splits to paths relative to the dataset."""
@@ -261,7 +240,7 @@ class Run:
             raise _damaged(path, f"it has {found.dtype} of {found.shape}", _RESTORE)
         return found
 
-    def read_metrics(self) -> list[dict[str, Any]]:
+    def read_metrics(self) -> list[EpochMetrics]:
         """Return the metrics of each completed epoch, in order.
 
         An incomplete last line, left by a killed process, is ignored. Raises NeocogError if another
@@ -273,7 +252,7 @@ class Run:
             text = self.metrics_file.read_text("utf-8")
         except (OSError, ValueError) as error:
             raise _damaged(self.metrics_file, str(error), self._resume_hint()) from None
-        epochs = []
+        lines = []
         for number, line in enumerate(text.split("\n")[:-1], 1):
             try:
                 values = json.loads(line)
@@ -282,39 +261,50 @@ class Run:
             except (ValueError, KeyError, TypeError):
                 reason = f"line {number} does not describe an epoch"
                 raise _damaged(self.metrics_file, reason, self._resume_hint()) from None
-            epochs.append(values)
-        return epochs
+            lines.append(values)
+        return [self._epoch_metrics(values) for values in lines]
 
-    def read_epochs(self) -> list[dict[str, Any]]:
-        """Like `read_metrics`, but raise NeocogError if an epoch or a metric is missing."""
-        lines = self.read_metrics()
-        if not lines:
+    def _epoch_metrics(self, values: Mapping[str, Any]) -> EpochMetrics:
+        try:
+            return EpochMetrics.from_json(values)
+        except FieldError as error:
+            what = "number" if "number" in error.expected else "value"
+            reason = f"epoch {values['epoch']} has no {what} {error.name!r}"
+            raise _damaged(self.metrics_file, reason, self._resume_hint()) from None
+
+    def read_epochs(self) -> list[EpochMetrics]:
+        """Like `read_metrics`, but raise NeocogError if there is no epoch."""
+        epochs = self.read_metrics()
+        if not epochs:
             raise _damaged(self.metrics_file, "it contains no epochs", self._resume_hint())
-        for line in lines:
-            wrong = [key for key in _expected_numbers(line) if not _is_number(line.get(key))]
-            if wrong:
-                reason = f"epoch {line['epoch']} has no number {wrong[0]!r}"
-                raise _damaged(self.metrics_file, reason, self._resume_hint())
-        return lines
+        return epochs
 
     def _resume_hint(self) -> str:
         return f"It is restored from the checkpoint by: neocog train --resume {self.path}"
 
-    def write_metrics(self, lines: list[dict[str, Any]]) -> None:
+    def write_metrics(self, epochs: Sequence[EpochMetrics]) -> None:
         """Replace all lines; a resumed run drops the epochs after its checkpoint."""
-        write_atomic(self.metrics_file, "".join(_line(line) for line in lines))
+        write_atomic(self.metrics_file, "".join(map(_line, epochs)))
 
-    def append_metrics(self, line: Mapping[str, Any]) -> None:
+    def append_metrics(self, epoch: EpochMetrics) -> None:
         """Append the line of an epoch and flush it to disk."""
-        append(self.metrics_file, _line(line))
+        append(self.metrics_file, _line(epoch))
 
-    def read_evaluation(self) -> dict[str, Any] | None:
-        """Read the results on the test split; None if the run has not been evaluated."""
-        return _read_json(self.evaluation_file) if self.evaluation_file.exists() else None
+    def read_evaluation(self) -> EvaluationRecord | None:
+        """Read the results on the test split; None if the run has not been evaluated.
 
-    def write_evaluation(self, values: Mapping[str, Any]) -> None:
+        Raises NeocogError if the file is damaged.
+        """
+        if not self.evaluation_file.exists():
+            return None
+        try:
+            return EvaluationRecord.from_json(_read_json(self.evaluation_file))
+        except FieldError as error:
+            raise _with_wrong_value(self.evaluation_file, error) from None
+
+    def write_evaluation(self, record: EvaluationRecord) -> None:
         """Write the results on the test split."""
-        _write_json(self.evaluation_file, values)
+        _write_json(self.evaluation_file, record.to_json())
 
 
 def create(base: str, folder: Path) -> Run:
@@ -462,8 +452,8 @@ def is_run(text: str, folder: Path) -> bool:
     return any(os.path.isfile(Run(p).recipe_file) for p in (Path(text), folder / text))  # noqa: PTH113 - a name may be too long
 
 
-def _line(values: Mapping[str, Any]) -> str:
-    return json.dumps(values, ensure_ascii=False) + "\n"
+def _line(epoch: EpochMetrics) -> str:
+    return json.dumps(epoch.to_json(), ensure_ascii=False) + "\n"
 
 
 def _write_json(path: Path, values: Mapping[str, Any]) -> None:
@@ -489,22 +479,8 @@ def _damaged(path: Path, reason: str, hint: str) -> NeocogError:
     return DamagedFileError(f"{path} is damaged: {reason}.", hint)
 
 
-def _expected_numbers(epoch: Mapping[str, Any]) -> list[str]:
-    """Return the keys of an epoch's metrics whose values must be numbers."""
-    metrics = [key for key in epoch if key.startswith(("train/", "validation/"))]
-    return ["step", "lr", "time_seconds", "train/loss", "train/accuracy", *metrics]
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _check_values(
-    path: Path, values: dict[str, Any], types: Mapping[str, type | tuple[type, ...]]
-) -> None:
-    """Raise NeocogError if a key of `types` is missing from `values` or has another type."""
-    for name, expected in types.items():
-        if name not in values:
-            raise _damaged(path, f"it has no {name!r}", _RESTORE)
-        if not isinstance(values[name], expected):
-            raise _damaged(path, f"its {name!r} is {values[name]!r:.60}", _RESTORE)
+def _with_wrong_value(path: Path, error: FieldError) -> NeocogError:
+    """Return the error for a file that lacks a value or has one of another type."""
+    missing = isinstance(error, MissingFieldError)
+    reason = f"it has no {error.name!r}" if missing else f"its {error.name!r} is {error.shown}"
+    return _damaged(path, reason, _RESTORE)

@@ -334,7 +334,7 @@ def test_two_processes_can_decode_the_same_dataset(photos):
     """The second starts and finishes while the first is decoding."""
     inner = []
 
-    def meanwhile(done, total):
+    def meanwhile(*_):
         if not inner:
             inner.append(data.load(str(photos), CONFIG))
 

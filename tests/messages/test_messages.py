@@ -9,8 +9,10 @@ import pytest
 
 import neocog
 from neocog.data import checks
+from neocog.evaluation.evaluate import evaluate
 from neocog.messages import AS_RECORDED, CATALOGUE, Message
 from neocog.messages.phrases import LANGUAGES, fill
+from neocog.records import EvaluationRecord
 from neocog.runs import Run
 
 SOURCE = Path(neocog.__file__).parent
@@ -151,9 +153,17 @@ def test_a_run_folder_of_an_earlier_version_can_be_read(quick_run, tmp_path):
     values["data"]["note"] = "as they were given"
     values["data"]["findings"] = [{"kind": "not_a_picture", "count": 1, "message": "1 file"}]
     (tmp_path / "environment.json").write_text(json.dumps(values))
-    found = Run(tmp_path).read_environment()["data"]
-    assert Message.from_json(found["note"]).text("zh") == "as they were given"
-    assert [Message.from_json(f).text("zh") for f in found["findings"]] == ["1 file"]
+    found = Run(tmp_path).read_environment().data
+    assert found.note.text("zh") == "as they were given"
+    assert [(f.kind, f.message.text("zh")) for f in found.findings] == [("not_a_picture", "1 file")]
+    values = {
+        **evaluate(quick_run.path).result.to_json(),
+        "notes": ["so few"],
+        "selected_by": "folds",
+    }
+    recorded = EvaluationRecord.from_json(values)
+    assert [note.text("zh") for note in recorded.notes] == ["so few"]
+    assert recorded.selection().text("zh") == recorded.selected_by == "folds"
 
 
 def test_no_code_reads_a_sentence():

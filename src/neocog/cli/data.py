@@ -44,7 +44,7 @@ def data(
         return
     progress = bars.ReadingProgress(console)
     try:
-        found = inspect_dataset(data, on_progress=progress, allow_outside=allow_outside)
+        found = inspect_dataset(data, progress, allow_outside=allow_outside)
     finally:
         progress.close()
     from neocog import runs as run_folders

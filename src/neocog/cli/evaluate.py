@@ -34,9 +34,8 @@ def evaluate(
     judged.show_evaluation(console, evaluation.result)
     if evaluation.run and evaluation.recorded:
         draw(evaluation, console, with_page=False)
-    evaluation.result["time_seconds"]["total"] = STOPWATCH.seconds()
     if as_json:
-        print(to_json(evaluation.result))
+        print(to_json(evaluation.with_total_seconds(STOPWATCH.seconds()).result.to_json()))
 
 
 def draw(evaluation: "Evaluation", console: "Console", *, with_page: bool) -> None:

@@ -1,7 +1,7 @@
 """`neocog reproduce`."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -46,6 +46,7 @@ def reproduce(
 ) -> None:
     """Train what was published, and set the printed figures beside the measured ones."""
     from neocog import training
+    from neocog.reproduce import Reproduction
     from neocog.reproduce import reproduce as run_all
     from neocog.terminal import make_console, tables
     from neocog.terminal.progress import ReproductionProgress
@@ -55,7 +56,7 @@ def reproduce(
     if results is None and not quick and kept.is_dir():
         results = kept
     progress = ReproductionProgress(console)
-    rows: list[dict[str, Any]] = []
+    rows: list[Reproduction] = []
     try:
         rows.extend(
             run_all(
@@ -65,7 +66,7 @@ def reproduce(
                 runs_dir=runs,
                 results=results,
                 device=device,
-                announce=progress.announce,
+                observer=progress,
             )
         )
     except training.Interrupted as stopped:
@@ -76,8 +77,8 @@ def reproduce(
         if rows:  # also those that were known before an error
             tables.show_reproduction(console, rows)
     if as_json:
-        print(to_json({"rows": rows}))
-    if any(row["error"] for row in rows):
+        print(to_json({"rows": [row.to_json() for row in rows]}))
+    if any(row.error for row in rows):
         raise typer.Exit(1)
-    if any(row["verdict"] == "FAIL" for row in rows):
+    if any(row.verdict == "FAIL" for row in rows):
         raise typer.Exit(3)

@@ -2,7 +2,7 @@
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,11 +13,13 @@ from neocog.cli.failure import Stopped, stopped_training
 from neocog.cli.options import DeviceOption, JsonOption, OutsideOption, RunsOption
 from neocog.errors import UsageError
 from neocog.escaping import to_json
+from neocog.json_fields import JsonValue
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from neocog.recipes import Recipe
+    from neocog.records import EvaluationRecord
     from neocog.training import Interrupted, TrainingResult
 
 DataArgument = Annotated[
@@ -84,7 +86,7 @@ def train(
     from neocog.recipes.resolve import resolve
     from neocog.terminal import dataset, make_console
 
-    given: dict[str, Any] = {
+    given: dict[str, JsonValue] = {
         "data": data, "model": model, "epochs": epochs, "batch_size": batch_size,
         "learning_rate": lr, "weights": weights, "fine_tune": fine_tune, "folds": folds,
         "allow_outside": allow_outside or None, "seed": seed,
@@ -113,7 +115,7 @@ def train(
         trained = _train(final, console, device, runs, name)
     result = _finish(trained, console, device)
     if as_json:
-        print(to_json(result))
+        print(to_json(result.to_json()))
 
 
 def _train(
@@ -130,8 +132,8 @@ def _train(
             name=name,
             device=device,
             command=typed_command(),
-            report=progress,
-            on_data=progress.on_data,
+            progress=progress,
+            on_result=progress.on_result,
         )
     except training.Interrupted as stopped:
         raise _as_stopped(stopped) from None
@@ -152,7 +154,7 @@ def _resume(run_name: str, console: "Console", device: str, runs: Path | None) -
     try:
         if training.is_finished(run, recipe):
             judged.show_nothing_to_train(console)
-        return training.resume(run, device=device, report=progress, on_data=progress.on_data)
+        return training.resume(run, device=device, progress=progress, on_result=progress.on_result)
     except training.Interrupted as stopped:
         raise _as_stopped(stopped) from None
     finally:
@@ -163,18 +165,17 @@ def _as_stopped(stopped: "Interrupted") -> Stopped:
     return stopped_training(f"Go on: neocog train --resume {stopped.run.path}", stopped.exit_code)
 
 
-def _finish(trained: "TrainingResult", console: "Console", device: str) -> dict[str, Any]:
+def _finish(trained: "TrainingResult", console: "Console", device: str) -> "EvaluationRecord":
     """After training: judge, draw, and say what came of it."""
     from neocog.evaluation.evaluate import evaluate
     from neocog.terminal import results as judged
 
     run = trained.run
     evaluation = evaluate(run.path, device=device, splits=trained.splits)
-    result = evaluation.result
-    judged.show_evaluation(console, result)
+    judged.show_evaluation(console, evaluation.result)
     if evaluation.recorded:
         draw(evaluation, console, with_page=True)
-    result["time_seconds"]["total"] = STOPWATCH.seconds()
+    result = evaluation.with_total_seconds(STOPWATCH.seconds()).result
     if evaluation.recorded:
         run.write_evaluation(result)
     judged.show_trained(console, run, result)

@@ -17,7 +17,6 @@ from neocog.data.custom import (
     open_dataset,
     to_image_set,
 )
-from neocog.data.decode_cache import OnProgress
 from neocog.data.images import ImageSet, Splits
 from neocog.data.preprocess import Preprocessing
 from neocog.data.sources import bundled, cifar, mnist
@@ -96,7 +95,7 @@ DATASETS: dict[str, DatasetSpec] = {
 def load(
     name: str,
     config: DataConfig = DataConfig(),  # noqa: B008 - frozen
-    on_progress: OnProgress | None = None,
+    progress: Progress = no_progress,
 ) -> Splits:
     """Load a dataset by name, or a user's own images by path, as train, validation and test splits.
 
@@ -104,7 +103,7 @@ def load(
     stratified and the same for every seed. By default (`config.validation_size` None) their number
     is the dataset's own; 0 leaves validation empty. `config.image_size` (pixels a side) is by
     default the dataset's own, and 64 for a user's images. `config.fit` applies only to a user's
-    images. `on_progress` is called with (images decoded, total).
+    images. The stage of `progress` is `decode`, in images.
 
     Raises UsageError if the name is unknown, and NeocogError if files are missing or damaged or no
     training images are left.
@@ -112,7 +111,7 @@ def load(
     if name not in DATASETS:
         if not exists(name):
             raise unknown("data set or folder", name, DATASETS)
-        return load_custom(open_dataset(name, config.allow_outside), config, on_progress)
+        return load_custom(open_dataset(name, config.allow_outside), config, progress)
     entry = DATASETS[name]
     train, test = entry.read(no_progress)
     if test is None:
@@ -151,9 +150,9 @@ def load(
     )
 
 
-def load_for(recipe: Recipe, on_progress: OnProgress | None = None) -> Splits:
+def load_for(recipe: Recipe, progress: Progress = no_progress) -> Splits:
     """Load the splits that a recipe trains on. Raises as `load` does."""
-    return load(recipe.data, data_config(recipe), on_progress)
+    return load(recipe.data, data_config(recipe), progress)
 
 
 def bare_name(name: str) -> str:

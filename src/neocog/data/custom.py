@@ -3,6 +3,7 @@
 import os
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from neocog.data.checks import MAX_PATHS_SHOWN, DatasetReport, find_issues, missing_classes
 from neocog.data.decode import ImageMetadata, read_bytes, read_size, special_file_type
-from neocog.data.decode_cache import MAX_IN_MEMORY_BYTES, DecodedDataset, OnProgress, decode
+from neocog.data.decode_cache import MAX_IN_MEMORY_BYTES, DecodedDataset, decode
 from neocog.data.findings import NOTE, Finding
 from neocog.data.images import ImageSet, Splits
 from neocog.data.preprocess import Preprocessing
@@ -20,6 +21,7 @@ from neocog.data.sources.webdataset import is_pattern
 from neocog.data.splits import SPLIT_SEED, by_content
 from neocog.errors import DataError, NeocogError, UsageError
 from neocog.messages import Message
+from neocog.progress import Progress, no_progress
 from neocog.wording import counted
 
 TEST_FRACTION = 0.15  # also of validation, if the dataset defines no splits
@@ -106,20 +108,20 @@ def measure_dataset(name: str, allow_outside: bool = False) -> tuple[int, int]:
 
 
 def check_custom(
-    index: DatasetIndex, preprocessing: Preprocessing, on_progress: OnProgress | None = None
+    index: DatasetIndex, preprocessing: Preprocessing, progress: Progress = no_progress
 ) -> tuple[DecodedDataset, DatasetReport]:
     """Decode the images of a user's dataset and check it."""
-    decoded = decode(index, preprocessing, on_progress)
+    decoded = decode(index, preprocessing, partial(progress, "decode"))
     return decoded, find_issues(index, decoded)
 
 
-def load_custom(index: DatasetIndex, config: DataConfig, on_progress: OnProgress | None) -> Splits:
+def load_custom(index: DatasetIndex, config: DataConfig, progress: Progress) -> Splits:
     """Load a user's dataset: its own splits are used, and missing ones are split off by content.
 
     Raises NeocogError if a split or class is empty or no image is usable.
     """
     preprocessing = config.preprocessing()
-    decoded, report = check_custom(index, preprocessing, on_progress)
+    decoded, report = check_custom(index, preprocessing, progress)
     if not len(report.indices):
         reasons = [f.message.text() for f in report.findings if f.kind != "none_usable"][:3]
         raise DataError(
@@ -135,7 +137,9 @@ def load_custom(index: DatasetIndex, config: DataConfig, on_progress: OnProgress
     train, validation, test = (everything.subset(part) for part in parts)
     if config.train_resize and config.train_resize != config.resize:
         decoded_for_training = decode(
-            index, replace(preprocessing, resize=config.train_resize), on_progress
+            index,
+            replace(preprocessing, resize=config.train_resize),
+            partial(progress, "decode"),
         )
         train = to_image_set(index, decoded_for_training, report, classes).subset(parts[0])
     train, validation, test = (

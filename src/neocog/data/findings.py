@@ -27,12 +27,10 @@ class Finding:
     def to_json(self) -> dict[str, Any]:
         """Return all fields as JSON values; `message` is the English sentence."""
         return {
-            **self.summary(),
+            "kind": self.kind,
             "severity": self.severity,
+            "count": self.count,
+            **self.message.to_json(),
             "paths": list(self.paths),
             "same_as": list(self.same_as),
         }
-
-    def summary(self) -> dict[str, Any]:
-        """Return what a run and its model file record of the finding, as JSON: no paths."""
-        return {"kind": self.kind, "count": self.count, **self.message.to_json()}

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from neocog.data.findings import Finding
 from neocog.data.preprocess import Preprocessing
 from neocog.messages import Message
+from neocog.records import DataInfo, FindingRecord, SplitFingerprints, SplitSizes
 
 
 class LazyImages:
@@ -115,14 +116,14 @@ class Splits:
         """The class names in label order."""
         return self.train.classes
 
-    def describe(self) -> dict[str, object]:
+    def describe(self) -> DataInfo:
         """The record of the data in a run: name, sizes, fingerprints, classes and the note."""
-        return {
-            "name": self.name,
-            "note": self.note.to_json(),
-            "findings": [finding.summary() for finding in self.findings],
-            "classes": list(self.classes),
-            "image_shape": list(self.train.images.shape[1:]),
-            "sizes": {name: len(split) for name, split in self.parts.items()},
-            "fingerprints": {name: split.fingerprint() for name, split in self.parts.items()},
-        }
+        return DataInfo(
+            name=self.name,
+            note=self.note,
+            findings=tuple(FindingRecord(f.kind, f.count, f.message) for f in self.findings),
+            classes=self.classes,
+            image_shape=tuple(self.train.images.shape[1:]),
+            sizes=SplitSizes(*map(len, self.parts.values())),
+            fingerprints=SplitFingerprints(*(p.fingerprint() for p in self.parts.values())),
+        )

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +23,19 @@ from neocog.metrics.calibration import uncertainty
 from neocog.metrics.rejection import rejection_for_error
 from neocog.models.protocols import RejectsByOutput
 from neocog.recipes import Recipe
+from neocog.records import (
+    ClassificationMetrics,
+    ClassResult,
+    DataInfo,
+    EvaluationRecord,
+    FoldStatistics,
+    MeasuredFacts,
+    Mistake,
+    RecipeFacts,
+    Rejection,
+    Times,
+    UnknownClass,
+)
 from neocog.runs import Run, display_name, of_model_file, runs_folder
 
 # Fewer test images, in total or per class, add a note that the accuracy is unreliable.
@@ -31,8 +43,6 @@ MIN_IMAGES, MIN_CLASS_IMAGES = 100, 5
 MAX_MISTAKES = 20  # wrong predictions in the result
 MAX_CLASSES_NAMED = 10  # in a note or error
 TRAINING_FINDINGS = ("near_duplicates", "few_images", "imbalance", "one_class")  # not for test data
-# Metrics of the head's fit that `--json` prints, without their prefix head/.
-HEAD_METRICS = ("penalty", "chosen_by", "least", "refit", "class_weights", "tuning_skipped")
 MAX_RECORDED_BYTES = 2**28  # of probabilities; without them a report evaluates again
 REJECTION_ERRORS = (0.01, 0.005)  # error rates for which the papers state how much is rejected
 
@@ -41,13 +51,13 @@ REJECTION_ERRORS = (0.01, 0.005)  # error rates for which the papers state how m
 class Evaluation:
     """The result of an evaluation, and the images it was computed on.
 
-    `result` is the JSON value that `--json` prints and that is stored in the run folder.
-    `probabilities` has shape `(N, K)`. `notes` qualify the accuracy. `run` is
-    the classifier's run if this is its own test split, else None; `train` are then its training
-    images. `recorded` is False if the result could not be written to the run folder.
+    `result` is what `--json` prints and what is stored in the run folder. `probabilities` has shape
+    `(N, K)`. `notes` qualify the accuracy. `run` is the classifier's run if this is its own test
+    split, else None; `train` are then its training images. `recorded` is False if the result could
+    not be written to the run folder.
     """
 
-    result: dict[str, Any]
+    result: EvaluationRecord
     test: ImageSet
     probabilities: NDArray[np.float32]
     notes: tuple[Message, ...]
@@ -55,6 +65,11 @@ class Evaluation:
     run: Run | None
     train: ImageSet | None = None
     recorded: bool = False
+
+    def with_total_seconds(self, seconds: float) -> "Evaluation":
+        """Return this evaluation with the total time replaced, of a process for example."""
+        times = replace(self.result.time_seconds, total=seconds)
+        return replace(self, result=replace(self.result, time_seconds=times))
 
 
 def evaluate(
@@ -80,11 +95,11 @@ def evaluate(
     owner = of_model_file(path)
     classifier = load(path, device=device)
     classifier, original = _with_data_path(classifier, path), classifier
-    trained_on = str(classifier.facts.get("data", {}).get("name", ""))
+    trained_on = _data_name(classifier)
     start = time.perf_counter()
     train = None
     notes: tuple[Message, ...] = ()
-    unknown: tuple[tuple[str, int], ...] = ()
+    unknown: tuple[UnknownClass, ...] = ()
     splits = _find_own_splits(classifier, data_name, trained_on, not owner, allow_outside, splits)
     if splits:
         test, train, split = splits.test, splits.train, "test"
@@ -95,28 +110,27 @@ def evaluate(
     loaded = time.perf_counter()
     logits = classifier.scores(test.images)
     probabilities = classifier.as_probabilities(logits)
-    seconds = {"data": loaded - start, "evaluation": time.perf_counter() - loaded}
-    result = {
-        "run": display_name(path),
-        "recipe": classifier.facts.get("recipe", {}).get("name"),
-        "model": classifier.architecture["name"],
-        "data": trained_on if splits else data_name,
-        "split": split,
-        **classification_metrics(test, probabilities),
-        "rejection": _rejection(classifier, test, logits.numpy(), probabilities),
-        "parameters": sum(p.numel() for p in classifier.model.parameters() if p.requires_grad),
-        "notes": [note.to_json() for note in notes],
-        "unknown_classes": [{"class": name, "n": n} for name, n in unknown],
-        "mistakes": _worst_mistakes(test, probabilities),
-        "time_seconds": {**seconds, "training": 0.0, "total": sum(seconds.values())},
-    }
-    evaluation = Evaluation(
-        result, test, probabilities, notes, original, owner if splits else None, train
+    seconds = time.perf_counter() - loaded
+    recipe = classifier.facts.recipe
+    result = EvaluationRecord(
+        run=display_name(path),
+        recipe=recipe.name if recipe else None,
+        model=classifier.architecture["name"],
+        data=trained_on if splits else str(data_name),
+        split=split,
+        **vars(classification_metrics(test, probabilities)),
+        rejection=_rejection(classifier, test, logits.numpy(), probabilities),
+        parameters=sum(p.numel() for p in classifier.model.parameters() if p.requires_grad),
+        notes=notes,
+        unknown_classes=unknown,
+        mistakes=_worst_mistakes(test, probabilities),
+        time_seconds=Times(loaded - start, 0.0, seconds, loaded - start + seconds),
     )
-    if evaluation.run:
-        result |= _training_results(evaluation.run, original, seconds)
-        evaluation = _record(evaluation, evaluation.run)
-    return evaluation
+    own = owner if splits else None
+    if own:
+        result = _with_training_results(result, own, original)
+    evaluation = Evaluation(result, test, probabilities, notes, original, own, train)
+    return _record(evaluation, own) if own else evaluation
 
 
 def _record(evaluation: Evaluation, run: Run) -> Evaluation:
@@ -129,26 +143,32 @@ def _record(evaluation: Evaluation, run: Run) -> Evaluation:
         if test.paths:
             labels = test.labels.tolist()
             run.write_predictions(test.classes, test.paths, labels, evaluation.probabilities)
-        measured = {key: result[key] for key in ("split", "n", "accuracy", "interval")}
-        if classifier.facts.get("measured") != measured:
-            classifier.facts["measured"] = measured
+        measured = MeasuredFacts(result.split, result.n, result.accuracy, result.interval)
+        if classifier.facts.measured != measured:
+            classifier.facts = replace(classifier.facts, measured=measured)
             classifier.save(run.model_file)
     except OSError as error:
         reason = str(error.strerror or error)
         note = Message("not_recorded", {"folder": str(run.path), "reason": reason})
-        result["notes"].append(note.to_json())
-        return replace(evaluation, notes=(*evaluation.notes, note))
+        notes = (*evaluation.notes, note)
+        return replace(evaluation, notes=notes, result=replace(result, notes=notes))
     return replace(evaluation, recorded=True)
 
 
 def _with_data_path(classifier: Classifier, path: Path) -> Classifier:
     """Return the classifier of a run with the path of its data, which the model file omits."""
     owner, facts = of_model_file(path), classifier.facts
-    if owner is None or not {"recipe", "data"} <= set(facts):
+    if owner is None or not facts.recipe or not facts.data:
         return classifier
     data_path = owner.read_recipe().data
-    recipe, about = {**facts["recipe"], "data": data_path}, {**facts["data"], "name": data_path}
-    return replace(classifier, facts={**facts, "recipe": recipe, "data": about})
+    recipe = RecipeFacts(facts.recipe.name, {**facts.recipe.values, "data": data_path})
+    about = replace(facts.data, name=data_path)
+    return replace(classifier, facts=replace(facts, recipe=recipe, data=about))
+
+
+def _data_name(classifier: Classifier) -> str:
+    """Return the name or path of the data that a classifier was trained on; empty if unknown."""
+    return classifier.facts.data.name if classifier.facts.data else ""
 
 
 def _about_size(test: ImageSet) -> list[Message]:
@@ -165,36 +185,29 @@ def _about_size(test: ImageSet) -> list[Message]:
     return notes
 
 
-def _training_results(
-    run: Run, classifier: Classifier, seconds: dict[str, float]
-) -> dict[str, Any]:
-    """Return what `neocog train --json` adds to an evaluation: epochs, head and times."""
-    if "selected" not in classifier.facts:
+def _with_training_results(
+    result: EvaluationRecord, run: Run, classifier: Classifier
+) -> EvaluationRecord:
+    """Add what `neocog train --json` adds to an evaluation: epochs, head and times."""
+    selected = classifier.facts.selected
+    if selected is None:
         raise NeocogError(
             f"{run.model_file} does not say which epoch it holds: it is not this run's own.",
             "Put the run's own file back, or judge this one in a folder of its own.",
         )
-    metrics = run.read_epochs()
-    head = next((line for line in metrics if line["epoch"] == 0), None)
-    times = {
-        "data": run.read_environment()["read_seconds"],
-        "training": metrics[-1]["time_seconds"],
-        "evaluation": seconds["evaluation"],
-    }
-    results: dict[str, Any] = {}
-    if head and "folds" in head:
-        sizes = run.read_environment()["data"]["sizes"]
-        images = {"images": sizes["train"] + sizes["validation"]}
-        results = {"folds": {**fold_statistics(head["folds"]), **images}}
-    if head:
-        head_metrics = {key: head[f"head/{key}"] for key in HEAD_METRICS if f"head/{key}" in head}
-        results |= {"head": head_metrics}
-    return results | {
-        "epochs": metrics[-1]["epoch"],
-        "selected_epoch": classifier.facts["selected"]["epoch"],
-        "selected_by": classifier.facts["selected"]["by"],
-        "time_seconds": {**times, "total": sum(times.values())},
-    }
+    info, epochs = run.read_environment(), run.read_epochs()
+    head = next((metrics.head for metrics in epochs if metrics.epoch == 0), None)
+    read, trained = info.read_seconds, epochs[-1].time_seconds
+    evaluated = result.time_seconds.evaluation
+    return replace(
+        result,
+        folds=fold_statistics(head.folds, info.data) if head and head.folds else None,
+        head=head.summary() if head else None,
+        epochs=epochs[-1].epoch,
+        selected_epoch=selected.epoch,
+        selected_by=selected.by,
+        time_seconds=Times(read, trained, evaluated, read + trained + evaluated),
+    )
 
 
 def _rejection(
@@ -202,8 +215,8 @@ def _rejection(
     test: ImageSet,
     logits: NDArray[np.float32],
     probabilities: NDArray[np.float32],
-) -> list[dict[str, Any]]:
-    """Return the fraction of images to reject for each of `REJECTION_ERRORS`, as JSON values.
+) -> tuple[Rejection, ...]:
+    """Return the fraction of images to reject for each of `REJECTION_ERRORS`.
 
     The threshold applies to the largest probability, or to the largest output for a network whose
     paper does so. Without a threshold, `reason` is `no_threshold` if none suffices, or
@@ -222,63 +235,65 @@ def _rejection(
         if accepted < needed and (rejection or len(test) < needed):
             rejection, reason = None, "too_few_images"
         rows.append(
-            {
-                "error": error,
-                "rejected": rejection[0] if rejection else 1.0,
-                "by": "output" if by_output else "probability",
-                "threshold": rejection[1] if rejection else None,
-                "reason": reason,
-                "needed": needed,
-            }
+            Rejection(
+                error,
+                rejection[0] if rejection else 1.0,
+                "output" if by_output else "probability",
+                rejection[1] if rejection else None,
+                reason,
+                needed,
+            )
         )
-    return rows
+    return tuple(rows)
 
 
-def fold_statistics(accuracies: list[float]) -> dict[str, Any]:
-    """Return the mean and standard deviation of the accuracies of several folds, as JSON."""
-    std = float(np.std(accuracies, ddof=1))
-    return {
-        "n": len(accuracies),
-        "mean": float(np.mean(accuracies)),
-        "std": std,
-        "each": accuracies,
-    }
+def fold_statistics(accuracies: Sequence[float], about: DataInfo) -> FoldStatistics:
+    """Return mean and standard deviation of the accuracies of folds of train and validation."""
+    return FoldStatistics(
+        n=len(accuracies),
+        mean=float(np.mean(accuracies)),
+        std=float(np.std(accuracies, ddof=1)),
+        each=tuple(accuracies),
+        images=about.sizes.train + about.sizes.validation,
+    )
 
 
-def _worst_mistakes(test: ImageSet, probabilities: NDArray[np.float32]) -> list[dict[str, Any]]:
-    """Return the most confident wrong predictions, as JSON; empty if images have no paths."""
+def _worst_mistakes(test: ImageSet, probabilities: NDArray[np.float32]) -> tuple[Mistake, ...]:
+    """Return the most confident wrong predictions; none if images have no paths."""
     predicted = probabilities.argmax(1)
     wrong = np.nonzero(predicted != test.labels)[0] if test.paths else np.zeros(0, np.int64)
     worst = wrong[np.argsort(uncertainty(probabilities[wrong]), kind="stable")][:MAX_MISTAKES]
-    return [
-        {
-            "path": test.paths[n],
-            "label": test.classes[test.labels[n]],
-            "predicted": test.classes[predicted[n]],
-            "probability": float(probabilities[n, predicted[n]]),
-        }
+    return tuple(
+        Mistake(
+            path=test.paths[n],
+            label=test.classes[test.labels[n]],
+            predicted=test.classes[predicted[n]],
+            probability=float(probabilities[n, predicted[n]]),
+        )
         for n in worst
-    ]
+    )
 
 
-def classification_metrics(test: ImageSet, probabilities: NDArray[np.float32]) -> dict[str, Any]:
-    """Return accuracy, 95% Wilson interval, per-class metrics and confusion matrix, as JSON.
+def classification_metrics(
+    test: ImageSet, probabilities: NDArray[np.float32]
+) -> ClassificationMetrics:
+    """Return accuracy, 95% Wilson interval, per-class metrics and confusion matrix.
 
     `probabilities` has shape `(N, K)`.
     """
     predicted = probabilities.argmax(axis=1).astype(np.int64)
     confusion = confusion_matrix(test.labels, predicted, len(test.classes))
     correct = int(np.trace(confusion))
-    return {
-        "n": len(test),
-        "accuracy": correct / len(test),
-        "interval": list(wilson_interval(correct, len(test))),
-        "per_class": [
-            {"class": name, **vars(metrics)}
+    return ClassificationMetrics(
+        n=len(test),
+        accuracy=correct / len(test),
+        interval=wilson_interval(correct, len(test)),
+        per_class=tuple(
+            ClassResult(name, **vars(metrics))
             for name, metrics in zip(test.classes, metrics_by_class(confusion), strict=True)
-        ],
-        "confusion": confusion.tolist(),
-    }
+        ),
+        confusion=tuple(map(tuple, confusion.tolist())),
+    )
 
 
 def _same_data(one: str, other: str) -> bool:
@@ -316,7 +331,7 @@ def _find_own_splits(
 def splits_of(classifier: Classifier, path: Path) -> Splits:
     """Return the splits that a classifier was trained on. Raises as `own_splits` does."""
     classifier = _with_data_path(classifier, path)
-    return own_splits(classifier, str(classifier.facts.get("data", {}).get("name", "")))
+    return own_splits(classifier, _data_name(classifier))
 
 
 def own_splits(classifier: Classifier, name: str, allow_outside: bool = False) -> Splits:
@@ -324,13 +339,14 @@ def own_splits(classifier: Classifier, name: str, allow_outside: bool = False) -
 
     Raises NeocogError if its file does not contain the recipe or the test images have changed.
     """
-    if not name or "recipe" not in classifier.facts:
+    recorded = classifier.facts.recipe
+    if not name or recorded is None:
         raise NeocogError(
             "The model file does not say what it was trained on.",
             "Name the data to judge it on: neocog evaluate MODEL DATA",
         )
     try:
-        recipe = Recipe.from_json(classifier.facts["recipe"])
+        recipe = Recipe.from_json(recorded.values)
     except UsageError as error:  # the file is wrong, not the user
         raise NeocogError(f"The recipe in the model file cannot be used. {error.message}") from None
     if name not in data.DATASETS and not data.exists(name):
@@ -348,11 +364,11 @@ def own_splits(classifier: Classifier, name: str, allow_outside: bool = False) -
 
 def _check_test(classifier: Classifier, splits: Splits, name: str) -> None:
     """Raise NeocogError if the test images are not those in the classifier's file."""
-    if splits.test.fingerprint() != classifier.facts["data"]["fingerprints"]["test"]:
-        recipe = classifier.facts["recipe"]["name"]
+    recipe, known = classifier.facts.recipe, classifier.facts.data
+    if known is None or splits.test.fingerprint() != known.fingerprints.test:
         raise DataError(
             f"The test images of {name} are not those that the run knew.",
-            f"Train anew: neocog train {name} --recipe {recipe}",
+            f"Train anew: neocog train {name}" + (f" --recipe {recipe.name}" if recipe else ""),
         )
 
 
@@ -387,13 +403,13 @@ def _read_other(
 class _OtherTest:
     """Another dataset's images, preprocessed for the classifier, their split, and notes.
 
-    `unknown` lists the classes that the classifier does not know and their numbers of images.
+    `unknown` lists the classes that the classifier does not know.
     """
 
     test: ImageSet
     split: str
     notes: tuple[Message, ...]
-    unknown: tuple[tuple[str, int], ...]
+    unknown: tuple[UnknownClass, ...]
 
 
 def _other_test(classifier: Classifier, name: str, allow_outside: bool) -> _OtherTest:
@@ -406,7 +422,9 @@ def _other_test(classifier: Classifier, name: str, allow_outside: bool) -> _Othe
     present = [c for c, n in zip(images.classes, counts, strict=True) if n]
     matches, similar = _match_classes(present, classifier.classes)
     unknown = tuple(
-        (c, n) for c, n in zip(images.classes, counts, strict=True) if n and c not in matches
+        UnknownClass(c, n)
+        for c, n in zip(images.classes, counts, strict=True)
+        if n and c not in matches
     )
     if not matches:
         raise UsageError(
@@ -451,7 +469,7 @@ def _match_classes(
 
 
 def _about_classes(
-    unknown: Sequence[tuple[str, int]],
+    unknown: Sequence[UnknownClass],
     matches: dict[str, int],
     similar: dict[str, list[str]],
     known: Sequence[str],
@@ -459,9 +477,9 @@ def _about_classes(
     """Return notes on classes whose names are not exactly those of the classifier."""
     notes = []
     if unknown:
-        named = tuple(f"{name} ({n:,})" for name, n in unknown[:MAX_CLASSES_NAMED])
+        named = tuple(f"{c.name} ({c.n:,})" for c in unknown[:MAX_CLASSES_NAMED])
         excluded: dict[str, Parameter] = {
-            "n": sum(n for _, n in unknown),
+            "n": sum(c.n for c in unknown),
             "count": len(unknown),
             "classes": named,
         }
@@ -478,10 +496,10 @@ def _about_classes(
     return notes
 
 
-def _format_classes(classes: Sequence[tuple[str, int]]) -> str:
+def _format_classes(classes: Sequence[UnknownClass]) -> str:
     """Return the first classes with their numbers of images, as text."""
     more = len(classes) - MAX_CLASSES_NAMED
-    named = ", ".join(f"{name} ({n:,})" for name, n in classes[:MAX_CLASSES_NAMED])
+    named = ", ".join(f"{c.name} ({c.n:,})" for c in classes[:MAX_CLASSES_NAMED])
     return f"{named} and {more:,} more" if more > 0 else named
 
 
@@ -503,11 +521,13 @@ def _preprocess(classifier: Classifier, images: Images) -> tuple[Images, NDArray
 
 def _about_training(classifier: Classifier, test: ImageSet) -> list[Message]:
     """Return notes on test images that were also trained on, or if that cannot be checked."""
-    facts = classifier.facts
-    name = facts.get("data", {}).get("name") or facts.get("recipe", {}).get("data")
+    recipe, about = classifier.facts.recipe, classifier.facts.data
+    name = about.name if about else str(recipe.values.get("data", "")) if recipe else ""
     try:
-        train = data.load_for(Recipe.from_json(facts["recipe"])).train
-    except (KeyError, NeocogError):
+        train = data.load_for(Recipe.from_json(recipe.values)).train if recipe else None
+    except NeocogError:
+        train = None
+    if train is None:
         missing = Message("training_data_missing", {"data": name})
         return [missing if name else Message("training_data_unknown")]
     if train.digests and test.digests:
@@ -518,6 +538,6 @@ def _about_training(classifier: Classifier, test: ImageSet) -> list[Message]:
     notes = []
     if seen:
         notes.append(Message("trained_on", {"n": seen, "total": len(test)}))
-    if train.fingerprint() != facts.get("data", {}).get("fingerprints", {}).get("train"):
+    if about is None or train.fingerprint() != about.fingerprints.train:
         notes.append(Message("training_data_changed", {"data": name}))
     return notes

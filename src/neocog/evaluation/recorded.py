@@ -9,9 +9,8 @@ from neocog.classifier import load, model_path
 from neocog.errors import NeocogError, UsageError
 from neocog.evaluation.evaluate import Evaluation, evaluate, splits_of
 from neocog.metrics.accuracy import confusion_matrix
+from neocog.records import MeasuredFacts
 from neocog.runs import Run, of_model_file, runs_folder
-
-MEASURED = ("split", "n", "accuracy", "interval")  # which the model file repeats
 
 
 def evaluation_of_run(
@@ -55,7 +54,8 @@ def _read(run: Run, device: str) -> Evaluation | None:
     if result is None or probabilities is None:
         return None
     classifier = load(run.model_file, device=device)
-    if classifier.facts.get("measured") != {key: result.get(key) for key in MEASURED}:
+    measured = MeasuredFacts(result.split, result.n, result.accuracy, result.interval)
+    if classifier.facts.measured != measured:
         return None  # of another model: training went on since
     splits = splits_of(classifier, run.model_file)
     test = splits.test
@@ -63,13 +63,13 @@ def _read(run: Run, device: str) -> Evaluation | None:
         return None
     predicted = probabilities.argmax(1).astype(np.int64)
     confusion = confusion_matrix(test.labels, predicted, len(test.classes))
-    if confusion.tolist() != result["confusion"]:
+    if tuple(map(tuple, confusion.tolist())) != result.confusion:
         return None
     return Evaluation(
         result,
         test,
         probabilities,
-        tuple(result["notes"]),
+        result.notes,
         classifier,
         run,
         splits.train,

@@ -39,10 +39,13 @@ class Message:
         """Return a recorded message.
 
         A text, as earlier versions recorded, keeps its words, and so does the English sentence of
-        an object whose id or parameters this version does not know.
+        an object whose id or parameters this version does not know. Raises TypeError for any other
+        value.
         """
+        if isinstance(value, str):
+            return cls(AS_RECORDED, {"text": value})
         if not isinstance(value, Mapping):
-            return cls(AS_RECORDED, {"text": str(value)})
+            raise TypeError
         try:
             parameters = {
                 str(name): tuple(map(str, item)) if isinstance(item, list) else item

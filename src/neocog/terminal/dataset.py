@@ -64,30 +64,27 @@ def show_findings(console: Console, findings: Sequence["Finding"]) -> None:
 
 def show_data(console: Console, found: "DatasetInspection", sheets: Sequence[Path]) -> None:
     """A data set's images by class and split, what they are like, and what is wrong."""
-    values = found.to_json()
-    nouns = "image" if values["n"] == 1 else plural("image")
-    are = "is" if values["used"] == 1 else "are"
-    title = f"{found.data}: {values['used']:,} of {values['n']:,} {nouns} {are} fit for use"
+    classes, splits, count = found.index.classes, found.splits, len(found.index.samples)
+    nouns = "image" if count == 1 else plural("image")
+    are = "is" if found.used == 1 else "are"
+    title = f"{found.data}: {found.used:,} of {count:,} {nouns} {are} fit for use"
     console.print(rich_escape(title), style="bold", highlight=False, soft_wrap=True)
     table = Table()
     table.add_column("class")
-    for split in values["splits"]:
+    for split in splits:
         table.add_column(split, justify="right")
-    for name in values["classes"][:MOST_ROWS]:
-        table.add_row(rich_escape(name), *(f"{n[name]:,}" for n in values["splits"].values()))
-    if len(values["classes"]) > MOST_ROWS:
-        table.add_row(
-            f"and {len(values['classes']) - MOST_ROWS:,} more", *[""] * len(values["splits"])
-        )
-    table.add_row("[bold]all[/bold]", *(f"{sum(n.values()):,}" for n in values["splits"].values()))
+    for name in classes[:MOST_ROWS]:
+        table.add_row(rich_escape(name), *(f"{n[name]:,}" for n in splits.values()))
+    if len(classes) > MOST_ROWS:
+        table.add_row(f"and {len(classes) - MOST_ROWS:,} more", *[""] * len(splits))
+    table.add_row("[bold]all[/bold]", *(f"{sum(n.values()):,}" for n in splits.values()))
     console.print(table)
-    console.print(f"`neocog train` takes {values['plan']}.", highlight=False)
+    console.print(f"`neocog train` takes {found.plan}.", highlight=False)
     sizes = " to ".join(
-        f"{width:,} x {height:,}"
-        for width, height in (values["sizes"][k] for k in ("least", "most"))
+        f"{width:,} x {height:,}" for width, height in (found.sizes[k] for k in ("least", "most"))
     )
-    kinds = ", ".join(f"{n:,} {kind}" for kind, n in values["formats"].items())
-    modes = ", ".join(f"{n:,} {mode}" for mode, n in values["modes"].items())
+    kinds = ", ".join(f"{n:,} {kind}" for kind, n in found.formats.items())
+    modes = ", ".join(f"{n:,} {mode}" for mode, n in found.modes.items())
     console.print(rich_escape(f"{sizes} pixels; {kinds}; {modes}"), highlight=False)
     show_findings(console, found.report.findings)
     if sheets:

@@ -1,7 +1,6 @@
 """From a recipe to its network: checks before training, weights, frozen layers."""
 
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
@@ -10,7 +9,7 @@ from neocog import models
 from neocog.classifier import Classifier
 from neocog.data import Splits
 from neocog.errors import UsageError
-from neocog.model_card import find_card
+from neocog.model_card import Architecture, find_card
 from neocog.models import pretrained
 from neocog.models.protocols import FitsToImages
 from neocog.progress import Progress, no_progress
@@ -60,14 +59,9 @@ def build_classifier(recipe: Recipe, splits: Splits, device: torch.device) -> Cl
     layer or the network's outputs are not logits.
     """
     height, width, channels = splits.train.images.shape[1:]
-    architecture: dict[str, Any] = {
-        "name": recipe.model,
-        "num_classes": len(splits.classes),
-        "in_channels": channels,
-        "image_size": (height, width),
-    }
+    architecture = Architecture(recipe.model, len(splits.classes), channels, (height, width))
     torch.manual_seed(recipe.seed)
-    model = models.build(**architecture)
+    model = models.build(**vars(architecture))
     if recipe.weights != "random":
         with_head = not has_other_classes(recipe, splits.classes)
         pretrained.load_pretrained(
@@ -83,7 +77,7 @@ def build_classifier(recipe: Recipe, splits: Splits, device: torch.device) -> Cl
         model.fit_to(inputs)
     if not recipe.feature_views or recipe.fine_tune:  # a fitted head is linear
         check_gives_logits(model, inputs[:2])
-    return Classifier(model, architecture, splits.preprocessing, splits.classes)
+    return Classifier(model, architecture.to_json(), splits.preprocessing, splits.classes)
 
 
 def has_other_classes(recipe: Recipe, classes: tuple[str, ...]) -> bool:

@@ -4,12 +4,13 @@ import hashlib
 import io
 import pickle
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from neocog.data.images import ImageSet
 from neocog.data.preprocess import Preprocessing
@@ -18,6 +19,9 @@ from neocog.data.sources.published import data_folders, downloads_folder, fetch_
 from neocog.errors import NeocogError
 from neocog.progress import Progress, no_progress
 from neocog.storage.atomic import write_atomic
+
+# Images, labels or the names of classes or files.
+PickledValue = NDArray[np.uint8] | list[int] | list[str]
 
 
 @dataclass(frozen=True)
@@ -114,7 +118,7 @@ def _read_parquet(files: CifarFiles, folder: Path) -> tuple[ImageSet, ImageSet]:
 
 def _read_batches(files: CifarFiles, folder: Path) -> tuple[ImageSet, ImageSet]:
     ((meta, md5),) = files.meta.items()
-    classes = tuple(_load_pickle(folder / meta, md5)[files.names_key])
+    classes = tuple(map(str, _load_pickle(folder / meta, md5)[files.names_key]))
     splits = []
     for names in (files.train, files.test):
         batches = [_load_pickle(folder / name, md5) for name, md5 in names.items()]
@@ -147,7 +151,7 @@ def _download(files: CifarFiles, progress: Progress) -> Path:
     return folder
 
 
-def _load_pickle(path: Path, md5: str) -> dict[str, Any]:
+def _load_pickle(path: Path, md5: str) -> dict[str, PickledValue]:
     """Load the dictionary in an official file, which is a pickle.
 
     A pickle can run any code. A file is opened only if its MD5 is the official one, and the
@@ -171,7 +175,7 @@ class _ArrayUnpickler(pickle.Unpickler):
 
     def find_class(self, module: str, name: str) -> Any:
         """Resolve the few names that a pickled array uses."""
-        known: dict[str, Any] = {
+        known: dict[str, Callable[..., object]] = {
             "_reconstruct": np._core.multiarray._reconstruct,  # type: ignore[attr-defined]
             "ndarray": np.ndarray,
             "dtype": np.dtype,

@@ -249,18 +249,31 @@ def _rows(
     return samples, labels
 
 
-def _huggingface_features(schema: "pa.Schema") -> dict[str, Any]:
+@dataclass(frozen=True)
+class _Feature:
+    """What the Hugging Face metadata say of a column: its kind and, unchecked, its class names."""
+
+    kind: Any = None
+    names: Any = None
+
+
+def _huggingface_features(schema: "pa.Schema") -> dict[str, _Feature]:
     """The features in the Hugging Face metadata; empty if there are none."""
     try:
         content = parse((schema.metadata or {})[b"huggingface"])
-        return dict(content["info"]["features"])
+        features = dict(content["info"]["features"]).items()
+        return {
+            name: _Feature(feature.get("_type"), feature.get("names"))
+            for name, feature in features
+            if isinstance(feature, dict)
+        }
     except (KeyError, ValueError, TypeError):
         return {}
 
 
-def _class_names(feature: Any, file: Path) -> tuple[str, ...]:
+def _class_names(feature: _Feature | None, file: Path) -> tuple[str, ...]:
     """The class names in the metadata of the label column; empty if there are none."""
-    names = feature.get("names") if isinstance(feature, dict) else None
+    names = feature.names if feature else None
     if not names:
         return ()
     is_list = isinstance(names, list) and all(isinstance(name, str) for name in names)
@@ -272,7 +285,7 @@ def _class_names(feature: Any, file: Path) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _column(schema: "pa.Schema", features: dict[str, Any], kind: str, file: Path) -> str:
+def _column(schema: "pa.Schema", features: dict[str, _Feature], kind: str, file: Path) -> str:
     """The name of the first column of a kind, by the metadata or else by its type."""
     import pyarrow as pa
 
@@ -288,9 +301,7 @@ def _column(schema: "pa.Schema", features: dict[str, Any], kind: str, file: Path
     candidates = [str(field.name) for field in schema if matches(field)]
     candidates.sort(key=lambda name: name != "label")
     tagged = [
-        name
-        for name, feature in features.items()
-        if isinstance(feature, dict) and feature.get("_type") == kind and name in candidates
+        name for name, feature in features.items() if feature.kind == kind and name in candidates
     ]
     if tagged or candidates:
         return [*tagged, *candidates][0]

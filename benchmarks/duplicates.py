@@ -15,9 +15,9 @@ from PIL import Image, ImageEnhance
 
 from neocog import data
 from neocog.data import decode
-from neocog.data.checks import with_count
 from neocog.data.duplicates import near_duplicates
 from neocog.data.sources.folder import list_images
+from neocog.messages.phrases import fill
 
 EACH = 200  # copies of a kind
 random = np.random.default_rng(0)
@@ -67,9 +67,8 @@ def planted(folder):
     thumbnails = [thumb_of(image) for image in images]
     kinds, origins = ["photo"] * len(images), list(range(len(images)))
     before = near_duplicates(np.stack(thumbnails), np.arange(len(thumbnails)))
-    print(
-        f"{len(images):,} photos, in which {with_count(len(before), '{pair is|pairs are}')} found"
-    )
+    found = fill("{n:pair is|pairs are} found", n=len(before))
+    print(f"{len(images):,} photos, in which {found}")
     for kind, copy in COPIES.items():
         for n in random.choice(len(images), min(EACH, len(images)), replace=False):
             thumbnails.append(thumb_of(copy(images[n])))

@@ -106,12 +106,11 @@ def neocog_way(name: str, count: int, allocator: bool = True) -> float:
     recipe = recipes.get(name, overrides)
     times: list[float] = []
 
-    def report(_step: int, _steps: int, line: dict | None) -> None:
-        if line is None:
-            times.append(time.perf_counter())
+    def progress(_stage: str, _done: int, _total: int) -> None:
+        times.append(time.perf_counter())
 
     with tempfile.TemporaryDirectory() as folder:
-        train(recipe, runs_dir=Path(folder), device="cpu", report=report)
+        train(recipe, runs_dir=Path(folder), device="cpu", progress=progress)
     return (count - recipe.batch_size) / (times[-1] - times[0])
 
 

@@ -27,10 +27,11 @@ import numpy as np
 import torch
 from PIL import Image
 
-from neocog import data, models, recipes
+from neocog import data, models, recipe_context, recipes
 from neocog.metrics.selection import log_losses
 from neocog.models import pretrained
 from neocog.models.inference import InferenceModule, predict_logits
+from neocog.recipes.resolve import resolve
 from neocog.training import head
 
 POOL = {"cifar10": 200, "mnist": 80}  # images of a class
@@ -95,7 +96,7 @@ def features(folder: Path, kept: Path | None) -> tuple[dict[str, torch.Tensor], 
             {name: torch.tensor(stored[f"{name}/features"]) for name in sources},
             {name: stored[f"{name}/labels"] for name in sources},
         )
-    recipe = pretrained.with_weight_defaults(recipes.get("photos", {"data": "mnist5k"}))
+    recipe = resolve(recipe_context, recipes.get("photos", {"data": "mnist5k"}))
     rule = data.data_config(recipe).preprocessing()
     model = models.build("efficientnet-lite0", 2, 3, rule.image_size)
     pretrained.load_pretrained(model, "efficientnet-lite0", "imagenet")

@@ -51,6 +51,10 @@ def printed(row: dict[str, Any], zh: bool) -> str:
     return text
 
 
+def measured_figure(row: dict[str, Any]) -> str:
+    return figure(row["mean"], row["std"], row["n"])
+
+
 def figures(zh: bool, *names: str) -> str:
     """Printed against measured accuracy: all of `benchmarks/results/`, or some rows, shorter."""
     heads = (
@@ -67,8 +71,8 @@ def figures(zh: bool, *names: str) -> str:
             f"`{name}`",
             f"{row['model']}, {row['data']}",
             printed(row, zh),
-            figure(row) + (as_published if row["as_published"] and not names else ""),
-            figure(row["honest"]) if row["honest"] else "",
+            measured_figure(row) + (as_published if row["as_published"] and not names else ""),
+            measured_figure(row["honest"]) if row["honest"] else "",
             "{:.2f} - {:.2f}".format(*(100 * bound for bound in row["interval"])),
             format_duration(row["time_seconds"], decimals=0)
             + f" ({min(run['threads'] for run in row['runs'])})",
@@ -143,7 +147,7 @@ def recipes(zh: bool) -> str:
             recipe.data,
             "" if recipe.feature_views and not recipe.fine_tune else str(recipe.epochs),
             f"{100 * recipe.printed_test_accuracy:.5g}%" if recipe.printed_test_accuracy else "",
-            figure(measured[name]) if name in measured else "",
+            measured_figure(measured[name]) if name in measured else "",
             recipe.source.replace("|", "\\|"),
         )
         for name, recipe in RECIPES.items()

@@ -1,9 +1,11 @@
 """The shape of the house, held by tests: which way imports point, and how large things may grow."""
 
 import ast
+import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,13 +20,13 @@ FILES = sorted(ROOT.rglob("*.py"))
 FLOORS = [
     {"errors", "allocator", "escaping", "json_fields", "messages", "progress", "wording"},
     {"storage"},
-    {"recipes", "metrics"},
+    {"recipes", "metrics", "records"},
     {"data", "inspection", "rendering"},
     {"models", "explain"},
     {"runs", "model_card", "engines"},
     {"model_file", "export"},
     {"onnx_file"},
-    {"classifier"},
+    {"classifier", "recipe_context"},
     {"training", "evaluation", "predict", "explanations", "examine"},
     {"report", "demos", "web", "terminal"},
     {"reproduce"},
@@ -114,6 +116,30 @@ def test_the_training_file_is_the_loop_and_nothing_else():
     assert loop.name == "run_epochs"
     assert len(text.splitlines()) <= LIMIT_LOOP_FILE
     assert nesting(loop) <= LIMIT_LOOP_NESTING
+
+
+LOW = [p for p in FILES if room(p) != "__init__" and floor(room(p)) < floor("terminal")]
+
+
+@pytest.mark.parametrize("path", [p for p in LOW if p.name != "checks.py"], ids=ids)
+def test_only_front_ends_spell_options(path):
+    """Below them an error names the fields that help; only a whole command may have options."""
+    for text in sentences(ast.parse(path.read_text())):
+        before_command = re.split("neocog |pip install ", text)[0]
+        assert not re.search(r"(?<![\w-])--[a-z]", before_command), text
+
+
+def sentences(node: ast.AST) -> Iterator[str]:
+    """The strings of a module, formatted ones whole, without docstrings."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        yield node.value
+    elif isinstance(node, ast.JoinedStr):
+        yield "".join(
+            part.value if isinstance(part, ast.Constant) else "{}" for part in node.values
+        )
+    elif not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)):
+        for child in ast.iter_child_nodes(node):
+            yield from sentences(child)
 
 
 def test_no_room_is_a_cupboard():

@@ -2,6 +2,7 @@ import json
 import pickle
 import shutil
 import struct
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -144,7 +145,7 @@ def test_a_pattern_of_many_maps_is_asked_for_few_images_at_a_time():
 def test_a_run_whose_model_is_not_its_own_says_so(digits_run, tmp_path):
     run = shutil.copytree(digits_run.path, tmp_path / "run")
     loaded = classifier.load(run)
-    del loaded.facts["selected"]
+    loaded.facts = replace(loaded.facts, selected=None)
     loaded.save(run / "model.safetensors")
     with pytest.raises(NeocogError, match="does not say which epoch it holds"):
         evaluate(run)

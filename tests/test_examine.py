@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from neocog import recipes
 from neocog.data import decode_cache
 from neocog.errors import UsageError
 from neocog.examine import inspect_dataset
+from neocog.recipes import resolve
 
 from .data.test_custom import save
 
@@ -90,18 +90,16 @@ def test_the_demo_of_normalisation(neocog_command):
 
 
 def test_many_small_images_are_trained_from_scratch(neocog_command, photos, monkeypatch):
-    from neocog import recipes
-
-    monkeypatch.setattr(recipes, "MANY_IMAGES", 30)
+    monkeypatch.setattr(resolve, "MANY_IMAGES", 30)
     code, out, _ = neocog_command("train", photos, "--epochs", 1, "--set", "model=lenet5")
     assert code == 0
     assert "40 images of about 24 pixels, small and many" in out
-    assert (recipes.scratch_overrides(40, 24) or {})["image_size_pixels"] == 24
+    assert (resolve.scratch_overrides(40, 24) or {})["image_size_pixels"] == 24
 
 
 def test_many_small_images_keep_their_size(photos, monkeypatch):
     assert inspect_dataset(str(photos)).decoded.images.shape[1:3] == (224, 224)
-    monkeypatch.setattr(recipes, "MANY_IMAGES", 10)
+    monkeypatch.setattr(resolve, "MANY_IMAGES", 10)
     side = min(inspect_dataset(str(photos)).decoded.images.shape[1:3])
     assert 16 <= side <= 64
 

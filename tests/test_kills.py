@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from neocog import data, runs
-from neocog.data import decode_cache
 from neocog.evaluation.evaluate import evaluate
+from neocog.storage import cache
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks")
 
@@ -82,13 +82,13 @@ def test_data_and_its_cache_outlast_kills(forked, photos, tmp_path, times):
     seconds, code = forked(*command)
     assert code == 0
     expected = data.load(str(photos), form).describe()
-    decode_cache.clear()
+    cache.clear()
     for n in range(times):
         after = random.uniform(0, seconds)
         forked(*command, after=after)
         assert data.load(str(photos), form).describe() == expected, f"kill {n} after {after} s"
         if n % 2:
-            decode_cache.clear()
+            cache.clear()
     assert forked(*command)[1] == 0
     for sheet in (tmp_path / "sheets").glob("*.png"):
         Image.open(sheet).load()
@@ -100,16 +100,16 @@ def test_reports_and_evaluations_outlast_kills(forked, digits_run, tmp_path, tim
     for file in digits_run.path.iterdir():
         if file.is_file():
             (run.path / file.name).write_bytes(file.read_bytes())
-    expected = evaluate(digits_run.path).result["confusion"]
+    expected = evaluate(digits_run.path).result.confusion
     seconds = {what: forked(what, run.path)[0] for what in ("report", "evaluate")}
     for n in range(times):
         what = ("report", "evaluate")[n % 2]
         forked(what, run.path, after=random.uniform(0, seconds[what]))
         assert run.report_file.read_text("utf-8").rstrip().endswith("</html>")
-        assert run.read_evaluation()["confusion"] == expected
+        assert run.read_evaluation().confusion == expected
         for plot in run.plots_folder.glob("*.png"):
             Image.open(plot).load()
-        assert evaluate(run.path).result["confusion"] == expected
+        assert evaluate(run.path).result.confusion == expected
 
 
 def test_sigterm_takes_temporary_folders_with_it(forked, photos, tmp_path, monkeypatch):

@@ -11,7 +11,9 @@ from safetensors.torch import load_file, save, save_file
 
 from neocog import classifier
 from neocog.errors import NeocogError
+from neocog.messages import Message
 from neocog.model_card import read_card
+from neocog.records import ModelFacts
 
 from .memory import megabytes_of_refusals
 
@@ -61,11 +63,17 @@ def test_a_card_round_trips():
     assert read_card(card.to_json()) == card
 
 
+def test_a_card_says_by_which_metric_or_by_what_a_head_was_selected():
+    by = Message("penalty_by_folds", {"folds": 5, "n": 202}).to_json()
+    selected = read_card(json.dumps(changed(selected__by=by))).facts.selected
+    assert selected.by.text() == ("5-fold cross-validation on 202 training images")
+
+
 def test_a_card_of_an_earlier_version_may_have_less():
     least = {k: v for k, v in CARD.items() if k not in ("recipe", "data", "selected", "measured")}
     for name in ("box", "dark_background", "mirrored", "resize"):
         least["preprocessing"] = {k: v for k, v in least["preprocessing"].items() if k != name}
-        assert read_card(json.dumps(least)).facts == {}
+        assert read_card(json.dumps(least)).facts == ModelFacts()
 
 
 WRONG = {
@@ -122,6 +130,7 @@ WRONG = {
     "zero byte": (changed(data__name="a\0b"), "`data.name` cannot be"),
     "fingerprints": (changed(data__fingerprints={"test": 3}), "`data.fingerprints` cannot be"),
     "selected": (changed(selected={"by": "last"}), "`selected.epoch` cannot be None"),
+    "selected by": (changed(selected__by=["last"]), "`selected.by` cannot be ['last']"),
     "missing": ({k: v for k, v in CARD.items() if k != "threshold"}, "it has no `threshold`"),
 }
 

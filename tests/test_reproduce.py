@@ -8,7 +8,8 @@ import pytest
 from neocog import recipes, reproduce
 from neocog.data.sources import cifar
 from neocog.errors import UsageError
-from neocog.reproduce import Measurement
+from neocog.records import EpochMetrics
+from neocog.reproduce import Measurement, RunFigures
 from neocog.runs import Run
 from neocog.training import Interrupted
 
@@ -24,8 +25,30 @@ def published(monkeypatch):
     monkeypatch.setitem(recipes.RECIPES, "hard", hard)
 
 
+def rows(*names, **options):
+    return [row.to_json() for row in reproduce.reproduce(names, **options)]
+
+
+class Observer:
+    """Notes the runs that begin and the steps of their training."""
+
+    def __init__(self, at_epoch=lambda _: None):
+        self.started, self.steps, self.at_epoch = [], [], at_epoch
+
+    def on_start(self, recipe, honest):
+        self.recipe = recipe
+        self.started.append((recipe.seed, honest))
+
+    def on_result(self, result):
+        if isinstance(result, EpochMetrics):
+            self.at_epoch(self.recipe)
+
+    def __call__(self, _stage, done, _total):
+        self.steps.append(done)
+
+
 def test_a_row_has_published_and_measured_accuracy(published, tmp_path):
-    (row,) = reproduce.reproduce(["digits"], seeds=3, runs_dir=tmp_path, results=tmp_path / "out")
+    (row,) = rows("digits", seeds=3, runs_dir=tmp_path, results=tmp_path / "out")
     assert (row["recipe"], row["printed"], row["n"], row["verdict"]) == ("digits", 0.3, 3, "PASS")
     accuracies = [run["accuracy"] for run in row["runs"]]
     assert row["mean"] == pytest.approx(statistics.mean(accuracies))
@@ -42,65 +65,55 @@ def test_a_row_has_published_and_measured_accuracy(published, tmp_path):
 
 
 def test_the_honest_run_selects_on_validation_images(published, tmp_path):
-    list(reproduce.reproduce(["digits"], seeds=1, runs_dir=tmp_path))
+    rows("digits", seeds=1, runs_dir=tmp_path)
     honest = Run(tmp_path / "reproduce" / "digits-honest-seed0-1").read_recipe()
     assert (honest.validation_size, honest.select) == (100, "validation/accuracy")
     assert Run(tmp_path / "reproduce" / "digits-seed0-1").read_recipe().validation_size is None
 
 
 def test_an_accuracy_out_of_reach_fails(published, tmp_path):
-    (row,) = reproduce.reproduce(["hard"], seeds=1, runs_dir=tmp_path)
+    (row,) = rows("hard", seeds=1, runs_dir=tmp_path)
     assert row["verdict"] == "FAIL" and row["interval"][1] < 0.9999
 
 
 def test_finished_runs_are_reused_and_stopped_runs_resumed(published, tmp_path):
-    started = []
 
-    def stop_in_second(recipe, honest):
-        started.append((recipe.seed, honest))
+    def stop(recipe):
+        if recipe.seed == 1:
+            raise KeyboardInterrupt
 
-        def report(step, steps, line):
-            if recipe.seed == 1 and line:
-                raise KeyboardInterrupt
-
-        return report
-
+    stopped = Observer(stop)
     with pytest.raises(KeyboardInterrupt):
-        list(reproduce.reproduce(["hard"], seeds=2, runs_dir=tmp_path, announce=stop_in_second))
-    assert started == [(0, False), (1, False)]
-    steps = []
-
-    def note(recipe, honest):
-        started.append((recipe.seed, honest))
-        return lambda step, *_: steps.append(step)
-
-    (row,) = reproduce.reproduce(["hard"], seeds=2, runs_dir=tmp_path, announce=note)
-    assert started[2:] == [(1, False)] and min(steps) > 1  # not from the start
-    (again,) = reproduce.reproduce(["hard"], seeds=2, runs_dir=tmp_path, announce=note)
-    assert again == row and len(started) == 3
+        rows("hard", seeds=2, runs_dir=tmp_path, observer=stopped)
+    assert stopped.started == [(0, False), (1, False)]
+    watched = Observer()
+    (row,) = rows("hard", seeds=2, runs_dir=tmp_path, observer=watched)
+    assert watched.started == [(1, False)] and min(watched.steps) > 1  # not from the start
+    (again,) = rows("hard", seeds=2, runs_dir=tmp_path, observer=watched)
+    assert again == row and len(watched.started) == 1
 
 
 def test_a_changed_recipe_is_trained_in_a_new_folder(published, tmp_path, monkeypatch):
-    list(reproduce.reproduce(["hard"], seeds=1, runs_dir=tmp_path))
+    rows("hard", seeds=1, runs_dir=tmp_path)
     changed = replace(recipes.RECIPES["hard"], learning_rate=0.01)
     monkeypatch.setitem(recipes.RECIPES, "hard", changed)
-    list(reproduce.reproduce(["hard"], seeds=1, runs_dir=tmp_path))
+    rows("hard", seeds=1, runs_dir=tmp_path)
     names = sorted(p.name for p in (tmp_path / "reproduce").iterdir())
     assert names == ["hard-seed0-1", "hard-seed0-2"]
 
 
 def test_editing_the_documentation_of_a_recipe_keeps_its_runs(published, tmp_path, monkeypatch):
-    list(reproduce.reproduce(["hard"], seeds=1, runs_dir=tmp_path))
+    rows("hard", seeds=1, runs_dir=tmp_path)
     edited = replace(recipes.RECIPES["hard"], source="said better", printed_test_accuracy=0.5)
     monkeypatch.setitem(recipes.RECIPES, "hard", edited)
-    (row,) = reproduce.reproduce(["hard"], seeds=1, runs_dir=tmp_path)
+    (row,) = rows("hard", seeds=1, runs_dir=tmp_path)
     assert row["source"] == "said better" and row["verdict"] == "PASS"
     assert len(list((tmp_path / "reproduce").iterdir())) == 1
 
 
 def test_short_runs_are_repeated_more_often(published, tmp_path, monkeypatch):
     monkeypatch.setattr(reproduce, "SEEDS_BY_SECONDS", ((1000.0, 2, 2), (math.inf, 1, 1)))
-    (row,) = reproduce.reproduce(["hard"], runs_dir=tmp_path)
+    (row,) = rows("hard", runs_dir=tmp_path)
     assert row["n"] == 2
 
 
@@ -129,7 +142,7 @@ def test_every_published_recipe_is_one():
 
 
 def measured(*accuracies):
-    return Measurement([{"accuracy": a, "train_accuracy": None} for a in accuracies], 10_000)
+    return Measurement([RunFigures(n, a, None, 1.0) for n, a in enumerate(accuracies)], 10_000)
 
 
 def test_the_interval_is_students_over_seeds_and_wilsons_for_one():
@@ -143,21 +156,21 @@ def test_the_interval_is_students_over_seeds_and_wilsons_for_one():
 
 def test_results_of_more_seeds_are_kept(published, tmp_path):
     for seeds in (2, 1):
-        list(reproduce.reproduce(["hard"], seeds=seeds, runs_dir=tmp_path, results=tmp_path / "r"))
+        rows("hard", seeds=seeds, runs_dir=tmp_path, results=tmp_path / "r")
         assert json.loads((tmp_path / "r" / "hard.json").read_text())["n"] == 2
 
 
 def test_runs_on_another_device_are_not_reused(published, tmp_path):
-    list(reproduce.reproduce(["hard"], seeds=1, runs_dir=tmp_path))
+    rows("hard", seeds=1, runs_dir=tmp_path)
     run = Run(tmp_path / "reproduce" / "hard-seed0-1")
-    run.write_environment({**run.read_environment(), "device": "cuda"})
-    list(reproduce.reproduce(["hard"], seeds=1, runs_dir=tmp_path))
+    run.write_environment(replace(run.read_environment(), device="cuda"))
+    rows("hard", seeds=1, runs_dir=tmp_path)
     assert (tmp_path / "reproduce" / "hard-seed0-2").is_dir()
 
 
 def test_quick_has_its_own_list():
     with pytest.raises(UsageError, match="its own list"):
-        list(reproduce.reproduce(["digits"], quick=True))
+        rows("digits", quick=True)
 
 
 @pytest.mark.parametrize(("name", "code"), [("digits", 0), ("hard", 3)])

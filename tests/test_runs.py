@@ -9,7 +9,8 @@ import pytest
 
 from neocog import recipes, runs
 from neocog.data import decode_cache
-from neocog.errors import NeocogError, UsageError
+from neocog.errors import DamagedFileError, NeocogError, UsageError, WriteError
+from neocog.records import EpochMetrics
 from neocog.training import resume
 
 
@@ -17,6 +18,12 @@ def make(folder, name):
     run = runs.create_named(name, folder)
     run.write_recipe(recipes.get("digits"), "neocog train digits")
     return run
+
+
+def epoch_metrics(epoch):
+    return EpochMetrics(
+        epoch=epoch, step=9, time_seconds=1.0, lr=0.1, train_loss=1.0, train_accuracy=0.5
+    )
 
 
 def test_a_run_is_found_by_name_path_and_latest(tmp_path):
@@ -63,11 +70,11 @@ def test_metrics_are_lines_that_can_be_dropped(tmp_path):
     run = make(tmp_path, "a")
     assert run.read_metrics() == []
     for epoch in (1, 2, 3):
-        run.append_metrics({"epoch": epoch})
+        run.append_metrics(epoch_metrics(epoch))
     run.write_metrics(run.read_metrics()[:2])
     with run.metrics_file.open("a") as file:
         file.write('{"epoch": 3, "tr')  # killed while it wrote
-    assert [line["epoch"] for line in run.read_metrics()] == [1, 2]
+    assert [line.epoch for line in run.read_metrics()] == [1, 2]
 
 
 def test_the_environment_variable_sets_the_runs_folder(monkeypatch, tmp_path):
@@ -87,7 +94,7 @@ def test_a_name_that_is_not_interpreted_as_a_run_is_rejected(tmp_path, name):
 def test_an_invalid_folder_name_is_rejected(tmp_path):
     with pytest.raises(UsageError, match=r"No folder can be named 'n+\.\.\.n+'") as caught:
         runs.create_named("n" * 256, tmp_path)
-    assert len(caught.value.message) < 150 and "shorter --name" in caught.value.hint
+    assert len(caught.value.message) < 150 and "shorter name" in caught.value.hint
     with pytest.raises(UsageError, match=r"no run 'n+\.\.\.n+'"):
         runs.find("n" * 256, tmp_path)
 
@@ -96,12 +103,12 @@ def test_a_named_run_in_a_place_that_cannot_be_written_is_a_failure(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(NeocogError, match="cannot be made") as caught:
         runs.create_named("x", tmp_path / "file")
-    assert type(caught.value) is NeocogError and "--runs" in caught.value.hint
+    assert type(caught.value) is WriteError and 'runs_dir="FOLDER"' in caught.value.hint
 
 
 def test_a_folder_that_was_killed_before_it_was_a_run_leads_to_no_dead_end(tmp_path):
     run = runs.create_named("early", tmp_path)
-    run.write_environment({"device": "cpu"})
+    run.environment_file.write_text('{"device": "cpu"}')
     with pytest.raises(NeocogError, match="stopped before training began") as caught:
         runs.find("early", tmp_path)
     assert "--resume" not in str(caught.value)
@@ -132,7 +139,7 @@ def test_an_edited_recipe_is_a_damaged_file_not_a_wrong_command(tmp_path, change
     run.recipe_file.write_text(json.dumps(values))
     with pytest.raises(NeocogError, match=r"recipe.json is damaged: ") as caught:
         run.read_recipe()
-    assert type(caught.value) is NeocogError and caught.value.hint
+    assert type(caught.value) is DamagedFileError and caught.value.hint
 
 
 def test_every_recipe_is_read_as_it_was_written(tmp_path):
@@ -155,10 +162,11 @@ def test_every_recipe_is_read_as_it_was_written(tmp_path):
 )
 @pytest.mark.parametrize("value", ["missing", None, []])
 def test_an_edited_environment_is_named(digits_run, tmp_path, key, value):
-    values = digits_run.read_environment()
+    info = digits_run.read_environment()
     run = make(tmp_path, "a")
-    run.write_environment(values)
-    assert run.read_environment() == values
+    run.write_environment(info)
+    assert run.read_environment() == info
+    values = info.to_json()
     inner = values
     for name in key[:-1]:
         inner = inner[name]
@@ -166,7 +174,7 @@ def test_an_edited_environment_is_named(digits_run, tmp_path, key, value):
         del inner[key[-1]]
     else:
         inner[key[-1]] = value
-    run.write_environment(values)
+    run.environment_file.write_text(json.dumps(values))
     with pytest.raises(NeocogError, match=rf"environment.json is damaged: .*'{key[-1]}'"):
         run.read_environment()
 
@@ -237,7 +245,7 @@ def ended():
 
 def test_temporary_files_of_killed_processes_are_deleted_at_the_next_start(tmp_path):
     run = make(tmp_path, "a")
-    run.write_environment({})
+    run.environment_file.write_text("{}")
     run.plots_folder.mkdir()
     gone = ended()
     swept = [
@@ -286,9 +294,9 @@ def test_an_epoch_with_a_wrong_metric_is_named(tmp_path, key, value):
     run = make(tmp_path, "a")
     metrics = {"epoch": 1, "step": 9, "lr": 0.1, "time_seconds": 1.0, "train/loss": 1.0}
     metrics |= {"train/accuracy": 0.5, "validation/loss": 1.0}
-    run.write_metrics([metrics])
-    assert run.read_epochs() == [metrics]
-    run.write_metrics([{**metrics, key: value}])
+    run.write_metrics([EpochMetrics.from_json(metrics)])
+    assert [line.to_json() for line in run.read_epochs()] == [metrics]
+    run.metrics_file.write_text(json.dumps({**metrics, key: value}) + "\n")
     with pytest.raises(NeocogError, match=f"epoch 1 has no number '{key}'"):
         run.read_epochs()
 

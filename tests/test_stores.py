@@ -3,6 +3,7 @@
 import os
 import shutil
 import sys
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -12,7 +13,7 @@ from PIL import Image
 
 from neocog import classifier, data, models, recipes, runs
 from neocog.data import ImageSet, Preprocessing, decode_cache
-from neocog.data.cache import cached
+from neocog.data.sources.parquet import cached
 from neocog.errors import NeocogError
 from neocog.evaluation.evaluate import evaluate
 from neocog.report import page, plots
@@ -106,7 +107,7 @@ def whole(recipe, tmp_path_factory):
 
 
 def lines_of(run):
-    return [{k: v for k, v in ln.items() if k != "time_seconds"} for ln in run.read_metrics()]
+    return [replace(line, time_seconds=0.0) for line in run.read_metrics()]
 
 
 @some_places
@@ -151,11 +152,11 @@ def test_an_evaluation_is_returned_even_if_it_cannot_be_recorded(tmp_path, whole
 
     def check():
         if how in ("error", "full"):
-            assert answers[0].result["accuracy"] == expected["accuracy"]
-            assert answers[0].recorded or "could not be recorded" in answers[0].notes[-1]
+            assert answers[0].result.accuracy == expected.accuracy
+            assert answers[0].recorded or "could not be recorded" in answers[0].notes[-1].text()
         again = evaluate(folder / "one")
-        assert again.recorded and again.result["confusion"] == expected["confusion"]
-        assert Run(folder / "one").read_evaluation()["accuracy"] == expected["accuracy"]
+        assert again.recorded and again.result.confusion == expected.confusion
+        assert Run(folder / "one").read_evaluation().accuracy == expected.accuracy
 
     assert strike_everywhere(folder, how, prepare, work, check) >= 4
 
@@ -245,7 +246,7 @@ def test_features_are_correct_after_any_fault(tmp_path, monkeypatch, how):
     recipe = recipes.get("photos", {"image_size_pixels": 40, "precision": "float32"})
 
     def computed():
-        return features.compute_features(recipe, network, [(part, 1)], lambda _: None)[0][0]
+        return features.compute_features(recipe, network, [(part, 1)])[0][0]
 
     expected = computed()
     check = lambda: None if torch.equal(computed(), expected) else pytest.fail("others")  # noqa: E731
@@ -329,7 +330,7 @@ def test_an_index_cannot_name_files_outside_its_folder(photos, monkeypatch, tmp_
     decode_cache.save_json(file, index)
     save = photos / "cat" / "1.png"
     save.rename(photos / "cat" / "renamed.png")
-    assert data.load(str(photos), CONFIG).describe()["sizes"] == expected["sizes"]
+    assert data.load(str(photos), CONFIG).describe().sizes == expected.sizes
     assert (tmp_path / "victim.pixels").exists() and (tmp_path / "victim.thumbs").exists()
     assert "not its own" in caplog.text
 
@@ -345,7 +346,7 @@ def test_a_damaged_array_is_computed_again(tmp_path, monkeypatch, how):
         return cached([tmp_path / "source"], "rule", make)
 
     get()
-    (file,) = (tmp_path / "cache" / "data" / "decoded").iterdir()
+    (file,) = (tmp_path / "cache" / "computed" / "arrays").iterdir()
     damaged(file, how)
     assert (get() == 7).all() and (get() == 7).all()
     assert len(calls) == 2

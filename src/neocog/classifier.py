@@ -15,9 +15,10 @@ from neocog.data.images import Images
 from neocog.data.preprocess import Preprocessing
 from neocog.engines import ENGINES, Engine, softmax
 from neocog.engines.onnx_runtime import OnnxEngine
-from neocog.errors import NeocogError, UsageError, unknown
+from neocog.errors import DamagedFileError, NeocogError, NotFoundError, UsageError, unknown
 from neocog.model_card import Architecture, ModelCard, card_in, read_card_of
 from neocog.onnx_file import find_or_export
+from neocog.records import ModelFacts
 
 if TYPE_CHECKING:  # an exported network needs no torch
     from torch import Tensor, nn
@@ -60,7 +61,7 @@ class Classifier:
     classes: tuple[str, ...]
     temperature: float = 1.0
     threshold: float = 0.0
-    facts: dict[str, Any] = field(default_factory=dict)
+    facts: ModelFacts = field(default_factory=ModelFacts)
     read_model: "Callable[[], nn.Module]" = lambda: _no_network()
 
     @classmethod
@@ -201,7 +202,7 @@ def _of_card(card: ModelCard, engine: Engine, read_model: "Callable[[], nn.Modul
         card.classes,
         card.temperature,
         card.threshold,
-        dict(card.facts),
+        card.facts,
         read_model,
     )
 
@@ -211,12 +212,13 @@ def _of_onnx_file(path: Path, engine: str) -> Classifier:
     if engine == "torch":
         raise UsageError(
             f"{path} cannot be run by torch.",
-            "Name the run or the model.safetensors that it was exported from, or: --engine onnx",
+            "Name the run or the model.safetensors that it was exported from, or: {settings}",
+            [("engine", "onnx")],
         )
     onnx = OnnxEngine.read(path)
     card = card_in(path, onnx.metadata)
     if onnx.input_shape != (*card.preprocessing.image_size, card.preprocessing.channels):
-        raise NeocogError(f"{path} is damaged: its graph takes images of {onnx.input_shape}.")
+        raise DamagedFileError(f"{path} is damaged: its graph takes images of {onnx.input_shape}.")
     return _of_card(card, _run_by(engine, onnx), _no_network)
 
 
@@ -247,7 +249,7 @@ def model_path(run: str, folder: Path) -> Path:
         return Path(run)
     found = runs.find(run, folder, with_model=True)
     if not found.model_file.is_file():
-        raise NeocogError(
+        raise NotFoundError(
             f"The run {found.path} has no model yet: it did not get to the end of an epoch.",
             f"Go on with it: neocog train --resume {found.path}",
         )

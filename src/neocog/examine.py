@@ -1,4 +1,4 @@
-"""Inspect a user's dataset without training: contents, splits and problems."""
+"""What a dataset holds, without training: contents, splits, problems, and the recipe for it."""
 
 from collections import Counter
 from dataclasses import dataclass, replace
@@ -9,9 +9,11 @@ from neocog.data import DataConfig, check_custom, data_config, exists, measure_d
 from neocog.data.checks import DatasetReport
 from neocog.data.custom import TEST_FRACTION, grey_to_rgb
 from neocog.data.decode import ImageMetadata
-from neocog.data.decode_cache import DecodedDataset, OnProgress
+from neocog.data.decode_cache import DecodedDataset
 from neocog.data.sources.index import DatasetIndex
 from neocog.errors import UsageError
+from neocog.progress import Progress, no_progress
+from neocog.recipes.resolve import scratch_overrides
 
 # As in the recipe `photos`, so that `neocog train` finds the decoded images in the cache. Many
 # small images are decoded for the recipe that `neocog train` would choose.
@@ -68,16 +70,28 @@ class DatasetInspection:
         return f"validation and test, {TEST_FRACTION:.0%} each, by the images' content"
 
     @property
-    def sizes(self) -> dict[str, Any]:
+    def sizes(self) -> dict[str, list[int]]:
         """Width and height, as stored, of the smallest, median and largest image."""
-        metadata = [f for f in self.decoded.metadata if isinstance(f, ImageMetadata)]
-        sizes = sorted(((f.width, f.height) for f in metadata), key=lambda s: s[0] * s[1])
+        sizes = sorted(((f.width, f.height) for f in self._metadata), key=lambda s: s[0] * s[1])
         places = {"least": 0, "median": len(sizes) // 2, "most": -1}
         return {name: list(sizes[place]) if sizes else [0, 0] for name, place in places.items()}
 
+    @property
+    def modes(self) -> dict[str, int]:
+        """The number of images of each of Pillow's modes, the most frequent first."""
+        return dict(Counter(f.mode for f in self._metadata).most_common())
+
+    @property
+    def formats(self) -> dict[str, int]:
+        """The number of images in each file format, the most frequent first."""
+        return dict(Counter(f.format for f in self._metadata).most_common())
+
+    @property
+    def _metadata(self) -> list[ImageMetadata]:
+        return [f for f in self.decoded.metadata if isinstance(f, ImageMetadata)]
+
     def to_json(self) -> dict[str, Any]:
         """Return the value that `neocog data --json` prints."""
-        metadata = [f for f in self.decoded.metadata if isinstance(f, ImageMetadata)]
         return {
             "data": self.data,
             "n": len(self.index.samples),
@@ -86,16 +100,19 @@ class DatasetInspection:
             "splits": self.splits,
             "plan": self.plan,
             "sizes": self.sizes,
-            "modes": dict(Counter(f.mode for f in metadata).most_common()),
-            "formats": dict(Counter(f.format for f in metadata).most_common()),
+            "modes": self.modes,
+            "formats": self.formats,
             "findings": self.report.to_json(),
         }
 
 
 def inspect_dataset(
-    data: str, on_progress: OnProgress | None = None, *, allow_outside: bool = False
+    data: str, progress: Progress = no_progress, *, allow_outside: bool = False
 ) -> DatasetInspection:
-    """Index, decode and check a user's dataset. Raises as `data.open_dataset` does."""
+    """Index, decode and check a user's dataset; the stage of `progress` is `decode`.
+
+    Raises as `data.open_dataset` does.
+    """
     if data in recipes.DEFAULT_FOR_DATA and not exists(data):
         raise UsageError(
             f"{data} is a published data set; the doctor looks at images of your own.",
@@ -103,11 +120,11 @@ def inspect_dataset(
         )
     if not exists(data):
         raise UsageError(f"There is no file or folder {data}.", "For example: neocog data photos/")
-    small = recipes.scratch_overrides(*measure_dataset(data, allow_outside))
+    small = scratch_overrides(*measure_dataset(data, allow_outside))
     config = data_config(recipes.get("scratch", small)) if small else PHOTOS_CONFIG
     index = open_dataset(data, allow_outside)
     preprocessing = config.preprocessing()
-    decoded, report = check_custom(index, preprocessing, on_progress)
+    decoded, report = check_custom(index, preprocessing, progress)
     report = replace(
         report, findings=[*report.findings, *grey_to_rgb(index, decoded, preprocessing)]
     )

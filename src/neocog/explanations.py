@@ -4,7 +4,7 @@
 server or a notebook can show the same explanation in its own way.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,11 +19,11 @@ from neocog.errors import NeocogError, unknown
 from neocog.explain import explanation
 from neocog.explain.explanation import Explanation
 from neocog.explain.gradcam import default_layer, grad_cam
+from neocog.progress import Progress, no_progress
 
 TOP = 5  # classes that are reported
 
 Source = tuple[str, Path | bytes]  # the name to report; a file, or the content of a file
-Progress = Callable[[str, int, int], None]  # (name of the image, its index, number of images)
 
 
 @dataclass(frozen=True)
@@ -77,16 +77,15 @@ def explain_images(
     classifier: Classifier,
     sources: Sequence[Source],
     request: ExplainRequest,
-    progress: Progress | None = None,
+    progress: Progress = no_progress,
 ) -> Iterator[ImageExplanation | Prediction]:
     """Explain each image in turn; an image that cannot be used becomes a Prediction with its error.
 
     `request` is one that `resolve` returned. It is a generator, since the feature maps of one photo
-    can take 100 MB. `progress` is called before each image.
+    can take 100 MB. `progress` is called before each image; its stage is the name of the image.
     """
     for index, (name, source) in enumerate(sources):
-        if progress:
-            progress(name, index, len(sources))
+        progress(name, index, len(sources))
         try:
             yield explain_image(classifier, name, source, request)
         except NeocogError as error:

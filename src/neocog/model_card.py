@@ -4,19 +4,29 @@ The card determines the network that is built and its size, so every value is ch
 other use.
 """
 
+import dataclasses
 import hashlib
 import json
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
 from neocog.data.preprocess import Preprocessing
-from neocog.errors import NeocogError
-from neocog.json_fields import FieldError, check_finite, parse, read_fields, read_value, short
+from neocog.errors import DamagedFileError, NeocogError, NotFoundError
+from neocog.json_fields import (
+    FieldError,
+    JsonRecord,
+    check_finite,
+    parse,
+    read_fields,
+    read_value,
+    short,
+)
+from neocog.records import ModelFacts
 from neocog.storage.atomic import write_atomic
 
 FORMAT_VERSION = 1
@@ -25,11 +35,15 @@ MAX_CLASSES = 100_000  # ImageNet-21k has 21,841
 TEMPERATURE_RANGE = (1e-3, 1e3)
 REQUIRED = ("architecture", "preprocessing", "classes", "temperature", "threshold")
 _HINT = "Give a run folder or a model.safetensors that `neocog train` wrote."
-FACTS = ("recipe", "data", "selected", "measured")  # optional; added by `train` and `evaluate`
+FACTS = tuple(f.name for f in dataclasses.fields(ModelFacts))  # by `train` and `evaluate`
+
+
+class NewerFormatError(NeocogError):
+    """A card was written by a later version; the message is a sentence without its subject."""
 
 
 @dataclass(frozen=True)
-class Architecture:
+class Architecture(JsonRecord):
     """The arguments of `models.build`. `image_size` is (height, width)."""
 
     name: str
@@ -37,18 +51,14 @@ class Architecture:
     in_channels: int
     image_size: tuple[int, int]
 
-    def to_json(self) -> dict[str, Any]:
-        """Return all fields as JSON values."""
-        return {**asdict(self), "image_size": list(self.image_size)}
-
 
 @dataclass(frozen=True)
 class ModelCard:
     """The content of a model file except its weights.
 
     `temperature` divides the logits. Predictions with a probability below `threshold`, 0..1, are
-    rejected. `facts` has the optional JSON objects `recipe`, `data`, `selected` and `measured`.
-    Raises NeocogError if a value is out of range or two values contradict each other.
+    rejected. `facts` say what it was trained and evaluated on, if that is known. Raises
+    NeocogError if a value is out of range or two values contradict each other.
     """
 
     architecture: Architecture
@@ -56,7 +66,7 @@ class ModelCard:
     classes: tuple[str, ...]
     temperature: float = 1.0
     threshold: float = 0.0
-    facts: dict[str, Any] = field(default_factory=dict)
+    facts: ModelFacts = field(default_factory=ModelFacts)
 
     def __post_init__(self) -> None:
         """Check ranges and consistency."""
@@ -84,7 +94,8 @@ class ModelCard:
             )
         if not 0 <= self.threshold <= 1:
             raise NeocogError(f"`threshold` lies between 0 and 1, not {self.threshold}")
-        _check_facts(self.facts)
+        if self.facts.data and "\0" in self.facts.data.name:
+            raise NeocogError(f"`data.name` cannot be {short(self.facts.data.name)}")
 
     def to_json(self) -> str:
         """Return the card as JSON for `read_card`. Raises NeocogError if it is too long."""
@@ -95,7 +106,7 @@ class ModelCard:
             "classes": list(self.classes),
             "temperature": self.temperature,
             "threshold": self.threshold,
-            **self.facts,
+            **self.facts.to_json(),
         }
         text = json.dumps(card, ensure_ascii=False, allow_nan=False)
         if len(text) > MAX_CHARACTERS:
@@ -124,7 +135,7 @@ def read_card(text: str) -> ModelCard:
     if type(version) is not int or version < 1:
         raise NeocogError(f"`format_version` must be 1 or more, not {short(version)}")
     if version > FORMAT_VERSION:
-        raise NeocogError(
+        raise NewerFormatError(
             f"has a newer format than {FORMAT_VERSION}, the newest that this Neocog reads.",
             "Install a newer one: pip install --upgrade neocog",
         )
@@ -141,7 +152,7 @@ def read_card(text: str) -> ModelCard:
             _read_classes(card["classes"]),
             read_value("temperature", float, card["temperature"]),
             read_value("threshold", float, card["threshold"]),
-            {name: card[name] for name in card if name in FACTS},
+            _read_facts({name: card[name] for name in card if name in FACTS}),
         )
     except FieldError as error:
         raise NeocogError(str(error)) from None
@@ -150,14 +161,14 @@ def read_card(text: str) -> ModelCard:
 def card_in(path: Path, metadata: Mapping[str, str] | None) -> ModelCard:
     """Read the card in a model file's metadata. Raises NeocogError, which names the file."""
     if not metadata or "neocog" not in metadata:
-        raise NeocogError(
+        raise DamagedFileError(
             f"{path} is not a Neocog model: it does not say what network it holds.", _HINT
         )
     try:
         return read_card(metadata["neocog"])
+    except NewerFormatError as error:
+        raise NeocogError(f"{path} {error.message}", error.hint) from None
     except NeocogError as error:
-        if error.message.startswith("has a newer format"):
-            raise NeocogError(f"{path} {error.message}", error.hint) from None
         raise undescribed(path, error) from None
 
 
@@ -167,7 +178,7 @@ def read_card_of(path: Path) -> ModelCard:
         with safe_open(path, framework="np") as file:
             metadata = file.metadata()
     except FileNotFoundError:
-        raise NeocogError(f"There is no model file {path}.", "Train one: neocog train") from None
+        raise NotFoundError(f"There is no model file {path}.", "Train one: neocog train") from None
     except (OSError, SafetensorError) as error:
         raise damaged(path, error) from None
     return card_in(path, metadata)
@@ -204,7 +215,7 @@ def _split(path: Path) -> tuple[dict[str, Any], bytes]:
 def damaged(path: Path, error: Exception) -> NeocogError:
     """Return the one-line error for a file that is no model file."""
     reason = str(error).strip().partition("\n")[0]
-    return NeocogError(f"{path} is damaged or no model file ({reason}).")
+    return DamagedFileError(f"{path} is damaged or no model file ({reason}).")
 
 
 def find_card(path: Path) -> ModelCard | None:
@@ -222,7 +233,7 @@ def find_card(path: Path) -> ModelCard | None:
 def undescribed(path: Path, error: NeocogError) -> NeocogError:
     """Return the one-line error for a file with an invalid card."""
     reason = error.message.partition("\n")[0].rstrip(".:")
-    return NeocogError(f"{path} does not describe its network: {reason}.", _HINT)
+    return DamagedFileError(f"{path} does not describe its network: {reason}.", _HINT)
 
 
 def _read_architecture(values: Any) -> Architecture:
@@ -246,30 +257,29 @@ def _read_classes(values: Any) -> tuple[str, ...]:
 
 
 # The keys of each fact that `train` and `evaluate` rely on; additional keys are allowed.
-_FACT_TYPES: dict[str, dict[str, type]] = {
+_FACT_TYPES: dict[str, dict[str, type | tuple[type, ...]]] = {
     "recipe": {"name": str},
     "data": {"name": str, "fingerprints": dict},
-    "selected": {"epoch": int, "by": str},
+    "selected": {"epoch": int, "by": (str, dict)},  # a metric or a Message
     "measured": {},
 }
 
 
-def _check_facts(facts: Mapping[str, Any]) -> None:
-    """Raise NeocogError if a fact is not an object or a key has the wrong type."""
+def _read_facts(facts: Mapping[str, Any]) -> ModelFacts:
+    """Read the facts. Raises NeocogError for one that is no object, has no key or a wrong value."""
     for name, fact in facts.items():
         if not isinstance(fact, dict):
             raise NeocogError(f"`{name}` must be a JSON object, not {short(fact)}")
         for key, expected in _FACT_TYPES.get(name, {}).items():
-            if type(fact.get(key)) is not expected:
+            types = expected if isinstance(expected, tuple) else (expected,)
+            if type(fact.get(key)) not in types:
                 raise NeocogError(f"`{name}.{key}` cannot be {short(fact.get(key))}")
-    data = facts.get("data")
-    if data is None:
-        return
-    splits = {name for name, value in data["fingerprints"].items() if isinstance(value, str)}
-    if not {"train", "validation", "test"} <= splits:
-        raise NeocogError(f"`data.fingerprints` cannot be {short(data['fingerprints'])}")
-    if "\0" in data["name"]:
-        raise NeocogError(f"`data.name` cannot be {short(data['name'])}")
+    fingerprints = facts["data"]["fingerprints"] if "data" in facts else None
+    if fingerprints is not None:
+        splits = {name for name, value in fingerprints.items() if isinstance(value, str)}
+        if not {"train", "validation", "test"} <= splits:
+            raise NeocogError(f"`data.fingerprints` cannot be {short(fingerprints)}")
+    return ModelFacts.from_json(facts)
 
 
 __all__ = [

@@ -10,7 +10,7 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
 from neocog import models
-from neocog.errors import NeocogError, UsageError
+from neocog.errors import DamagedFileError, UsageError, WeightsError
 from neocog.json_fields import short
 from neocog.model_card import ModelCard, card_in, damaged, undescribed
 from neocog.models.meta_device import build_on_meta
@@ -42,7 +42,7 @@ def read_network(path: Path) -> nn.Module:
         raise damaged(path, error) from None
     for name, tensor in state.items():
         if not torch.isfinite(tensor).all():
-            raise NeocogError(
+            raise DamagedFileError(
                 f"{path} is damaged: {name!r} holds weights that are not finite.",
                 "Train it again, with a smaller learning rate if it diverged.",
             )
@@ -83,7 +83,7 @@ def _check_shapes(path: Path, card: ModelCard, found: Mapping[str, Any]) -> None
     for name, tensor in own.items():
         kind = found[name].get_dtype()
         if kind != DTYPES.get(tensor.dtype):
-            raise NeocogError(
+            raise WeightsError(
                 f"The weights in {path} do not fit: {name!r} is {kind} in the file and "
                 f"{DTYPES.get(tensor.dtype)} in the network."
             )
@@ -95,14 +95,14 @@ def _check_fit(
     """Raise NeocogError naming the first tensor whose shape is not the network's own."""
     for name, shape in own.items():
         if name not in found:
-            raise NeocogError(f"The weights in {origin} do not fit: they have no {name!r}.")
+            raise WeightsError(f"The weights in {origin} do not fit: they have no {name!r}.")
         if tuple(found[name]) != tuple(shape):
-            raise NeocogError(
+            raise WeightsError(
                 f"The weights in {origin} do not fit: {name!r} is {tuple(found[name])} there "
                 f"and {tuple(shape)} in the network."
             )
     for name in found:
         if name not in own:
-            raise NeocogError(
+            raise WeightsError(
                 f"The weights in {origin} do not fit: {short(name)} is not in the network."
             )

@@ -8,8 +8,8 @@ from neocog.engines.onnx_runtime import CARD_KEY, OnnxEngine, network_metadata
 from neocog.errors import NeocogError
 from neocog.model_card import ModelCard, network_digest
 from neocog.runs import of_model_file
+from neocog.storage import cache
 from neocog.storage.atomic import make_folder, write_atomic
-from neocog.storage.download import cache
 
 log = logging.getLogger(__name__)
 
@@ -22,7 +22,7 @@ def find_or_export(path: Path, card: ModelCard) -> OnnxEngine:
     """
     digest = network_digest(path, card)
     run = of_model_file(path)
-    places = [cache("onnx") / f"{digest[:32]}.onnx"]
+    places = [cache.entry("onnx", f"{digest[:32]}.onnx")]
     if run:
         places.insert(0, run.onnx_file)
     for place in places:

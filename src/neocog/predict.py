@@ -10,7 +10,7 @@ from typing import Any
 from neocog.classifier import Prediction, load, model_path
 from neocog.data import exists
 from neocog.data.decode import MAX_BYTES
-from neocog.data.sources.archive import is_archive
+from neocog.data.sources import archive
 from neocog.data.sources.folder import list_images
 from neocog.data.sources.index import SUFFIXES
 from neocog.errors import UsageError
@@ -88,7 +88,7 @@ def parse_inputs(
             sources += [(str(image), image) for image in members]
             if not members:
                 empty.append(Prediction(argument, error="the folder holds no images"))
-        elif is_archive(path) or path.suffix.lower() == ".csv":
+        elif archive.can_read(path) or path.suffix.lower() == ".csv":
             raise UsageError(
                 f"{argument} is not an image.",
                 "Name a folder or images. To evaluate a labelled dataset: "

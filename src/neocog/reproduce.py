@@ -1,27 +1,29 @@
 """Reproduce published accuracies: train each recipe with several seeds and compare."""
 
-import functools
 import json
 import math
 import statistics
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import scipy.stats
 
 from neocog import recipes, runs
-from neocog.data import DATASETS
+from neocog.data import DATASETS, Splits
 from neocog.engines.torch import pick_device
 from neocog.errors import NeocogError, UsageError
 from neocog.evaluation.evaluate import evaluate
+from neocog.json_fields import JsonRecord, JsonValue
 from neocog.metrics.accuracy import wilson_interval
+from neocog.progress import Progress, no_progress
 from neocog.recipes import Recipe
+from neocog.records import EpochMetrics, EvaluationRecord
 from neocog.runs import Run
 from neocog.storage.atomic import write_atomic
 from neocog.training import resume, train
-from neocog.training.session import Report
+from neocog.training.session import OnResult
 
 # The recipes of `neocog reproduce` without arguments. Recipes that need a GPU for hours (resnet20,
 # allconv and others) run only if they are named.
@@ -42,27 +44,62 @@ QUICK = ("quickstart", "mnist-fast", "convnet")  # each takes less than a minute
 # Upper limit of the seconds of a run, number of seeds, number of seeds selected on validation.
 SEEDS_BY_SECONDS = ((120.0, 5, 5), (1800.0, 3, 1), (math.inf, 1, 1))
 
-# Called before a run with its recipe and whether it selects on validation; returns the callback
-# for the progress of training.
-Announce = Callable[[Recipe, bool], Report | None]
+
+class Observer(Progress, Protocol):
+    """Watches the runs, as `train` lets `progress` and `on_result` do, and learns of each start."""
+
+    def on_start(self, recipe: Recipe, honest: bool) -> None:
+        """Take note of a run that begins, and of whether it selects on validation."""
+
+    def on_result(self, result: Splits | EpochMetrics) -> None:
+        """Take note of the splits of the run, and of the metrics of each epoch."""
+
+
+@dataclass(frozen=True)
+class RunFigures(JsonRecord):
+    """What is recorded of a finished run with one seed.
+
+    The accuracies are 0..1, that of train None if the recipe does not measure it; `seconds` is the
+    training time. The rest is as in `RunInfo`.
+    """
+
+    seed: int
+    accuracy: float
+    train_accuracy: float | None
+    seconds: float
+    device: str | None = None
+    device_name: str | None = None
+    machine: str | None = None
+    cpus: int | None = None
+    threads: int | str | None = None
+    torch: str | None = None
+    python: str | None = None
+    neocog: str | None = None
+    git_commit: str | None = None
+    started: str | None = None
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """The results of a recipe for the seeds 0..n-1.
+    """The results of a recipe for the seeds 0..n-1; `images` is the number of test images."""
 
-    Each of `runs` has a `seed`, `accuracy` and `train_accuracy`, 0..1 (the latter None if the
-    recipe does not measure it), the training time in `seconds`, and the machine and the time.
-    `images` is the number of test images.
-    """
-
-    runs: list[dict[str, Any]]
+    runs: list[RunFigures]
     images: int
 
     @property
     def accuracies(self) -> list[float]:
         """The accuracy of each seed, 0..1."""
-        return [run["accuracy"] for run in self.runs]
+        return [run.accuracy for run in self.runs]
+
+    @property
+    def mean(self) -> float:
+        """The mean accuracy over seeds."""
+        return statistics.mean(self.accuracies)
+
+    @property
+    def time_seconds(self) -> float:
+        """The median training time."""
+        return statistics.median(run.seconds for run in self.runs)
 
     @property
     def std(self) -> float | None:
@@ -72,7 +109,7 @@ class Measurement:
     @property
     def interval(self) -> tuple[float, float]:
         """The 95% interval: Student's t over seeds for n >= 3, else Wilson's over test images."""
-        n, mean = len(self.runs), statistics.mean(self.accuracies)
+        n, mean = len(self.runs), self.mean
         if n < 3 or not self.std:
             return wilson_interval(round(mean * self.images), self.images)
         half_width = float(scipy.stats.t.ppf(0.975, n - 1)) * self.std / math.sqrt(n)
@@ -81,17 +118,64 @@ class Measurement:
     def to_json(self) -> dict[str, Any]:
         """Return the statistics and the runs as JSON values."""
         train_accuracies = [
-            run["train_accuracy"] for run in self.runs if run["train_accuracy"] is not None
+            run.train_accuracy for run in self.runs if run.train_accuracy is not None
         ]
         return {
-            "mean": statistics.mean(self.accuracies),
+            "mean": self.mean,
             "std": self.std,
             "n": len(self.runs),
             "interval": list(self.interval),
             "train_mean": statistics.mean(train_accuracies) if train_accuracies else None,
-            "time_seconds": statistics.median(run["seconds"] for run in self.runs),
-            "runs": self.runs,
+            "time_seconds": self.time_seconds,
+            "runs": [run.to_json() for run in self.runs],
         }
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """A recipe's published accuracy and the measured ones.
+
+    `published` is measured as the source did, `honest` selected on validation if the source
+    selected on test. `published` is None after an `error`.
+    """
+
+    recipe: Recipe
+    published: Measurement | None = None
+    honest: Measurement | None = None
+    error: str | None = None
+
+    @property
+    def as_published(self) -> bool:
+        """Whether the source selected on test, so that there is an honest measurement, too."""
+        return self.recipe.honest_validation_size is not None
+
+    @property
+    def verdict(self) -> str | None:
+        """FAIL if the whole interval lies below the printed accuracy, else PASS."""
+        printed = self.recipe.printed_test_accuracy
+        if self.published is None or printed is None:
+            return None
+        return "FAIL" if self.published.interval[1] < printed else "PASS"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the row that `neocog reproduce --json` prints and `results` keep."""
+        measured = self.published.to_json() if self.published else dict.fromkeys(_STATISTICS)
+        return {
+            "recipe": self.recipe.name,
+            "source": self.recipe.source,
+            "model": self.recipe.model,
+            "data": self.recipe.data,
+            "printed": self.recipe.printed_test_accuracy,
+            "printed_train": self.recipe.printed_train_accuracy,
+            "as_published": self.as_published,
+            **measured,
+            "honest": self.honest.to_json() if self.honest else None,
+            "verdict": self.verdict,
+            "error": self.error,
+        }
+
+
+_STATISTICS = ("mean", "std", "n", "interval", "train_mean", "time_seconds")
 
 
 def reproduce(
@@ -102,8 +186,8 @@ def reproduce(
     runs_dir: Path | None = None,
     results: Path | None = None,
     device: str = "auto",
-    announce: Announce | None = None,
-) -> Iterator[dict[str, Any]]:
+    observer: Observer | None = None,
+) -> Iterator[Reproduction]:
     """Train the named recipes, or `PUBLISHED`, and compare them with their published accuracy.
 
     Yields a row per recipe as soon as it is measured, and writes it to the folder `results`, unless
@@ -128,7 +212,7 @@ def reproduce(
     if seeds is None and quick:
         seeds = 1
     runner = _Runner(
-        runs.runs_folder(runs_dir) / "reproduce", pick_device(device).type, announce, seeds
+        runs.runs_folder(runs_dir) / "reproduce", pick_device(device).type, observer, seeds
     )
     for recipe in selected:
         try:
@@ -136,27 +220,11 @@ def reproduce(
         except UsageError:
             raise
         except NeocogError as error:
-            yield {**_description(recipe), **dict.fromkeys(_STATISTICS), "error": str(error)}
+            yield Reproduction(recipe, error=str(error))
             continue
         if results:
-            _write(results, row, recipe)
+            _write(results, row)
         yield row
-
-
-_STATISTICS = ("mean", "std", "n", "interval", "train_mean", "time_seconds", "honest", "verdict")
-
-
-def _description(recipe: Recipe) -> dict[str, Any]:
-    """Return the part of a row that describes the recipe."""
-    return {
-        "recipe": recipe.name,
-        "source": recipe.source,
-        "model": recipe.model,
-        "data": recipe.data,
-        "printed": recipe.printed_test_accuracy,
-        "printed_train": recipe.printed_train_accuracy,
-        "as_published": recipe.honest_validation_size is not None,
-    }
 
 
 @dataclass(frozen=True)
@@ -168,41 +236,31 @@ class _Runner:
 
     folder: Path
     device: str
-    announce: Announce | None
+    observer: Observer | None
     seeds: int | None
 
-    def row(self, recipe: Recipe) -> dict[str, Any]:
+    def row(self, recipe: Recipe) -> Reproduction:
         """Measure a recipe as published and, if that selects on test, selecting on validation."""
         published = self.measure(recipe, honest=False)
-        honest = None
-        if recipe.honest_validation_size:
-            variant = replace(
-                recipe, validation_size=recipe.honest_validation_size, select="validation/accuracy"
-            )
-            honest = self.measure(variant, honest=True).to_json()
-        verdict = None
-        if recipe.printed_test_accuracy is not None:
-            verdict = "FAIL" if published.interval[1] < recipe.printed_test_accuracy else "PASS"
-        return {
-            **_description(recipe),
-            **published.to_json(),
-            "honest": honest,
-            "verdict": verdict,
-            "error": None,
-        }
+        if not recipe.honest_validation_size:
+            return Reproduction(recipe, published)
+        variant = replace(
+            recipe, validation_size=recipe.honest_validation_size, select="validation/accuracy"
+        )
+        return Reproduction(recipe, published, self.measure(variant, honest=True))
 
     def measure(self, recipe: Recipe, honest: bool) -> Measurement:
         """Measure a recipe with each of its seeds; existing runs are reused."""
-        records: list[dict[str, Any]] = []
+        records: list[RunFigures] = []
         seeds, images = 1, 0
         while len(records) < seeds:
             seeded = replace(recipe, seed=len(records))
             run = self.finished_run(seeded, honest)
             result = run.read_evaluation()
             assert result is not None
-            records.append(_run_record(run, seeded, result))
-            images = result["n"]
-            seconds = records[0]["seconds"]
+            records.append(_run_figures(run, seeded, result))
+            images = result.n
+            seconds = records[0].seconds
             by_time = next(n for limit, *n in SEEDS_BY_SECONDS if seconds < limit)[honest]
             seeds = self.seeds or by_time
             if honest:
@@ -212,46 +270,59 @@ class _Runner:
     def finished_run(self, recipe: Recipe, honest: bool) -> Run:
         """Return the evaluated run of a recipe: an existing, a resumed or a new one."""
         base = f"{recipe.name}-{'honest-' if honest else ''}seed{recipe.seed}"
-        report = functools.partial(self.announce, recipe, honest) if self.announce else lambda: None
         number = 1
         while (self.folder / f"{base}-{number}").exists():
             run = Run(self.folder / f"{base}-{number}")
             if _is_run_of(run, recipe, self.device):
                 if not run.evaluation_file.exists():
-                    resumed = resume(run, device=self.device, report=report())
+                    progress, on_result = self.start(recipe, honest)
+                    resumed = resume(
+                        run, device=self.device, progress=progress, on_result=on_result
+                    )
                     evaluate(run.path, device=self.device, splits=resumed.splits)
                 return run
             number += 1
+        progress, on_result = self.start(recipe, honest)
         trained = train(
             recipe,
             runs_dir=self.folder,
             name=f"{base}-{number}",
             device=self.device,
             command=f"neocog reproduce {recipe.name}",
-            report=report(),
+            progress=progress,
+            on_result=on_result,
         )
         evaluate(trained.run.path, device=self.device, splits=trained.splits)
         return trained.run
 
+    def start(self, recipe: Recipe, honest: bool) -> tuple[Progress, OnResult | None]:
+        """Announce a run; returns what watches its training."""
+        if self.observer is None:
+            return no_progress, None
+        self.observer.on_start(recipe, honest)
+        return self.observer, self.observer.on_result
 
-def _run_record(run: Run, recipe: Recipe, result: dict[str, Any]) -> dict[str, Any]:
-    """Return the record of a finished run, as described by `Measurement`."""
-    environment = run.read_environment()
-    epochs = {metrics["epoch"]: metrics for metrics in run.read_metrics()}
-    selected = epochs.get(result["selected_epoch"], {})
-    return {
-        "seed": recipe.seed,
-        "accuracy": result["accuracy"],
-        "train_accuracy": selected.get("train/accuracy_after"),
-        "seconds": round(result["time_seconds"]["training"], 1),
-        **{
-            key: environment.get(key)
-            for key in (
-                "device", "device_name", "machine", "cpus", "threads",
-                "torch", "python", "neocog", "git_commit", "started",
-            )
-        },
-    }  # fmt: skip
+
+def _run_figures(run: Run, recipe: Recipe, result: EvaluationRecord) -> RunFigures:
+    """Return the record of a finished run."""
+    info = run.read_environment()
+    selected = next((m for m in run.read_metrics() if m.epoch == result.selected_epoch), None)
+    return RunFigures(
+        seed=recipe.seed,
+        accuracy=result.accuracy,
+        train_accuracy=selected.train_accuracy_after if selected else None,
+        seconds=round(result.time_seconds.training, 1),
+        device=info.device,
+        device_name=info.device_name,
+        machine=info.machine,
+        cpus=info.cpus,
+        threads=info.threads,
+        torch=info.torch,
+        python=info.python,
+        neocog=info.neocog,
+        git_commit=info.git_commit,
+        started=info.started,
+    )
 
 
 def _is_run_of(run: Run, recipe: Recipe, device: str) -> bool:
@@ -260,10 +331,10 @@ def _is_run_of(run: Run, recipe: Recipe, device: str) -> bool:
         run_recipe, environment = run.read_recipe(), run.read_environment()
     except NeocogError:
         return False  # training has not started, or an older version wrote the run
-    return environment["device"] == device and _settings(run_recipe) == _settings(recipe)
+    return environment.device == device and _settings(run_recipe) == _settings(recipe)
 
 
-def _settings(recipe: Recipe) -> dict[str, Any]:
+def _settings(recipe: Recipe) -> dict[str, JsonValue]:
     """Return the fields of a recipe that affect training, without its documentation."""
     documentation = (
         "source", "printed_test_accuracy", "printed_train_accuracy", "honest_validation_size",
@@ -271,15 +342,15 @@ def _settings(recipe: Recipe) -> dict[str, Any]:
     return {key: value for key, value in recipe.to_json().items() if key not in documentation}
 
 
-def _write(folder: Path, row: dict[str, Any], recipe: Recipe) -> None:
+def _write(folder: Path, row: Reproduction) -> None:
     """Write a row, unless the existing file has more seeds of the same settings."""
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{row['recipe']}.json"
-    settings = json.loads(json.dumps(_settings(recipe)))
+    path, values = folder / f"{row.recipe.name}.json", row.to_json()
+    settings = json.loads(json.dumps(_settings(row.recipe)))
     if path.exists():
         existing = json.loads(path.read_text("utf-8"))
         # A field that is missing in an older file has its default, which changes nothing.
-        if settings | existing.get("settings", {}) == settings and existing["n"] > row["n"]:
+        if settings | existing.get("settings", {}) == settings and existing["n"] > values["n"]:
             return
-    text = json.dumps({**row, "settings": settings}, indent=2, ensure_ascii=False)
+    text = json.dumps({**values, "settings": settings}, indent=2, ensure_ascii=False)
     write_atomic(path, text + "\n")

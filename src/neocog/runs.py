@@ -1,4 +1,4 @@
-"""The run folder: its file names and formats. No other module depends on them."""
+"""The run folder: its files. `records` has what is in them; no other module knows their names."""
 
 import csv
 import errno
@@ -12,40 +12,31 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
 
-from neocog.errors import NeocogError, UsageError
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from neocog.errors import (
+    BusyError,
+    DamagedFileError,
+    NeocogError,
+    NotFoundError,
+    UnknownNameError,
+    UsageError,
+    WriteError,
+)
 from neocog.escaping import csv_cell
+from neocog.json_fields import FieldError, MissingFieldError
 from neocog.recipes import Recipe
+from neocog.records import EpochMetrics, EvaluationRecord, RunInfo
 from neocog.storage.atomic import append, make_folder, sweep, write_atomic
 
 MODEL_SUFFIX = ".safetensors"
 MODEL_SUFFIXES = (MODEL_SUFFIX, ".onnx")
 
-# The required keys of environment.json and of its "data", with their types.
-ENVIRONMENT: dict[str, type | tuple[type, ...]] = {
-    "device": str,
-    "started": str,
-    "read_seconds": (int, float),
-    "data": dict,
-}
-# What earlier versions may not have recorded.
-OPTIONAL_ENVIRONMENT: dict[str, type | tuple[type, ...]] = {
-    "neocog": str,
-    "torch": str,
-    "python": str,
-    "system": str,
-    "machine": str,
-    "cpus": (int, type(None)),
-    "git_commit": (str, type(None)),
-    "seed": int,
-}
-DATA: dict[str, type | tuple[type, ...]] = {
-    "name": str,
-    "note": str,
-    "classes": list,
-    "image_shape": list,
-    "sizes": dict,
-    "fingerprints": dict,
-}
+# What environment.json says of the data, but a model file need not.
+REQUIRED_OF_DATA = ("note", "classes", "image_shape", "sizes")
 
 
 def runs_folder(folder: Path | None = None) -> Path:
@@ -105,6 +96,11 @@ class Run:
         return self.path / "predictions.csv"
 
     @property
+    def probabilities_file(self) -> Path:
+        """The probabilities of all classes for each test image, bit for bit."""
+        return self.path / "probabilities.safetensors"
+
+    @property
     def plots_folder(self) -> Path:
         """The plots of the run."""
         return self.path / "plots"
@@ -133,13 +129,13 @@ class Run:
             with suppress(NotImplementedError):  # a file system without locks
                 lock.acquire()
         except Timeout:
-            raise NeocogError(
+            raise BusyError(
                 f"{self.path} is being trained by {self._lock_owner()}.",
                 "Wait until it ends, or stop that process first: the run then goes on from its "
                 "last checkpoint.",
             ) from None
         except OSError as error:
-            raise NeocogError(
+            raise WriteError(
                 f"{self.path} cannot be written ({error.strerror or error})."
             ) from None
         try:
@@ -181,20 +177,21 @@ class Run:
         """Write the resolved recipe and the command line that started the run."""
         _write_json(self.recipe_file, {"command": command, "recipe": recipe.to_json()})
 
-    def read_environment(self) -> dict[str, Any]:
+    def read_environment(self) -> RunInfo:
         """Read `environment.json`. Raises NeocogError if it is missing or damaged."""
         values = _read_json(self.environment_file)
-        recorded = {k: v for k, v in OPTIONAL_ENVIRONMENT.items() if k in values}
-        _check_values(self.environment_file, values, {**ENVIRONMENT, **recorded})
-        _check_values(self.environment_file, values["data"], DATA)
-        for key, value_type in (("sizes", int), ("fingerprints", str)):
-            splits = dict.fromkeys(("train", "validation", "test"), value_type)
-            _check_values(self.environment_file, values["data"][key], splits)
-        return values
+        try:
+            info = RunInfo.from_json(values)
+            missing = [key for key in REQUIRED_OF_DATA if key not in values["data"]]
+            if missing:
+                raise MissingFieldError(missing[0])
+        except FieldError as error:
+            raise _with_wrong_value(self.environment_file, error) from None
+        return info
 
-    def write_environment(self, values: Mapping[str, Any]) -> None:
+    def write_environment(self, info: RunInfo) -> None:
         """Write the machine, the software versions and the data of the run."""
-        _write_json(self.environment_file, values)
+        _write_json(self.environment_file, info.to_json())
 
     def write_split(self, paths: Mapping[str, Sequence[str]]) -> None:
         """Write the split of each image; `paths` maps splits to paths relative to the dataset."""
@@ -228,7 +225,28 @@ class Run:
             writer.writerow([*cells, *numbers])
         write_atomic(self.predictions_file, text.getvalue())
 
-    def read_metrics(self) -> list[dict[str, Any]]:
+    def write_probabilities(self, probabilities: NDArray[np.float32]) -> None:
+        """Write the probabilities, `(N, K)`, of the test images in their order."""
+        content = save({"probabilities": np.ascontiguousarray(probabilities)})
+        write_atomic(self.probabilities_file, content)
+
+    def read_probabilities(self) -> NDArray[np.float32] | None:
+        """Read the probabilities of the test images; None if they are not recorded.
+
+        Raises NeocogError if the file is damaged.
+        """
+        path = self.probabilities_file
+        if not path.exists():
+            return None
+        try:
+            found = load(path.read_bytes())["probabilities"]
+        except (OSError, SafetensorError, KeyError) as error:
+            raise _damaged(path, str(error), _RESTORE) from None
+        if found.dtype != np.float32 or found.ndim != 2:
+            raise _damaged(path, f"it has {found.dtype} of {found.shape}", _RESTORE)
+        return found
+
+    def read_metrics(self) -> list[EpochMetrics]:
         """Return the metrics of each completed epoch, in order.
 
         An incomplete last line, left by a killed process, is ignored. Raises NeocogError if another
@@ -240,7 +258,7 @@ class Run:
             text = self.metrics_file.read_text("utf-8")
         except (OSError, ValueError) as error:
             raise _damaged(self.metrics_file, str(error), self._resume_hint()) from None
-        epochs = []
+        lines = []
         for number, line in enumerate(text.split("\n")[:-1], 1):
             try:
                 values = json.loads(line)
@@ -249,39 +267,50 @@ class Run:
             except (ValueError, KeyError, TypeError):
                 reason = f"line {number} does not describe an epoch"
                 raise _damaged(self.metrics_file, reason, self._resume_hint()) from None
-            epochs.append(values)
-        return epochs
+            lines.append(values)
+        return [self._epoch_metrics(values) for values in lines]
 
-    def read_epochs(self) -> list[dict[str, Any]]:
-        """Like `read_metrics`, but raise NeocogError if an epoch or a metric is missing."""
-        lines = self.read_metrics()
-        if not lines:
+    def _epoch_metrics(self, values: Mapping[str, Any]) -> EpochMetrics:
+        try:
+            return EpochMetrics.from_json(values)
+        except FieldError as error:
+            what = "number" if "number" in error.expected else "value"
+            reason = f"epoch {values['epoch']} has no {what} {error.name!r}"
+            raise _damaged(self.metrics_file, reason, self._resume_hint()) from None
+
+    def read_epochs(self) -> list[EpochMetrics]:
+        """Like `read_metrics`, but raise NeocogError if there is no epoch."""
+        epochs = self.read_metrics()
+        if not epochs:
             raise _damaged(self.metrics_file, "it contains no epochs", self._resume_hint())
-        for line in lines:
-            wrong = [key for key in _expected_numbers(line) if not _is_number(line.get(key))]
-            if wrong:
-                reason = f"epoch {line['epoch']} has no number {wrong[0]!r}"
-                raise _damaged(self.metrics_file, reason, self._resume_hint())
-        return lines
+        return epochs
 
     def _resume_hint(self) -> str:
         return f"It is restored from the checkpoint by: neocog train --resume {self.path}"
 
-    def write_metrics(self, lines: list[dict[str, Any]]) -> None:
+    def write_metrics(self, epochs: Sequence[EpochMetrics]) -> None:
         """Replace all lines; a resumed run drops the epochs after its checkpoint."""
-        write_atomic(self.metrics_file, "".join(_line(line) for line in lines))
+        write_atomic(self.metrics_file, "".join(map(_line, epochs)))
 
-    def append_metrics(self, line: Mapping[str, Any]) -> None:
+    def append_metrics(self, epoch: EpochMetrics) -> None:
         """Append the line of an epoch and flush it to disk."""
-        append(self.metrics_file, _line(line))
+        append(self.metrics_file, _line(epoch))
 
-    def read_evaluation(self) -> dict[str, Any] | None:
-        """Read the results on the test split; None if the run has not been evaluated."""
-        return _read_json(self.evaluation_file) if self.evaluation_file.exists() else None
+    def read_evaluation(self) -> EvaluationRecord | None:
+        """Read the results on the test split; None if the run has not been evaluated.
 
-    def write_evaluation(self, values: Mapping[str, Any]) -> None:
+        Raises NeocogError if the file is damaged.
+        """
+        if not self.evaluation_file.exists():
+            return None
+        try:
+            return EvaluationRecord.from_json(_read_json(self.evaluation_file))
+        except FieldError as error:
+            raise _with_wrong_value(self.evaluation_file, error) from None
+
+    def write_evaluation(self, record: EvaluationRecord) -> None:
         """Write the results on the test split."""
-        _write_json(self.evaluation_file, values)
+        _write_json(self.evaluation_file, record.to_json())
 
 
 def create(base: str, folder: Path) -> Run:
@@ -315,17 +344,20 @@ def create_named(name: str, folder: Path) -> Run:
         if not Run(path).recipe_file.is_file():
             raise UsageError(
                 f"{path} exists, and it holds no run that could go on.",
-                f"Choose another --name, or delete it if nothing in it is needed: {path}",
+                f"Choose another {{name}}, or delete it if nothing in it is needed: {path}",
+                [("name", None)],
             ) from None
         raise UsageError(
             f"{path} exists, and a run is never overwritten.",
-            f"Choose another --name, or go on with it: neocog train --resume {path}",
+            f"Choose another {{name}}, or go on with it: neocog train --resume {path}",
+            [("name", None)],
         ) from None
     except OSError as error:
         if error.errno in (errno.ENAMETOOLONG, errno.EINVAL):
             raise UsageError(
                 f"No folder can be named {shortened(name)} ({error.strerror}).",
-                "Choose a shorter --name, of letters, digits and dashes.",
+                "Choose a shorter {name}, of letters, digits and dashes.",
+                [("name", None)],
             ) from None
         raise _cannot_make(path, error) from None
     return Run(path)
@@ -335,8 +367,9 @@ def check_name(name: str) -> None:
     """Raise UsageError for a name that is a path, or that commands would not take for a run."""
     if len(PurePath(name).parts) > 1 or "\\" in name:
         raise UsageError(
-            f"--name is the name of one folder, not a path: {shortened(name)}.",
-            "To put the run elsewhere: --runs FOLDER",
+            f"A run's name is the name of one folder, not a path: {shortened(name)}.",
+            "To put the run elsewhere: {settings}",
+            [("runs_dir", "FOLDER")],
         )
     if name == "latest" or name.endswith(MODEL_SUFFIXES) or not name.strip(" ."):
         meaning = "the newest run" if name == "latest" else "something else"
@@ -344,7 +377,8 @@ def check_name(name: str) -> None:
             meaning = "a model file"
         raise UsageError(
             f"A run cannot be named {name!r}: every command takes that for {meaning}.",
-            "Choose another --name, or leave it out.",
+            "Choose another {name}, or leave it out.",
+            [("name", None)],
         )
 
 
@@ -363,9 +397,10 @@ def shortened(name: str, length: int = 60) -> str:
 
 
 def _cannot_make(path: Path, error: OSError) -> NeocogError:
-    return NeocogError(
+    return WriteError(
         f"The run folder {path} cannot be made ({error.strerror}).",
-        "Choose another place: --runs FOLDER",
+        "Choose another place: {settings}",
+        [("runs_dir", "FOLDER")],
     )
 
 
@@ -381,7 +416,7 @@ def find(run: str, folder: Path, with_model: bool = False) -> Run:
     )
     if run == "latest":
         if not known:
-            raise UsageError(f"There is no run in {folder} yet.", "Train one: neocog train")
+            raise UnknownNameError(f"There is no run in {folder} yet.", "Train one: neocog train")
         ready = [r for r in known if r.model_file.is_file()] if with_model else []
         return (ready or known)[-1]
     for candidate in (Run(Path(run)), Run(folder / run)):
@@ -389,13 +424,14 @@ def find(run: str, folder: Path, with_model: bool = False) -> Run:
             return candidate
     for candidate in (Run(Path(run)), Run(folder / run)):
         if os.path.isfile(candidate.environment_file):  # noqa: PTH113
-            raise NeocogError(
+            raise NotFoundError(
                 f"{candidate.path} has no recipe.json: it was stopped before training began, or "
                 "the file was deleted.",
                 "There is nothing to go on with. Train anew with the command that you used, and "
-                f"another --name; {candidate.path} can be deleted.",
+                f"another {{name}}; {candidate.path} can be deleted.",
+                [("name", None)],
             )
-    raise UsageError(
+    raise UnknownNameError(
         f"There is no run {shortened(run)}.",
         f"Runs in {folder}: {', '.join(r.path.name for r in known)}."
         if known
@@ -422,8 +458,8 @@ def is_run(text: str, folder: Path) -> bool:
     return any(os.path.isfile(Run(p).recipe_file) for p in (Path(text), folder / text))  # noqa: PTH113 - a name may be too long
 
 
-def _line(values: Mapping[str, Any]) -> str:
-    return json.dumps(values, ensure_ascii=False) + "\n"
+def _line(epoch: EpochMetrics) -> str:
+    return json.dumps(epoch.to_json(), ensure_ascii=False) + "\n"
 
 
 def _write_json(path: Path, values: Mapping[str, Any]) -> None:
@@ -434,7 +470,7 @@ def _read_json(path: Path) -> dict[str, Any]:
     try:
         values = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
-        raise NeocogError(f"{path} is missing or damaged ({error}).", _RESTORE) from None
+        raise DamagedFileError(f"{path} is missing or damaged ({error}).", _RESTORE) from None
     except RecursionError:
         raise _damaged(path, "it is nested too deeply", _RESTORE) from None
     if not isinstance(values, dict):
@@ -446,25 +482,11 @@ _RESTORE = "Restore the file, or train again."
 
 
 def _damaged(path: Path, reason: str, hint: str) -> NeocogError:
-    return NeocogError(f"{path} is damaged: {reason}.", hint)
+    return DamagedFileError(f"{path} is damaged: {reason}.", hint)
 
 
-def _expected_numbers(epoch: Mapping[str, Any]) -> list[str]:
-    """Return the keys of an epoch's metrics whose values must be numbers."""
-    metrics = [key for key in epoch if key.startswith(("train/", "validation/"))]
-    return ["step", "lr", "time_seconds", "train/loss", "train/accuracy", *metrics]
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _check_values(
-    path: Path, values: dict[str, Any], types: Mapping[str, type | tuple[type, ...]]
-) -> None:
-    """Raise NeocogError if a key of `types` is missing from `values` or has another type."""
-    for name, expected in types.items():
-        if name not in values:
-            raise _damaged(path, f"it has no {name!r}", _RESTORE)
-        if not isinstance(values[name], expected):
-            raise _damaged(path, f"its {name!r} is {values[name]!r:.60}", _RESTORE)
+def _with_wrong_value(path: Path, error: FieldError) -> NeocogError:
+    """Return the error for a file that lacks a value or has one of another type."""
+    missing = isinstance(error, MissingFieldError)
+    reason = f"it has no {error.name!r}" if missing else f"its {error.name!r} is {error.shown}"
+    return _damaged(path, reason, _RESTORE)

@@ -13,6 +13,7 @@ from neocog import data
 from neocog.data import duplicates
 from neocog.data.duplicates import components, near_duplicates
 from neocog.examine import inspect_dataset
+from neocog.messages import Message
 
 from .test_custom import image, save
 
@@ -184,7 +185,7 @@ def test_a_class_without_training_images_is_reported_and_removed(photos):
     splits = data.load(str(photos), data.DataConfig((0.5,) * 3, (0.5,) * 3, image_size=16))
     assert splits.classes == ("cat", "dog") == splits.test.classes
     assert len(splits.test) == 12 and not any("bird" in path for path in splits.test.paths)
-    messages = [f["message"] for f in splits.findings]
+    messages = [f.message.text() for f in splits.findings]
     assert "1 class without an image in train, left out: bird" in messages
 
 
@@ -214,6 +215,8 @@ def test_groups_in_a_table_are_reported(tmp_path):
     assert is_valid and list(findings) == ["groups"] and findings["groups"][0] == "note"
     (finding,) = inspect_dataset(str(tmp_path / "list.csv")).to_json()["findings"]
     assert finding["message"].startswith("10 groups of images given: the images of a group stay")
+    assert (finding["id"], finding["parameters"]) == ("groups", {"n": 10})
+    assert Message.from_json(finding).text("zh").startswith("数据集给出了 10 组图像")
 
 
 def test_findings_about_files_list_their_names(photos, neocog_command):

@@ -13,11 +13,12 @@ import pytest
 from PIL import Image
 
 from neocog import data
-from neocog.data import cache, custom, decode_cache
+from neocog.data import custom, decode_cache
 from neocog.data.images import LazyImages
-from neocog.data.sources import tables
+from neocog.data.sources import csv as csv_file
 from neocog.data.sources.index import parse_layout
 from neocog.errors import NeocogError, UsageError
+from neocog.storage import cache, checksummed
 
 CONFIG = data.DataConfig((0.5,) * 3, (0.5,) * 3, image_size=16)
 random = np.random.default_rng(0)
@@ -141,7 +142,7 @@ def test_archive_members_cannot_leave_the_archive(photos, tmp_path):
         archive.addfile(link)
     for kind, file in (("points_out", "set.zip"), ("link", "set.tar")):
         splits = data.load(str(tmp_path / file), CONFIG)
-        assert kind in {finding["kind"] for finding in splits.findings}
+        assert kind in {finding.kind for finding in splits.findings}
         assert sum(map(len, splits.parts.values())) == 40
     assert not (tmp_path.parent / "cat").exists()
 
@@ -248,7 +249,7 @@ def test_only_changed_files_are_decoded_again(photos, monkeypatch):
     assert len(images) == 39
     for path, seed in (("cat/1.png", 1000), ("dog/renamed.png", 0), ("dog/4.png", 4)):
         assert (images[path] == preprocessing.transform_image(np.asarray(image(seed)))).all()
-    assert decode_cache.clear() > 0
+    assert cache.clear() > 0
     data.load(str(photos), CONFIG)
     assert len(read) == 80
 
@@ -266,7 +267,7 @@ def test_datasets_larger_than_memory_stay_on_disk(photos, monkeypatch):
 def test_a_read_only_cache_only_costs_time(photos, monkeypatch, tmp_path):
     expected = data.load(str(photos), CONFIG)
     (tmp_path / "file").write_text("")
-    monkeypatch.setattr(decode_cache, "decoded_folder", lambda: tmp_path / "file")
+    monkeypatch.setenv("NEOCOG_CACHE", str(tmp_path / "file"))
     assert data.load(str(photos), CONFIG).describe() == expected.describe()
 
 
@@ -333,7 +334,7 @@ def test_two_processes_can_decode_the_same_dataset(photos):
     """The second starts and finishes while the first is decoding."""
     inner = []
 
-    def meanwhile(done, total):
+    def meanwhile(*_):
         if not inner:
             inner.append(data.load(str(photos), CONFIG))
 
@@ -402,7 +403,7 @@ def test_a_class_missing_from_a_split_because_of_groups_is_reported(photos, tmp_
         n, label = int(path.stem), path.parent.name
         rows.append((f"photos/{label}/{n}.png", label, f"{n // 20}" if label == "cat" else ""))
     splits = data.load(write_csv(tmp_path / "list.csv", rows), CONFIG)
-    assert "class_missing" in {finding["kind"] for finding in splits.findings}
+    assert "class_missing" in {finding.kind for finding in splits.findings}
 
 
 def test_an_unknown_zip_compression_is_not_reported_as_a_password(photos, monkeypatch):
@@ -419,8 +420,8 @@ def test_an_unknown_zip_compression_is_not_reported_as_a_password(photos, monkey
 def test_a_blank_image_is_reported(photos):
     Image.new("RGBA", (60, 40), (0, 0, 0, 0)).save(photos / "cat" / "nothing.png")
     splits = data.load(str(photos), CONFIG)
-    (blank,) = [finding for finding in splits.findings if finding["kind"] == "blank"]
-    assert blank["count"] == 1 and "cat/nothing.png" in blank["paths"]
+    (blank,) = [finding for finding in splits.findings if finding.kind == "blank"]
+    assert blank.count == 1 and "cat/nothing.png" in blank.paths
 
 
 def test_grey_images_for_an_rgb_network_are_reported(tmp_path):
@@ -432,11 +433,11 @@ def test_grey_images_for_an_rgb_network_are_reported(tmp_path):
         folder.mkdir(exist_ok=True)
         (image if n < 3 else image.convert("RGB")).save(folder / f"{n}.png")
     rgb = data.DataConfig((0.5,) * 3, (0.5,) * 3)
-    findings = [f for f in data.load(str(tmp_path), rgb).findings if f["kind"] == "grey_to_rgb"]
-    assert [(f["severity"], f["count"]) for f in findings] == [("note", 3)]
-    assert findings[0]["message"].startswith("3 images in shades of grey: the one channel is")
-    assert findings[0]["paths"] == ["a/0.png", "a/2.png", "b/1.png"]
-    kinds = {f["kind"] for f in data.load(str(tmp_path), data.DataConfig()).findings}
+    findings = [f for f in data.load(str(tmp_path), rgb).findings if f.kind == "grey_to_rgb"]
+    assert [(f.severity, f.count) for f in findings] == [("note", 3)]
+    assert findings[0].message.text().startswith("3 images in shades of grey: the one")
+    assert findings[0].paths == ("a/0.png", "a/2.png", "b/1.png")
+    kinds = {f.kind for f in data.load(str(tmp_path), data.DataConfig()).findings}
     assert "grey_to_rgb" not in kinds  # the network takes grey images
 
 
@@ -446,7 +447,7 @@ def test_a_table_can_name_outside_files_only_with_allow_outside(photos, tmp_path
     save(tmp_path / "tables" / "in" / "own.png", 500)
     outside = ["../photos/dog/0.png", str(photos / "cat" / "1.png"), "link.png"]
     rows = [("path", "label"), *((name, "x") for name in outside)]
-    with pytest.raises(NeocogError, match=r"only files outside.*3 of 3 rows.*--allow-outside"):
+    with pytest.raises(NeocogError, match=r"only files outside.*3 of 3 rows.*allow_outside=True"):
         data.open_dataset(write_csv(tmp_path / "tables" / "list.csv", rows))
     rows += [("in/own.png", "y"), ("in/../in/own.png", "y")]
     path = write_csv(tmp_path / "tables" / "list.csv", rows)
@@ -521,10 +522,10 @@ def test_an_archive_of_too_many_entries_is_refused(photos, monkeypatch, kind):
 
 def test_a_table_that_is_too_large_is_refused(photos, tmp_path, monkeypatch):
     path = write_csv(tmp_path / "list.csv", [("path", "label"), *[("a", "b")] * 50])
-    monkeypatch.setattr(tables, "MAX_ROWS", 20)
+    monkeypatch.setattr(csv_file, "MAX_ROWS", 20)
     with pytest.raises(NeocogError, match="more than 20 rows"):
         data.open_dataset(path)
-    monkeypatch.setattr(tables, "MAX_TABLE_BYTES", 20)
+    monkeypatch.setattr(csv_file, "MAX_TABLE_BYTES", 20)
     with pytest.raises(NeocogError, match="larger than"):
         data.open_dataset(path)
 
@@ -534,14 +535,14 @@ def test_a_cache_index_cannot_name_a_file_outside_the_cache(photos, tmp_path, mo
     monkeypatch.setenv("NEOCOG_CACHE", str(tmp_path / "cache"))
     expected = data.load(str(photos), CONFIG)
     (index,) = decode_cache.decoded_folder().rglob("index.json")
-    values = cache.load_json(index)
+    values = checksummed.load_json(index)
     outside = tmp_path / "precious"
     (index.parent / values["pixels"]).rename(outside)
     if way == "link":
         (index.parent / values["pixels"]).symlink_to(outside)
     else:
         named = os.path.relpath(outside, index.parent) if way == "above" else str(outside)
-        cache.save_json(index, {**values, "pixels": named})
+        checksummed.save_json(index, {**values, "pixels": named})
     outside.write_bytes(bytes(outside.stat().st_size))  # what would be trained on instead
     save(photos / "cat" / "more.png", 4000)  # rewrites the store
     loaded = data.load(str(photos), CONFIG)

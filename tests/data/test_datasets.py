@@ -53,7 +53,7 @@ def test_a_dataset_defaults_to_its_own_normalization(name, monkeypatch):
     entry = data.DATASETS[name]
     few = replace(
         entry,
-        read=lambda: (image_set, None if entry.test_size else image_set),
+        read=lambda _: (image_set, None if entry.test_size else image_set),
         validation_size=10,
         test_size=10 if entry.test_size else 0,
     )

@@ -15,7 +15,8 @@ import pytest
 from PIL import Image, features
 
 from neocog.data import decode
-from neocog.data.decode import read_image
+from neocog.data.decode import ImageError, read_bytes, read_image
+from neocog.data.decode import ImageErrorKind as Kind
 from neocog.data.preprocess import Preprocessing
 from neocog.errors import NeocogError
 
@@ -137,32 +138,43 @@ def bomb(width, height):
 
 
 @pytest.mark.parametrize(
-    ("content", "message"),
+    ("content", "kind", "message"),
     [
-        (b"", "empty"),
-        (b"hello", "not an image"),
-        (b"%PDF-1.7 " + bytes(500), "not an image"),
-        (saved(RGB)[:60], "damaged or truncated"),
-        (saved(RGB.resize((600, 400)), "JPEG")[:900], "damaged or truncated"),
-        (bomb(9500, 9400), "9,500 x 9,400 pixels"),
-        (bomb(60000, 60000), "bomb"),
+        (b"", Kind.EMPTY, "empty"),
+        (b"hello", Kind.NOT_AN_IMAGE, "not an image"),
+        (b"%PDF-1.7 " + bytes(500), Kind.NOT_AN_IMAGE, "not an image"),
+        (saved(RGB)[:60], Kind.DAMAGED, "damaged or truncated"),
+        (saved(RGB.resize((600, 400)), "JPEG")[:900], Kind.DAMAGED, "damaged or truncated"),
+        (bomb(9500, 9400), Kind.TOO_LARGE, "9,500 x 9,400 pixels"),
+        (bomb(60000, 60000), Kind.TOO_LARGE, "bomb"),
     ],
 )
-def test_content_that_is_not_an_image_is_refused_in_one_line(content, message):
-    with pytest.raises(NeocogError, match=message) as caught:
+def test_content_that_is_not_an_image_is_refused_in_one_line(content, kind, message):
+    with pytest.raises(ImageError, match=message) as caught:
         read_image(content)
-    assert "\n" not in str(caught.value)
+    assert "\n" not in str(caught.value) and caught.value.kind is kind
 
 
 def test_files_are_refused_in_one_line(tmp_path, monkeypatch):
-    with pytest.raises(NeocogError, match="no such file"):
+    with pytest.raises(ImageError, match="no such file") as caught:
         read_image(tmp_path / "missing.png")
+    assert caught.value.kind is Kind.UNREADABLE
     with pytest.raises(NeocogError, match="cannot be read"):
         read_image(tmp_path)
     (tmp_path / "large.png").write_bytes(saved(RGB))
     monkeypatch.setattr(decode, "MAX_BYTES", 10)
-    with pytest.raises(NeocogError, match="larger than"):
+    with pytest.raises(ImageError, match="larger than") as caught:
         read_image(tmp_path / "large.png")
+    assert caught.value.kind is Kind.TOO_LARGE
+
+
+def test_an_error_of_an_archive_is_an_image_error():
+    def locked():
+        raise NeocogError("the file is locked with a password")
+
+    with pytest.raises(ImageError, match="locked with a password") as caught:
+        read_bytes(locked)
+    assert caught.value.kind is Kind.UNREADABLE and caught.value.kind.is_temporary
 
 
 def heic(image, **options):
@@ -185,8 +197,9 @@ def test_heic_is_read_upright_by_every_orientation(orientation):
 
 def test_heic_without_its_extra_is_refused_with_a_hint(monkeypatch):
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
-    with pytest.raises(NeocogError, match=re.escape("pip install 'neocog[heic]'")):
+    with pytest.raises(ImageError, match=re.escape("pip install 'neocog[heic]'")) as caught:
         read_image(heic(RGB))
+    assert caught.value.kind is Kind.HEIC
 
 
 @pytest.mark.skipif(not features.check("avif"), reason="this Pillow reads no AVIF")
@@ -201,8 +214,9 @@ def test_avif_is_read_upright_by_every_orientation(orientation):
 @pytest.mark.skipif(not features.check("avif"), reason="this Pillow writes no AVIF")
 def test_avif_without_pillow_support_is_refused_with_a_hint(monkeypatch):
     monkeypatch.setattr(decode, "FORMATS", ("PNG", "JPEG"))
-    with pytest.raises(NeocogError, match="pip install --upgrade pillow"):
+    with pytest.raises(ImageError, match="pip install --upgrade pillow") as caught:
         read_image(saved(RGB, "AVIF"))
+    assert caught.value.kind is Kind.AVIF
 
 
 def test_a_video_is_not_an_image():

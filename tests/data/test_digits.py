@@ -7,6 +7,7 @@ import pytest
 from PIL import Image, ImageDraw
 from scipy import ndimage
 
+from neocog.data.decode import ImageError, ImageErrorKind
 from neocog.data.digits import find_digit
 from neocog.errors import NeocogError
 
@@ -142,8 +143,9 @@ def test_any_shape_is_accepted_or_refused(shape):
 @pytest.mark.parametrize("grey", [0, 128, 255])
 def test_a_blank_sheet_has_no_digit(grey):
     paper = np.random.default_rng(0).normal(grey, 2, (300, 300, 3)).clip(0, 255)
-    with pytest.raises(NeocogError, match="shows no ink"):
+    with pytest.raises(ImageError, match="shows no ink") as caught:
         find_digit(paper.astype(np.uint8), 28, 20)
+    assert caught.value.kind is ImageErrorKind.NO_INK
 
 
 def lines(*strokes, canvas=(28, 28), pen=1, smooth=1):

@@ -299,6 +299,16 @@ def zeros_in_tar(path):
             packed.write(bytes(2**20))
 
 
+def header_in_tar(path):
+    """A header that claims to be followed by 8 GB of attributes, of which 1.6 GB are there."""
+    header = tarfile.TarInfo("x")
+    header.type, header.size = tarfile.XHDTYPE, 2**33
+    with gzip.open(path, "wb", compresslevel=1) as packed:
+        packed.write(header.tobuf(tarfile.GNU_FORMAT))
+        for _ in range(1600):
+            packed.write(bytes(2**20))
+
+
 def entries(path):
     with zipfile.ZipFile(path, "w") as packed:
         for n in range(archive.MAX_ENTRIES + 1):
@@ -323,6 +333,7 @@ HOSTILE = {
     "all.zip": lambda path: zeros(path, 8),
     "each.zip": lambda path: zeros(path, 4),  # below the limit for the whole archive
     "zeros.tar.gz": zeros_in_tar,
+    "header.tar.gz": header_in_tar,
     "entries.zip": entries,
     "rows.csv": lambda path: path.write_bytes(b"path,label\n" + b"x,y\n" * 3_000_000),
     "deep.png": large,
@@ -355,6 +366,7 @@ def test_a_hostile_image_is_cheap(tmp_path, name, seconds, megabytes, message):
         ("all.zip", 10, 100, "bomb"),
         ("each.zip", 20, 300, "bomb"),
         ("zeros.tar.gz", 60, 100, "bomb"),
+        ("header.tar.gz", 60, 100, "damaged"),
         ("entries.zip", 40, 600, "more than 200,000 files"),
         ("rows.csv", 120, 1500, "more than 2,000,000 rows"),
     ],

@@ -47,9 +47,9 @@ def test_auto_is_onnx_runtime_on_the_cpu(digits_run):
 
 def test_batches_of_any_size_give_the_same_logits(digits_run, images):
     engine = classifier.load(digits_run.path).engine
-    done = []
-    logits = engine.logits(images, done.append)
-    assert done[-1] == len(images)
+    seen = []
+    logits = engine.logits(images, lambda *progress: seen.append(progress))
+    assert seen[-1] == ("predict", len(images), len(images))
     for size in (1, 7):
         np.testing.assert_allclose(engine.logits(images[:size]), logits[:size], atol=ATOL)
     assert len(engine.logits(images[:0])) == 0

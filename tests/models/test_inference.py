@@ -27,8 +27,8 @@ def test_batches_do_not_change_the_logits_and_the_mode_is_restored(classifier, m
     images = torch.tensor(mnist5k.test.images[:700])
     classifier.model.train()
     done = []
-    logits = predict_logits(classifier.inference, images, done.append)
-    assert classifier.model.training and done == [500, 700]
+    logits = predict_logits(classifier.inference, images, lambda *facts: done.append(facts))
+    assert classifier.model.training and done == [("predict", 500, 700), ("predict", 700, 700)]
     classifier.model.eval()
     with torch.no_grad():
         assert torch.allclose(logits[600:], classifier.inference(images[600:]), atol=1e-5)

@@ -7,10 +7,11 @@ import sys
 import pytest
 import torch
 
-from neocog import models, recipes
+from neocog import models, recipe_context, recipes
 from neocog.errors import NeocogError, UsageError
 from neocog.models import MODELS, pretrained
 from neocog.models.efficientnet_lite import EfficientNetLite0, from_published
+from neocog.recipes.resolve import resolve
 
 LITE = "efficientnet-lite0"
 
@@ -74,7 +75,7 @@ def test_offline_the_error_names_the_file_and_its_folder(tmp_path, monkeypatch):
         pretrained.weights_path("resnet18", "imagenet")
     assert "resnet18-f37072fd.pth" in str(failed.value)
     assert f"into {tmp_path / 'weights'}" in failed.value.hint
-    assert "--recipe photos, with efficientnet-lite0" in failed.value.hint
+    assert 'recipe="photos", with efficientnet-lite0' in failed.value.hint
 
 
 def test_weights_are_downloaded_verified_and_cached(tmp_path, monkeypatch, local_server):
@@ -225,18 +226,6 @@ def test_weights_of_another_network_are_rejected_with_the_first_layer_named(tmp_
         )
 
 
-def test_unset_fields_of_a_recipe_come_from_the_weights():
-    recipe = pretrained.with_weight_defaults(recipes.get("photos"))
-    assert (recipe.mean, recipe.std) == ((0.5,) * 3, (0.5,) * 3)
-    assert (recipe.image_size_pixels, recipe.resize_pixels) == (224, 256)
-    small = pretrained.with_weight_defaults(recipes.get("photos", {"image_size_pixels": 112}))
-    assert (small.image_size_pixels, small.resize_pixels) == (112, 128)
-    other = pretrained.with_weight_defaults(recipes.get("photos", {"model": "resnet18"}))
-    assert other.mean == pytest.approx((0.485, 0.456, 0.406))
-    published = recipes.get("alexnet-transfer")
-    assert pretrained.with_weight_defaults(published) == published
-
-
 def test_weights_from_before_2018_have_no_num_batches_tracked(tmp_path):
     model = models.build("resnet18", 10, 3, (64, 64))
     old = {k: v for k, v in model.state_dict().items() if not k.endswith("num_batches_tracked")}
@@ -251,4 +240,4 @@ def test_a_missing_timm_is_an_error_that_names_the_extra(monkeypatch):
     with pytest.raises(UsageError, match=r"neocog\[timm\]"):
         models.build("timm/resnet10t", 2, 3, (64, 64))
     with pytest.raises(UsageError, match=r"neocog\[timm\]"):
-        pretrained.with_weight_defaults(recipes.get("photos", {"model": "timm/resnet10t"}))
+        resolve(recipe_context, recipes.get("photos", {"model": "timm/resnet10t"}))

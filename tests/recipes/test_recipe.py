@@ -9,8 +9,7 @@ from neocog import recipes
 from neocog.data import DATASETS
 from neocog.errors import UsageError
 from neocog.models import MODELS
-from neocog.models.pretrained import has_weights
-from neocog.recipes import PRETRAINED, RECIPES, Recipe
+from neocog.recipes import RECIPES, Recipe
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -112,65 +111,11 @@ def test_an_unknown_recipe_suggests_the_nearest_name():
         recipes.get("quikstart")
 
 
-def test_data_have_a_default_recipe():
-    assert recipes.choose(None, None) == "quickstart"
-    assert recipes.choose("mnist", None) == "mnist"
-    assert recipes.choose("mnist", "lenet") == "lenet"
-    assert recipes.choose("my photos/", None) == "photos"
-
-
-@pytest.mark.parametrize(
-    ("data", "model", "expected"),
-    [
-        (None, None, "quickstart"),
-        ("mnist", None, "mnist"),
-        ("mnist", "lenet5", "mnist"),  # a network that trains by the data's own recipe
-        (None, "lenet5-1998", "lenet5-1998"),  # one that needs its own
-        ("mnist5k", "lenet5-1998", "lenet5-1998"),
-        ("cifar100", "vgg16", "vgg16"),
-        ("cifar10", "threenet", "cifar10-plain"),  # cifar10's own is tuned to its network
-        ("cifar10", "[conv3-8 relu] fc", "cifar10-plain"),
-        ("cifar10", "cifarnet", "cifar10"),
-        ("cifar100", "cifarnet", "cifar100"),
-        (None, "convnet", "quickstart"),
-        ("a folder", "resnet18", "photos"),
-    ],
-)
-def test_the_default_recipe_is_the_networks_or_the_datas(data, model, expected):
-    assert recipes.choose(data, None, model) == expected
-    assert recipes.choose(data, "digits", model) == "digits"
-
-
-@pytest.mark.parametrize("name", MODELS)
-def test_every_network_is_trained_by_a_recipe(name):
-    """By its own recipe or that of the data it was designed for: a new network needs none."""
-    channels, side, _ = MODELS[name].input
-    data = "mnist" if channels == 1 else "cifar10" if side == 32 else "a folder"
-    chosen = recipes.get(recipes.choose(data, None, name), {"model": name})
-    assert chosen.model == name
-    assert (chosen.data in ("PHOTOS", "cifar10")) == (channels == 3)
-
-
-def test_pretrained_lists_all_networks_with_weights():
-    assert {name for name in MODELS if has_weights(name)} == set(PRETRAINED)
-
-
 def test_the_step_schedule_requires_decay_epochs():
     with pytest.raises(UsageError, match="belong together"):
         recipes.get("mnist", {"schedule": "step"})
     changed = recipes.get("mnist", {"schedule": "step", "decay_at_epochs": "2,4"})
     assert changed.decay_at_epochs == (2, 4)
-
-
-@pytest.mark.parametrize(("count", "side"), [(1999, 28), (70_000, 224), (70_000, 0)])
-def test_few_or_large_images_have_no_scratch_overrides(count, side):
-    assert recipes.scratch_overrides(count, side) is None
-
-
-def test_many_small_images_are_trained_from_scratch():
-    changed = recipes.get("scratch", recipes.scratch_overrides(70_000, 28))
-    assert (changed.image_size_pixels, changed.augment_shift_pixels, changed.epochs) == (28, 3, 10)
-    assert recipes.scratch_overrides(2000, 64)["epochs"] == 40
 
 
 @pytest.mark.parametrize(

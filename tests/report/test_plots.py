@@ -7,7 +7,11 @@ from PIL import Image
 
 from neocog.data import ImageSet
 from neocog.evaluation.evaluate import Evaluation, classification_metrics, evaluate
+from neocog.messages import Message
+from neocog.records import ClassificationMetrics, EpochMetrics, HeadMetrics
 from neocog.report import plots
+
+BY = Message("penalty_by_folds", {"folds": 5, "n": 202})
 
 
 def test_a_run_gets_its_four_images(digits_run):
@@ -31,7 +35,7 @@ def test_chinese_class_names_have_glyphs(digits_run, count):
     test = ImageSet(images, labels.astype(np.int64), names)
     shares = np.random.default_rng(0).dirichlet(np.ones(len(names)), len(test)).astype(np.float32)
     chinese = Evaluation(
-        {**found.result, **classification_metrics(test, shares)},
+        replace(found.result, **vars(classification_metrics(test, shares))),
         test,
         shares,
         (),
@@ -50,7 +54,7 @@ def test_no_mistakes_no_image_of_them(digits_run):
     ideal = replace(
         found,
         probabilities=perfect,
-        result={**found.result, **classification_metrics(found.test, perfect)},
+        result=replace(found.result, **vars(classification_metrics(found.test, perfect))),
     )
     plots.draw(digits_run, found)
     plots.draw(digits_run, ideal)
@@ -76,11 +80,8 @@ def test_the_batch_is_shown_as_the_network_sees_it(mnist5k):
 
 
 def test_the_penalties_of_a_fit_are_drawn():
-    line = {
-        "head/penalties": [1, 0.1], "head/losses": [0.5, 0.2], "head/penalty": 0.1,
-        "head/chosen_by": "validation",
-    }  # fmt: skip
-    assert len(plots.penalties(line).axes[0].lines) == 2
+    fitted = HeadMetrics(penalty=0.1, chosen_by=BY, penalties=(1, 0.1), losses=(0.5, 0.2))
+    assert len(plots.penalties(fitted).axes[0].lines) == 2
 
 
 def test_the_names_of_mistaken_files_stand_above_them(monkeypatch):
@@ -101,17 +102,22 @@ def test_the_names_of_mistaken_files_stand_above_them(monkeypatch):
 
 
 def test_the_accuracy_in_the_title_is_not_rounded_to_all():
-    result = {"confusion": [[29_999, 1], [0, 30_000]], "accuracy": 59_999 / 60_000, "n": 60_000}
+    counts = ((29_999, 1), (0, 30_000))
+    result = ClassificationMetrics(60_000, 59_999 / 60_000, (0.9, 1.0), (), counts)
     title = plots.confusion(result, ("a", "b")).axes[0].get_title(loc="left")
     assert title == "accuracy > 99.99%, n = 60,000"
 
 
 def test_the_criterion_is_drawn_with_its_errors_beside_the_loss():
-    line = {
-        "head/penalties": [1, 0.1], "head/losses": [0.5, 0.2], "head/criteria": [0.6, 0.4],
-        "head/errors": [0.1, 0.0], "head/penalty": 0.1, "head/chosen_by": "validation",
-    }  # fmt: skip
-    axes = plots.penalties(line).axes[0]
+    fitted = HeadMetrics(
+        penalty=0.1,
+        chosen_by=BY,
+        penalties=(1, 0.1),
+        losses=(0.5, 0.2),
+        criteria=(0.6, 0.4),
+        errors=(0.1, 0.0),
+    )
+    axes = plots.penalties(fitted).axes[0]
     drawn = [list(series.get_ydata()) for series in axes.lines[:2]]
     assert drawn == [[0.6, 0.4], [0.5, 0.2]]
     bars = axes.collections[0].get_segments()
@@ -121,6 +127,8 @@ def test_the_criterion_is_drawn_with_its_errors_beside_the_loss():
 def test_the_curves_say_which_loss_they_are_of():
     from neocog import recipes
 
-    lines = [{"epoch": 1, "train/loss": 1.0, "train/accuracy": 0.5}]
-    figure = plots.curves(recipes.get("lenet5", {"loss": "squared_error"}), lines)
+    line = EpochMetrics(
+        epoch=1, step=1, time_seconds=1.0, lr=0.1, train_loss=1.0, train_accuracy=0.5
+    )
+    figure = plots.curves(recipes.get("lenet5", {"loss": "squared_error"}), [line])
     assert figure.axes[0].get_title("left") == "loss (squared error)"

@@ -1,5 +1,7 @@
 import contextlib
 import hashlib
+import http.server
+import random
 import socketserver
 import threading
 import time
@@ -220,3 +222,132 @@ def test_a_disk_error_is_not_blamed_on_the_mirrors(server, tmp_path):
     (tmp_path / "here").write_text("a file, no folder")
     with pytest.raises(OSError, match=r"File exists|Not a directory"):
         fetch([server + "good"], tmp_path / "here" / "file", MD5)
+
+
+class Breaking(http.server.BaseHTTPRequestHandler):
+    """Serves `content`, with ranges unless `whole`, and breaks off after `most` bytes."""
+
+    content, most, whole = b"", 2**40, False
+
+    def do_GET(self):
+        self.server.ranges.append(self.headers.get("Range"))
+        wanted = self.headers.get("Range")
+        begin = 0 if self.whole or not wanted else int(wanted.removeprefix("bytes=").rstrip("-"))
+        if begin >= len(self.content):
+            self.send_error(416)
+            return
+        self.send_response(206 if begin else 200)
+        if begin:
+            size = len(self.content)
+            self.send_header("Content-Range", f"bytes {begin}-{size - 1}/{size}")
+        self.send_header("Content-Length", str(len(self.content) - begin))
+        self.end_headers()
+        self.wfile.write(self.content[begin : begin + self.most])
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def breaking_server(monkeypatch):
+    """Start a server with these attributes of `Breaking`: its address and the ranges asked for."""
+    monkeypatch.setenv("NEOCOG_OFFLINE", "0")
+    servers = []
+
+    def serve(**attributes):
+        handler = type("Handler", (Breaking,), attributes)
+        server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        server.ranges = []
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        servers.append(server)
+        return f"http://127.0.0.1:{server.server_port}/file", server.ranges
+
+    yield serve
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+LARGE = random.Random(0).randbytes(3 * 2**20 + 5)
+SHA256 = hashlib.sha256(LARGE).hexdigest()
+
+
+def parts(folder):
+    return [path for path in folder.iterdir() if path.suffix == ".part"]
+
+
+def test_a_broken_download_goes_on_where_it_stopped(breaking_server, tmp_path):
+    broken, _ = breaking_server(content=LARGE, most=2 * 2**20)
+    with pytest.raises(NeocogError, match=r"broke off 1,048,581 bytes before the end"):
+        fetch([broken], tmp_path / "file", sha256=SHA256)
+    (part,) = parts(tmp_path)
+    assert part.read_bytes() == LARGE[: 2 * 2**20]
+    good, ranges = breaking_server(content=LARGE)
+    seen = []
+    fetch([good], tmp_path / "file", sha256=SHA256, progress=lambda *now: seen.append(now))
+    assert (tmp_path / "file").read_bytes() == LARGE and ranges == [f"bytes={2 * 2**20}-"]
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+    done = [now[1] for now in seen]
+    assert {(now[0], now[2]) for now in seen} == {("download", len(LARGE))}
+    assert done == sorted(done) and done[0] > 2 * 2**20 and done[-1] == len(LARGE)
+
+
+def test_the_next_mirror_goes_on_with_what_the_first_sent(breaking_server, tmp_path):
+    broken, _ = breaking_server(content=LARGE, most=2 * 2**20)
+    good, ranges = breaking_server(content=LARGE)
+    fetch([broken, good], tmp_path / "file", sha256=SHA256)
+    assert (tmp_path / "file").read_bytes() == LARGE and ranges == [f"bytes={2 * 2**20}-"]
+
+
+@pytest.mark.parametrize("kind", ["no ranges", "part of another file", "part beyond the end"])
+def test_what_cannot_be_gone_on_with_is_fetched_anew(breaking_server, tmp_path, kind):
+    part = tmp_path / f".file-{SHA256[:16]}.part"
+    size = len(LARGE) + 1 if kind == "part beyond the end" else 2 * 2**20
+    part.write_bytes(bytes(size) if kind != "no ranges" else LARGE[:size])
+    good, ranges = breaking_server(content=LARGE, whole=kind == "no ranges")
+    fetch([good], tmp_path / "file", sha256=SHA256)
+    assert (tmp_path / "file").read_bytes() == LARGE
+    assert ranges == [f"bytes={size}-", None] and not parts(tmp_path)
+
+
+def test_parts_of_one_process_are_not_taken_by_two(breaking_server, tmp_path):
+    (tmp_path / f".file-{SHA256[:16]}.part").write_bytes(LARGE[: 2 * 2**20])
+    good, _ = breaking_server(content=LARGE)
+    threads = [
+        threading.Thread(target=fetch, args=([good], tmp_path / "file", "", SHA256))
+        for _ in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (tmp_path / "file").read_bytes() == LARGE
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_wrong_and_small_parts_are_not_kept(breaking_server, tmp_path):
+    wrong, _ = breaking_server(content=bytes(3 * 2**20))
+    small, _ = breaking_server(content=LARGE, most=2**19)
+    with pytest.raises(NeocogError, match=r"SHA-256 begins with.*broke off"):
+        fetch([wrong, small], tmp_path / "file", sha256=SHA256)
+    assert not list(tmp_path.iterdir())
+
+
+def test_ctrl_c_keeps_what_came(breaking_server, tmp_path):
+    def stop(_, done, __):
+        if done > 2**20:
+            raise KeyboardInterrupt
+
+    good, _ = breaking_server(content=LARGE)
+    with pytest.raises(KeyboardInterrupt):
+        fetch([good], tmp_path / "file", sha256=SHA256, progress=stop)
+    (part,) = parts(tmp_path)
+    assert LARGE.startswith(part.read_bytes()) and part.stat().st_size > 2**20
+
+
+def test_a_total_that_the_server_does_not_give_is_0(local_server, tmp_path, monkeypatch):
+    monkeypatch.setenv("NEOCOG_OFFLINE", "0")
+    seen = []
+    address = local_server({"file": CONTENT})
+    fetch([f"{address}/file"], tmp_path / "file", MD5, progress=lambda *now: seen.append(now))
+    assert seen[-1] == ("download", len(CONTENT), 0)

@@ -7,11 +7,13 @@ import pytest
 from rich.console import Console
 
 from neocog import recipes
+from neocog.records import EpochMetrics
 from neocog.terminal import progress as bars
 
 HEAD = {
-    "epoch": 0, "time_seconds": 6.0, "features_seconds": 5.0, "head_seconds": 1.0,
-    "train/accuracy": 1.0, "validation/accuracy": 0.95, "head/penalty": 0.1, "head/least": 0.01,
+    "epoch": 0, "step": 0, "lr": 0.0, "time_seconds": 6.0, "features_seconds": 5.0,
+    "head_seconds": 1.0, "train/loss": 0.1, "train/accuracy": 1.0, "validation/accuracy": 0.95,
+    "head/penalty": 0.1, "head/least": 0.01,
     "head/chosen_by": "5-fold cross-validation on 202 training images",
 }  # fmt: skip
 
@@ -35,7 +37,7 @@ def said(shown):
 
 def test_the_penalty_is_said_with_why_it_was_taken():
     shown = progress()
-    shown(0, 0, HEAD)
+    shown.on_result(EpochMetrics.from_json(HEAD))
     assert said(shown) == [
         "Last layer fitted in 1.0 s to the network's features, computed in 5.0 s: train 100.00%, "
         "validation 95.00%.",
@@ -47,7 +49,7 @@ def test_the_penalty_is_said_with_why_it_was_taken():
 def test_a_refit_unequal_classes_and_no_fine_tuning_are_said():
     shown = progress()
     more = {"head/refit": 245, "head/class_weights": [0.55, 4.5], "head/tuning_skipped": True}
-    shown(0, 0, {**HEAD, "head/least": 0.1, **more})
+    shown.on_result(EpochMetrics.from_json({**HEAD, "head/least": 0.1, **more}))
     _, penalty, refit, weights, skipped = said(shown)
     assert penalty.endswith("training images.")
     assert "all 245 training and validation images" in refit and "the earlier fit" in refit
@@ -58,7 +60,7 @@ def test_a_refit_unequal_classes_and_no_fine_tuning_are_said():
 def test_a_line_of_an_earlier_version_can_be_shown():
     line = {k: v for k, v in HEAD.items() if k != "head/least"}
     shown = progress()
-    shown(0, 0, line)
+    shown.on_result(EpochMetrics.from_json(line))
     assert len(said(shown)) == 2
 
 
@@ -74,13 +76,13 @@ def test_a_line_of_an_earlier_version_can_be_shown():
 def test_fine_tuning_says_once_how_long_it_takes(clock, seconds, epochs, text):
     shown = progress(fine_tune=True, epochs=epochs)
     for step in range(12):  # the features' images come first, and take another time
-        shown(step, 12, None)
+        shown("features", step * shown.batch_size, 12 * shown.batch_size)
         clock.seconds += 3
-    shown(0, 0, HEAD)
+    shown.on_result(EpochMetrics.from_json(HEAD))
     clock.seconds += 30  # the first step is slow
     steps = 20 * epochs
     for step in range(1, 12):
-        shown(step, steps, None)
+        shown("train", step, steps)
         clock.seconds += seconds
     assert [line for line in said(shown) if "takes about" in line] == [
         f"Fine-tuning takes about {text}."
@@ -90,7 +92,7 @@ def test_fine_tuning_says_once_how_long_it_takes(clock, seconds, epochs, text):
 def test_a_fit_alone_has_no_estimate(clock):
     shown = progress()
     for step in range(40):
-        shown(step, 40, None)
+        shown("features", step * shown.batch_size, 40 * shown.batch_size)
         clock.seconds += 1
-    shown(0, 0, HEAD)
+    shown.on_result(EpochMetrics.from_json(HEAD))
     assert not any("takes about" in line for line in said(shown))

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a C
 def test_cuda_trains_and_its_file_is_used_on_the_cpu(tmp_path, precision):
     recipe = recipes.get("digits", {"epochs": 6, "precision": precision, "augment_shift_pixels": 1})
     run = train(recipe, runs_dir=tmp_path, device="cuda").run
-    assert run.read_metrics()[-1]["validation/accuracy"] > 0.9
+    assert run.read_metrics()[-1].validation_accuracy > 0.9
     images = data.load("digits").test.images
     on_gpu = classifier.load(run.path, device="cuda").probabilities(images)
     on_cpu = classifier.load(run.path, device="cpu").probabilities(images)
@@ -26,13 +26,13 @@ def test_cuda_trains_and_its_file_is_used_on_the_cpu(tmp_path, precision):
 
 
 def test_a_run_stopped_on_cuda_goes_on(tmp_path):
-    def stop(step, _steps, line):
-        if step == 30 and line is None:
+    def stop(stage, done, _total):
+        if (stage, done) == ("train", 30):
             os.kill(os.getpid(), signal.SIGINT)
 
     recipe = recipes.get("digits", {"epochs": 4})
     with pytest.raises(Interrupted) as stopped:
-        train(recipe, runs_dir=tmp_path, device="cuda", report=stop)
+        train(recipe, runs_dir=tmp_path, device="cuda", progress=stop)
     run = resume(stopped.value.run, device="cuda").run
     assert len(run.read_metrics()) == 4
 
@@ -43,4 +43,4 @@ def test_photos_are_fitted_and_fine_tuned_on_cuda(tmp_path):
     values = {"data": str(tmp_path / "photos"), "image_size_pixels": 64, "epochs": 1}
     recipe = recipes.get("photos", {**values, "fine_tune": True})
     run = train(recipe, runs_dir=tmp_path, device="cuda").run
-    assert [line["epoch"] for line in run.read_metrics()] == [0, 1]
+    assert [line.epoch for line in run.read_metrics()] == [0, 1]

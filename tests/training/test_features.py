@@ -8,7 +8,7 @@ import torch
 
 from neocog import classifier, models, recipes
 from neocog.data import ImageSet, Preprocessing
-from neocog.data.cache import features_folder
+from neocog.storage.cache import folder_of
 from neocog.training import features
 
 SIDE = 40
@@ -38,8 +38,10 @@ def computed(network, *parts, recipe=RECIPE, views=1):
     """The features of each part, the number from the cache, and the number reported as done."""
     told = []
     pairs = [(part, views) for part in parts]
-    found, kept = features.compute_features(recipe, network, pairs, told.append)
-    return found, kept, sum(told)
+    found, kept = features.compute_features(recipe, network, pairs, lambda *a: told.append(a))
+    stage, done, total = told[-1]
+    assert stage == "features" and done == total
+    return found, kept, done
 
 
 def test_a_second_time_gives_the_same_without_the_network(network):
@@ -92,12 +94,12 @@ def test_random_views_are_never_kept(network):
     found, kept, told = computed(network, images(1, 2), views=3)
     assert tuple(found[0].shape) == (3, 2, 512)
     assert (kept, told) == (0, 6)
-    assert not features_folder().exists()
+    assert not folder_of("features").exists()
 
 
 def test_no_room_and_a_damaged_file_cost_time_only(network, monkeypatch):
     whole = computed(network, images(1, 2))[0][0]
-    (file,) = features_folder().glob("*.safetensors")
+    (file,) = folder_of("features").glob("*.safetensors")
     for damaged in (b"", b"nonsense", file.read_bytes()[:-1000]):
         file.write_bytes(damaged)
         again, kept, _ = computed(network, images(1, 2))
@@ -106,8 +108,8 @@ def test_no_room_and_a_damaged_file_cost_time_only(network, monkeypatch):
     file.unlink()
     computed(network, images(1, 2))
     assert not file.exists()
-    features_folder().rmdir()
-    features_folder().write_text("a file where the folder should be")
+    folder_of("features").rmdir()
+    folder_of("features").write_text("a file where the folder should be")
     assert torch.equal(computed(network, images(1, 2))[0][0], whole)
     none, kept, _ = computed(network, images(1), images(1).subset(np.zeros(0, int)))
     assert kept == 0 and none[1].numel() == 0

@@ -1,6 +1,5 @@
 """Features once and a fitted last layer, on photographs."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from neocog import classifier, data, models, recipes, training
 from neocog.errors import NeocogError, UsageError
 from neocog.evaluation.evaluate import evaluate
 from neocog.models import pretrained
+from neocog.records import EpochMetrics
 from neocog.report import page
 from neocog.training import head, resume, train
 from neocog.training.features import compute_features
@@ -122,7 +122,7 @@ def test_a_choice_is_the_strongest_within_one_standard_error():
     equal = gaps.mean(1) <= scipy.stats.sem(gaps, axis=1)
     assert choice.penalty == head.PENALTIES[int(np.flatnonzero(equal)[0])]
     assert choice.criteria == pytest.approx(np.mean(smoothed, 1), rel=1e-3)
-    assert "80 validation images" in choice.by
+    assert "80 validation images" in choice.by.text()
 
 
 @pytest.mark.parametrize("rows", [40, 300])
@@ -148,20 +148,20 @@ def test_a_refit_is_the_fit_to_all_with_the_same_penalty(rows):
 def test_the_run_is_a_run_like_others(photos, tmp_path):
     run = train(replace(PHOTOS, data=str(photos), folds=3), runs_dir=tmp_path, device="cpu").run
     (line,) = run.read_metrics()
-    assert line["epoch"] == 0 and line["train/accuracy"] > 0.9
-    assert line["head/penalty"] in head.PENALTIES
-    assert "cross-validation" in line["head/chosen_by"]
-    sizes = run.read_environment()["data"]["sizes"]
-    assert line["head/refit"] == sizes["train"] + sizes["validation"]
+    assert line.epoch == 0 and line.train_accuracy > 0.9
+    assert line.head.penalty in head.PENALTIES
+    assert "cross-validation" in line.head.chosen_by.text()
+    sizes = run.read_environment().data.sizes
+    assert line.head.refit == sizes.train + sizes.validation
     evaluation = evaluate(run.path)
     result = evaluation.result
-    assert result["accuracy"] > 0.9
-    assert result["head"]["refit"] == line["head/refit"]
-    assert result["epochs"] == result["selected_epoch"] == 0
-    assert result["folds"]["n"] == 3 and result["folds"]["mean"] > 0.85
+    assert result.accuracy > 0.9
+    assert result.head.refit == line.head.refit
+    assert result.epochs == result.selected_epoch == 0
+    assert result.folds.n == 3 and result.folds.mean > 0.85
     rows = run.predictions_file.read_text("utf-8").splitlines()
-    assert rows[0] == "path,truth,label,probability,a,b,c" and len(rows) == result["n"] + 1
-    assert {m["path"] for m in result["mistakes"]} <= set(evaluation.test.paths)
+    assert rows[0] == "path,truth,label,probability,a,b,c" and len(rows) == result.n + 1
+    assert {m.path for m in result.mistakes} <= set(evaluation.test.paths)
     loaded = classifier.load(run.path)
     assert loaded.preprocessing.fit == "crop"
     first = photos / evaluation.test.paths[0]
@@ -202,24 +202,28 @@ def test_a_lone_model_file_knows_its_data_by_name(photos, tmp_path):
     recipe = replace(PHOTOS, data=str(photos), image_size_pixels=32)
     run = train(recipe, runs_dir=tmp_path, device="cpu").run
     expected = evaluate(run.path).result
-    assert expected["data"] == str(photos)
+    assert expected.data == str(photos)
     lone = tmp_path / "lone.safetensors"
     lone.write_bytes(run.model_file.read_bytes())
     with pytest.raises(NeocogError, match=f"trained on {photos.name}, which is not there"):
         evaluate(lone)
     named = evaluate(lone, str(photos))
-    assert named.result["split"] == "test" and named.run is None
-    assert named.result["confusion"] == expected["confusion"]
+    assert named.result.split == "test" and named.run is None
+    assert named.result.confusion == expected.confusion
 
 
 def test_a_model_file_of_an_earlier_version_has_the_place_in_it(photos, tmp_path):
     recipe = replace(PHOTOS, data=str(photos), image_size_pixels=32)
     run = train(recipe, runs_dir=tmp_path, device="cpu").run
     known = classifier.load(run.path)
-    for part in ("recipe", "data"):
-        known.facts[part]["data" if part == "recipe" else "name"] = str(photos)
+    values = {**known.facts.recipe.values, "data": str(photos)}
+    known.facts = replace(
+        known.facts,
+        recipe=replace(known.facts.recipe, values=values),
+        data=replace(known.facts.data, name=str(photos)),
+    )
     known.save(tmp_path / "old.safetensors")
-    assert evaluate(tmp_path / "old.safetensors").result["split"] == "test"
+    assert evaluate(tmp_path / "old.safetensors").result.split == "test"
 
 
 def test_fine_tuning_goes_on_from_the_fit_and_keeps_the_better(photos, tmp_path):
@@ -229,11 +233,11 @@ def test_fine_tuning_goes_on_from_the_fit_and_keeps_the_better(photos, tmp_path)
     )  # fmt: skip
     run = train(recipe, runs_dir=tmp_path, device="cpu").run
     lines = run.read_metrics()
-    assert [line["epoch"] for line in lines] == [0, 1, 2]
-    best = max(line["validation/accuracy"] for line in lines)
-    chosen = json.loads(json.dumps(classifier.load(run.path).facts["selected"]))
-    assert chosen["metrics"]["validation/accuracy"] == best
-    assert evaluate(run.path).result["epochs"] == 2
+    assert [line.epoch for line in lines] == [0, 1, 2]
+    best = max(line.validation_accuracy for line in lines)
+    chosen = classifier.load(run.path).facts.selected
+    assert chosen.metrics["validation/accuracy"] == best
+    assert evaluate(run.path).result.epochs == 2
 
 
 def last_layer_of(run):
@@ -249,17 +253,17 @@ def test_validation_figures_are_of_the_fit_before_the_refit(photos, tmp_path):
     splits = data.load_for(run.read_recipe())
     made = classifier.load(run.path)
     (seen, held), _ = compute_features(
-        run.read_recipe(), made, ((splits.train, 1), (splits.validation, 1)), lambda _: None
+        run.read_recipe(), made, ((splits.train, 1), (splits.validation, 1))
     )
     alone = head.LogisticRegression(seen, head.HeadData.of(splits.train))
     both = head.LogisticRegression(
         torch.cat([seen, held], 1), head.HeadData.of(splits.train, splits.validation)
     )
-    weight, bias = alone.solve(line["head/penalty"])
+    weight, bias = alone.solve(line.head.penalty)
     logits = held[0] @ weight.T + bias
     loss = torch.nn.functional.cross_entropy(logits, torch.tensor(splits.validation.labels))
-    assert line["validation/loss"] == pytest.approx(loss.item(), rel=0.02)
-    for kept, solved in zip(last_layer_of(run), both.solve(line["head/penalty"]), strict=True):
+    assert line.validation_loss == pytest.approx(loss.item(), rel=0.02)
+    for kept, solved in zip(last_layer_of(run), both.solve(line.head.penalty), strict=True):
         assert torch.allclose(kept, solved, atol=0.02 * solved.abs().max().item())
     assert not torch.allclose(last_layer_of(run)[0], weight, rtol=0.02)
 
@@ -273,24 +277,24 @@ def test_fine_tuning_begins_at_a_fit_that_has_not_seen_validation(photos, tmp_pa
         replace(PHOTOS, data=str(photos), fine_tune=True), runs_dir=tmp_path, device="cpu"
     ).run
     (line,) = run.read_metrics()
-    assert len(begun) == 1 and "head/refit" not in line and "head/tuning_skipped" not in line
+    assert len(begun) == 1 and not line.head.refit and not line.head.tuning_skipped
 
 
 def test_fine_tuning_does_not_start_where_validation_is_perfect(photos, tmp_path, monkeypatch):
     plain = train(replace(PHOTOS, data=str(photos)), runs_dir=tmp_path, device="cpu").run
-    assert plain.read_metrics()[0]["validation/accuracy"] == 1, "the test needs a perfect fit"
+    assert plain.read_metrics()[0].validation_accuracy == 1, "the test needs a perfect fit"
     monkeypatch.setattr(training, "run_epochs", lambda *_: pytest.fail("it must not start"))
     recipe = replace(PHOTOS, data=str(photos), fine_tune=True)
     run = train(recipe, runs_dir=tmp_path, device="cpu").run
     (line,) = run.read_metrics()
-    assert line["head/tuning_skipped"] is True
+    assert line.head.tuning_skipped is True
     for one, other in zip(last_layer_of(run), last_layer_of(plain), strict=True):
         assert torch.equal(one, other)
-    selected = classifier.load(run.path).facts["selected"]
-    assert "cross-validation" in selected["by"]
+    selected = classifier.load(run.path).facts.selected
+    assert "cross-validation" in selected.by.text()
     resume(run, device="cpu")
     result = evaluate(run.path).result
-    assert result["epochs"] == 0 and result["head"]["tuning_skipped"]
+    assert result.epochs == 0 and result.head.tuning_skipped
     assert "did not start" in page.write(evaluate(run.path), "en").read_text("utf-8")
 
 
@@ -305,7 +309,16 @@ def test_fine_tuning_does_not_start_where_validation_is_perfect(photos, tmp_path
 )
 def test_fine_tuning_starts_where_an_epoch_could_be_kept(select, accuracy, improves):
     recipe = replace(PHOTOS, select=select)
-    line = {"validation/accuracy": accuracy, "validation/loss": 0.1}
+    line = EpochMetrics(
+        epoch=0,
+        step=0,
+        time_seconds=0.0,
+        lr=0.0,
+        train_loss=0.1,
+        train_accuracy=1.0,
+        validation_loss=0.1,
+        validation_accuracy=accuracy,
+    )
     assert head._could_improve(recipe, line) == improves
 
 
@@ -320,7 +333,7 @@ def test_unequal_classes_are_said(photos, tmp_path):
     splits = data.load_for(run.read_recipe())
     labels = np.concatenate([splits.train.labels, splits.validation.labels])
     expected = compute_class_weight("balanced", classes=np.arange(3), y=labels)
-    assert line["head/class_weights"] == pytest.approx(expected)
+    assert line.head.class_weights == pytest.approx(expected)
     text = page.write(evaluate(run.path), "en").read_text("utf-8")
     assert (
         "unequal numbers of images" in text
@@ -388,7 +401,7 @@ def test_hymenoptera_is_told_apart(tmp_path):
         pytest.skip("needs hymenoptera in a folder named by NEOCOG_DATA")
     recipe = recipes.get("photos", {"data": str(found[0]), "feature_views": 1})
     run = train(recipe, runs_dir=tmp_path, device="cpu").run
-    accuracy = evaluate(run.path).result["accuracy"]
+    accuracy = evaluate(run.path).result.accuracy
     assert 0.92 <= accuracy < 1
 
 
@@ -398,7 +411,7 @@ def test_random_weights_and_their_own_numbers(photos, tmp_path):
         {"data": str(photos), "weights": "random", "feature_views": 0, "model": "lenet5",
          "epochs": 1, "image_size_pixels": 32},
     )  # fmt: skip
-    assert evaluate(train(recipe, runs_dir=tmp_path, device="cpu").run.path).result["n"] > 10
+    assert evaluate(train(recipe, runs_dir=tmp_path, device="cpu").run.path).result.n > 10
 
 
 def test_evaluating_on_what_was_trained_on_is_told(photos, tmp_path):
@@ -406,21 +419,26 @@ def test_evaluating_on_what_was_trained_on_is_told(photos, tmp_path):
 
     run = train(replace(PHOTOS, data=str(photos)), runs_dir=tmp_path, device="cpu").run
     shutil.copytree(photos, tmp_path / "copy")
-    result = evaluate(run.path, str(tmp_path / "copy")).result
-    assert any("were trained on" in note for note in result["notes"])
-    assert any("too few for a reliable estimate" in note for note in result["notes"])
+
+    def judged():
+        evaluation = evaluate(run.path, str(tmp_path / "copy"))
+        return evaluation.result.n, [note.text() for note in evaluation.notes]
+
+    count, said = judged()
+    assert any("were trained on" in note for note in said)
+    assert any("too few for a reliable estimate" in note for note in said)
     for n in range(8):
         shutil.copy(photos / "a" / f"{3 * n}.png", tmp_path / "copy" / "b" / f"wrong{n}.png")
-    worse = evaluate(run.path, str(tmp_path / "copy")).result
-    assert worse["n"] == result["n"] - 8
-    assert not any("cannot be checked" in note for note in result["notes"])
+    fewer, worse = judged()
+    assert fewer == count - 8
+    assert not any("cannot be checked" in note for note in said)
     (photos / "a" / "0.png").rename(tmp_path / "0.png")
-    changed = evaluate(run.path, str(tmp_path / "copy")).result["notes"]
+    _, changed = judged()
     assert any("were trained on: the accuracy" in note for note in changed)
     assert any("cannot be checked wholly" in note for note in changed)
     photos.rename(tmp_path / "away")
-    gone = evaluate(run.path, str(tmp_path / "copy")).result["notes"]
+    _, gone = judged()
     assert any("cannot be checked: " in note and "is not here" in note for note in gone)
     (tmp_path / "away").rename(photos)
     (tmp_path / "0.png").rename(photos / "a" / "0.png")
-    assert any("under another label" in note for note in worse["notes"])
+    assert any("under another label" in note for note in worse)

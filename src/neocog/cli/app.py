@@ -18,7 +18,7 @@ import neocog
 from neocog.cli import data, demo, evaluate, models, predict, reproduce, train
 from neocog.cli.arguments import spell_out
 from neocog.cli.elapsed import STOPWATCH
-from neocog.cli.failure import CTRL_C, report_failure
+from neocog.cli.failure import CTRL_C, SIGTERM, Stopped, report_failure
 from neocog.escaping import visible_block
 
 app = typer.Typer(
@@ -76,23 +76,19 @@ def main() -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 1
-    except (Exception, KeyboardInterrupt, _Terminated) as error:
+    except (Exception, KeyboardInterrupt, Stopped) as error:
         if debug and isinstance(error, Exception):
             print(visible_block(traceback.format_exc()), file=sys.stderr)
         code = report_failure(error, as_json)
     sys.exit(code or 0)
 
 
-class _Terminated(SystemExit):
-    """Raised on SIGTERM, so that temporary files are deleted on exit, as after Ctrl-C."""
-
-
 @contextmanager
 def _terminate_in_order() -> Iterator[None]:
-    """Make SIGTERM an exception, as Ctrl-C is; training takes its own way meanwhile."""
+    """Make SIGTERM an exception, as Ctrl-C is; training catches it by itself meanwhile."""
 
     def terminate(_number: int, _frame: object) -> None:
-        raise _Terminated(143)
+        raise Stopped(SIGTERM)
 
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -4,7 +4,28 @@ import shlex
 import sys
 from collections.abc import Sequence
 
-from neocog.errors import UsageError
+from neocog.errors import Setting, UsageError
+
+# Fields of a recipe and arguments of functions that have an option; `--set` takes the other fields.
+OPTIONS = {
+    "allow_outside": "--allow-outside",
+    "batch_size": "--batch-size",
+    "device": "--device",
+    "engine": "--engine",
+    "epochs": "--epochs",
+    "fine_tune": "--fine-tune",
+    "folds": "--folds",
+    "input": "--input",
+    "layer": "--layer",
+    "learning_rate": "--lr",
+    "model": "--model",
+    "name": "--name",
+    "out": "--out",
+    "recipe": "--recipe",
+    "runs_dir": "--runs",
+    "seed": "--seed",
+    "weights": "--weights",
+}
 
 
 def spell_out(arguments: Sequence[str]) -> list[str]:
@@ -42,3 +63,25 @@ def parse_settings(texts: Sequence[str]) -> dict[str, str]:
 def typed_command() -> str:
     """Return the command line as it can be typed again."""
     return shlex.join(["neocog", *sys.argv[1:]])
+
+
+def spell_settings(settings: Sequence[Setting]) -> str:
+    """Return the settings of a hint as they are typed: `--model lenet5 --set fit=square`."""
+    words: list[str] = []
+    after_set = False
+    for field, value in settings:
+        option = OPTIONS.get(field)
+        if option:
+            words += [option] if value is None or value is True else [option, _typed(value)]
+        else:
+            words += [*([] if after_set else ["--set"]), f"{field}={_typed(value)}"]
+        after_set = option is None
+    return " ".join(words)
+
+
+def _typed(value: object) -> str:
+    if value is ...:
+        return "..."
+    if isinstance(value, tuple):
+        return ",".join(map(_typed, value))
+    return shlex.quote(str(value).lower() if isinstance(value, bool) else str(value))

@@ -30,21 +30,21 @@ def data(
     as_json: JsonOption = False,
 ) -> None:
     """Say what is wrong with your images before you believe a number; exits 3 if it matters."""
-    from neocog.data import decode_cache
     from neocog.examine import inspect_dataset
+    from neocog.storage import cache
     from neocog.terminal import dataset, make_console
     from neocog.terminal import progress as bars
 
     console = make_console(stderr=as_json)
     if clear_cache:
-        dataset.show_freed(console, decode_cache.clear())
+        dataset.show_freed(console, cache.clear())
     if data is None:
         if not clear_cache:
             raise UsageError("No images are named.", "For example: neocog data photos/")
         return
     progress = bars.ReadingProgress(console)
     try:
-        found = inspect_dataset(data, on_progress=progress, allow_outside=allow_outside)
+        found = inspect_dataset(data, progress, allow_outside=allow_outside)
     finally:
         progress.close()
     from neocog import runs as run_folders

@@ -13,7 +13,6 @@ from neocog.cli.options import (
     OutsideOption,
     RunsOption,
 )
-from neocog.errors import UsageError
 from neocog.escaping import to_json
 
 if TYPE_CHECKING:
@@ -45,9 +44,8 @@ def evaluate(
     judged.show_evaluation(console, evaluation.result)
     if evaluation.run and evaluation.recorded:
         draw(evaluation, console, with_page=False)
-    evaluation.result["time_seconds"]["total"] = STOPWATCH.seconds()
     if as_json:
-        print(to_json(evaluation.result))
+        print(to_json(evaluation.with_total_seconds(STOPWATCH.seconds()).result.to_json()))
 
 
 def draw(evaluation: "Evaluation", console: "Console", *, with_page: bool) -> None:
@@ -74,6 +72,12 @@ def draw(evaluation: "Evaluation", console: "Console", *, with_page: bool) -> No
 
 def report(
     run: Annotated[str, typer.Argument(help="Run folder or latest.")] = "latest",
+    again: Annotated[
+        bool,
+        typer.Option(
+            "--evaluate", help="Evaluate again first, instead of drawing what is recorded."
+        ),
+    ] = False,
     lang: LangOption = None,
     device: DeviceOption = "auto",
     runs: RunsOption = None,
@@ -85,16 +89,18 @@ def report(
     from neocog.terminal import results as judged
 
     spoken = language(lang)  # before the work
-    from neocog.evaluation.evaluate import evaluate as judge
+    from neocog.evaluation.recorded import evaluation_of_run
     from neocog.report import page
 
-    evaluation = judge(run, runs_dir=runs, device=device)
-    if evaluation.run is None:
-        raise UsageError(
-            f"{run} is a model file on its own, and a report is of a run folder.",
-            "Name a run: neocog report latest",
-        )
+    console = make_console(stderr=as_json)
+    evaluation = evaluation_of_run(
+        run,
+        again=again,
+        runs_dir=runs,
+        device=device,
+        on_evaluate=lambda: judged.show_nothing_recorded(console),
+    )
     written = page.write(evaluation, spoken)
-    judged.show_report(make_console(stderr=as_json), written)
+    judged.show_report(console, written)
     if as_json:
-        print(to_json({"run": str(evaluation.run.path), "report": str(written)}))
+        print(to_json({"run": str(written.parent), "report": str(written)}))

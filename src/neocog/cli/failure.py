@@ -2,58 +2,71 @@
 
 import re
 import sys
+from dataclasses import dataclass
 
-from neocog.cli.memory import HINT as MEMORY_HINT
-from neocog.cli.memory import shortage
-from neocog.errors import NeocogError, UsageError
+from neocog.cli.arguments import spell_settings
+from neocog.errors import MemoryShortageError, NeocogError, UsageError
 from neocog.escaping import to_json, visible, visible_block
 
-CTRL_C = 130
+CTRL_C, SIGTERM = 130, 143  # exit codes
+STOPPED = "stopped"  # the code of what ended on a signal
 
 
-class Stopped(Exception):  # noqa: N818 - not an error: the user asked for it
-    """Training ended on a signal; `hint` says how to go on."""
+class Stopped(SystemExit):
+    """A signal ended the command: SIGTERM, or one that training has taken note of.
 
-    def __init__(self, hint: str, exit_code: int) -> None:
-        super().__init__("Stopped after the step in hand.")
-        self.hint = hint
-        self.exit_code = exit_code
+    As a SystemExit it passes every `except Exception`, so that temporary files are deleted on the
+    way out. `hint` says how to go on.
+    """
+
+    def __init__(self, exit_code: int, message: str = "Stopped.", hint: str = "") -> None:
+        super().__init__(exit_code)
+        self.exit_code, self.message, self.hint = exit_code, message, hint
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What is printed of an error, and the exit code; `code` is the stable name of its kind."""
+
+    code: str
+    message: str
+    hint: str
+    exit_code: int
 
 
 def report_failure(error: BaseException, as_json: bool) -> int:
     """Print an error and return the exit code."""
-    message, hint, exit_code = _describe(error)
+    failure = _describe(error)
+    message, hint = failure.message, failure.hint
     if as_json:
-        print(to_json({"error": {"message": message, "hint": hint}}))
+        print(to_json({"error": {"code": failure.code, "message": message, "hint": hint}}))
     else:
-        print(_lines(message if exit_code >= 128 else f"Error: {message}"), file=sys.stderr)
+        stopped = failure.code == STOPPED
+        print(_lines(message if stopped else f"Error: {message}"), file=sys.stderr)
         if hint:
             print(visible(hint), file=sys.stderr)
-    return exit_code
+    return failure.exit_code
 
 
-def _describe(error: BaseException) -> tuple[str, str, int]:
-    """Return message, hint and exit code."""
+def _describe(error: BaseException) -> Failure:
+    error = MemoryShortageError.caused_by(error) or error
     if isinstance(error, NeocogError):
-        return error.message, error.hint, 2 if isinstance(error, UsageError) else 1
+        exit_code = 2 if isinstance(error, UsageError) else 1
+        return Failure(error.code, error.message, error.spell_hint(spell_settings), exit_code)
     if isinstance(error, Stopped):
-        return str(error), error.hint, error.exit_code
-    if isinstance(error, SystemExit):
-        return "Stopped.", "", int(error.code or 0)
+        return Failure(STOPPED, error.message, error.hint, error.exit_code)
     if _is_ctrl_c(error):
-        return "Stopped.", "", CTRL_C
+        return _describe(Stopped(CTRL_C))
     if hasattr(error, "format_message"):  # the option parser's own
         context = getattr(error, "ctx", None)
         command = context.command_path if context else "neocog"
-        return error.format_message(), f"See: {command} --help", 2
-    no_memory = shortage(error)
-    if no_memory:
-        return no_memory, MEMORY_HINT, 1
+        return Failure(UsageError.code, error.format_message(), f"See: {command} --help", 2)
     debug = "Add --debug to see where."
     if isinstance(error, OSError) and error.filename is not None:
-        return f"{error.filename2 or error.filename}: {error.strerror}.", debug, 1
+        place = error.filename2 or error.filename
+        return Failure("system", f"{place}: {error.strerror}.", debug, 1)
     text = str(error).replace("\n", "\n  ")
-    return f"{type(error).__name__}: {text}", debug, 1
+    return Failure("unexpected", f"{type(error).__name__}: {text}", debug, 1)
 
 
 def _is_ctrl_c(error: BaseException) -> bool:
@@ -64,6 +77,11 @@ def _is_ctrl_c(error: BaseException) -> bool:
         chain.append(cause)
         cause = cause.__context__
     return type(error).__name__ == "Abort" or any(isinstance(e, KeyboardInterrupt) for e in chain)
+
+
+def stopped_training(hint: str, exit_code: int) -> Stopped:
+    """Return what ends a command whose training a signal has stopped."""
+    return Stopped(exit_code, "Stopped after the step in hand.", hint)
 
 
 def _lines(message: str) -> str:

@@ -1,11 +1,11 @@
 """`neocog reproduce`."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from neocog.cli.failure import Stopped
+from neocog.cli.failure import stopped_training
 from neocog.cli.options import DeviceOption, JsonOption, RunsOption
 from neocog.escaping import to_json
 
@@ -46,6 +46,7 @@ def reproduce(
 ) -> None:
     """Train what was published, and set the printed figures beside the measured ones."""
     from neocog import training
+    from neocog.reproduce import Reproduction
     from neocog.reproduce import reproduce as run_all
     from neocog.terminal import make_console, tables
     from neocog.terminal.progress import ReproductionProgress
@@ -55,7 +56,7 @@ def reproduce(
     if results is None and not quick and kept.is_dir():
         results = kept
     progress = ReproductionProgress(console)
-    rows: list[dict[str, Any]] = []
+    rows: list[Reproduction] = []
     try:
         rows.extend(
             run_all(
@@ -65,19 +66,19 @@ def reproduce(
                 runs_dir=runs,
                 results=results,
                 device=device,
-                announce=progress.announce,
+                observer=progress,
             )
         )
     except training.Interrupted as stopped:
         hint = "Go on with the same command: what is finished is kept."
-        raise Stopped(hint, stopped.exit_code) from None
+        raise stopped_training(hint, stopped.exit_code) from None
     finally:
         progress.close()
         if rows:  # also those that were known before an error
             tables.show_reproduction(console, rows)
     if as_json:
-        print(to_json({"rows": rows}))
-    if any(row["error"] for row in rows):
+        print(to_json({"rows": [row.to_json() for row in rows]}))
+    if any(row.error for row in rows):
         raise typer.Exit(1)
-    if any(row["verdict"] == "FAIL" for row in rows):
+    if any(row.verdict == "FAIL" for row in rows):
         raise typer.Exit(3)

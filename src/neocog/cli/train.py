@@ -1,24 +1,26 @@
 """`neocog train`."""
 
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from neocog.cli.arguments import parse_settings, typed_command
 from neocog.cli.elapsed import STOPWATCH
 from neocog.cli.evaluate import draw
-from neocog.cli.failure import Stopped
+from neocog.cli.failure import Stopped, stopped_training
 from neocog.cli.options import DeviceOption, JsonOption, OutsideOption, RunsOption
 from neocog.errors import UsageError
 from neocog.escaping import to_json
+from neocog.json_fields import JsonValue
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from neocog.recipes import Recipe
-    from neocog.runs import Run
-    from neocog.training import TrainingResult
+    from neocog.records import EvaluationRecord
+    from neocog.training import Interrupted, TrainingResult
 
 DataArgument = Annotated[
     str | None,
@@ -35,6 +37,8 @@ SetOption = Annotated[
     list[str] | None, typer.Option("--set", metavar="FIELD=VALUE ...", help="Change the recipe.")
 ]
 EpochsOption = Annotated[int | None, typer.Option(help="How often every image is seen.")]
+BatchSizeOption = Annotated[int | None, typer.Option(help="Images of a training step.")]
+RateOption = Annotated[float | None, typer.Option("--lr", help="The learning rate.")]
 WeightsOption = Annotated[
     str | None, typer.Option(help="Begin with imagenet, random, or a file: .safetensors, .pth.")
 ]
@@ -64,6 +68,8 @@ def train(
     model: ModelOption = None,
     set_: SetOption = None,
     epochs: EpochsOption = None,
+    batch_size: BatchSizeOption = None,
+    lr: RateOption = None,
     weights: WeightsOption = None,
     fine_tune: FineTuneOption = None,
     folds: FoldsOption = None,
@@ -76,12 +82,16 @@ def train(
     as_json: JsonOption = False,
 ) -> None:
     """Train a network; alone, LeNet-5 on 5,000 real digits in seconds, offline."""
-    from neocog.terminal import make_console
+    from neocog import recipe_context
+    from neocog.recipes.resolve import resolve
+    from neocog.terminal import dataset, make_console
 
-    given = {"data": data, "model": model, "epochs": epochs, "seed": seed}
-    given |= {"weights": weights, "fine_tune": fine_tune, "folds": folds}
-    overrides: dict[str, Any] = {k: v for k, v in given.items() if v is not None}
-    overrides |= {"allow_outside": True} if allow_outside else {}
+    given: dict[str, JsonValue] = {
+        "data": data, "model": model, "epochs": epochs, "batch_size": batch_size,
+        "learning_rate": lr, "weights": weights, "fine_tune": fine_tune, "folds": folds,
+        "allow_outside": allow_outside or None, "seed": seed,
+    }  # fmt: skip
+    overrides = {field: value for field, value in given.items() if value is not None}
     overrides |= parse_settings(set_ or [])
     console = make_console(stderr=as_json)
     if resume:
@@ -92,37 +102,20 @@ def train(
             )
         trained = _resume(resume, console, device, runs)
     else:
-        chosen = _choose(data, recipe, model, overrides, console)
-        trained = _train(chosen, console, device, runs, name)
+        on_small = partial(dataset.show_small, console)
+        final = resolve(
+            recipe_context, recipe,
+            data=data, model=model, overrides=overrides, on_small=on_small,
+        )  # fmt: skip
+        if final.data == "PHOTOS":
+            raise UsageError(
+                f"The recipe {final.name} is for your own images, and none are named.",
+                f"For example: neocog train photos/ --recipe {final.name}",
+            )
+        trained = _train(final, console, device, runs, name)
     result = _finish(trained, console, device)
     if as_json:
-        print(to_json(result))
-
-
-def _choose(
-    data: str | None,
-    name: str | None,
-    model: str | None,
-    overrides: dict[str, Any],
-    console: "Console",
-) -> "Recipe":
-    """The recipe that was named, or that suits the network and the data."""
-    from neocog import recipes
-    from neocog.data import exists, measure_dataset
-    from neocog.terminal import dataset
-    from neocog.terminal import results as judged
-
-    chosen = recipes.choose(data, name, model)
-    meant = name or model or {"weights", "fine_tune", "folds"} & set(overrides)
-    if chosen == "photos" and not meant and data and exists(data):
-        count, side = measure_dataset(data, bool(overrides.get("allow_outside")))
-        small = recipes.scratch_overrides(count, side)
-        if small:
-            dataset.show_small(console, count, side)
-            return recipes.get("scratch", {**small, **overrides})
-    recipe = recipes.get(chosen, overrides)
-    judged.check_data_is_named(recipe)
-    return recipe
+        print(to_json(result.to_json()))
 
 
 def _train(
@@ -139,11 +132,11 @@ def _train(
             name=name,
             device=device,
             command=typed_command(),
-            report=progress,
-            on_data=progress.on_data,
+            progress=progress,
+            on_result=progress.on_result,
         )
     except training.Interrupted as stopped:
-        raise _stopped(stopped.run, stopped.exit_code) from None
+        raise _as_stopped(stopped) from None
     finally:
         progress.close()
 
@@ -161,29 +154,28 @@ def _resume(run_name: str, console: "Console", device: str, runs: Path | None) -
     try:
         if training.is_finished(run, recipe):
             judged.show_nothing_to_train(console)
-        return training.resume(run, device=device, report=progress, on_data=progress.on_data)
+        return training.resume(run, device=device, progress=progress, on_result=progress.on_result)
     except training.Interrupted as stopped:
-        raise _stopped(stopped.run, stopped.exit_code) from None
+        raise _as_stopped(stopped) from None
     finally:
         progress.close()
 
 
-def _stopped(run: "Run", exit_code: int) -> Stopped:
-    return Stopped(f"Go on: neocog train --resume {run.path}", exit_code)
+def _as_stopped(stopped: "Interrupted") -> Stopped:
+    return stopped_training(f"Go on: neocog train --resume {stopped.run.path}", stopped.exit_code)
 
 
-def _finish(trained: "TrainingResult", console: "Console", device: str) -> dict[str, Any]:
+def _finish(trained: "TrainingResult", console: "Console", device: str) -> "EvaluationRecord":
     """After training: judge, draw, and say what came of it."""
     from neocog.evaluation.evaluate import evaluate
     from neocog.terminal import results as judged
 
     run = trained.run
     evaluation = evaluate(run.path, device=device, splits=trained.splits)
-    result = evaluation.result
-    judged.show_evaluation(console, result)
+    judged.show_evaluation(console, evaluation.result)
     if evaluation.recorded:
         draw(evaluation, console, with_page=True)
-    result["time_seconds"]["total"] = STOPWATCH.seconds()
+    result = evaluation.with_total_seconds(STOPWATCH.seconds()).result
     if evaluation.recorded:
         run.write_evaluation(result)
     judged.show_trained(console, run, result)

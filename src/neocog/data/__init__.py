@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,12 +17,13 @@ from neocog.data.custom import (
     open_dataset,
     to_image_set,
 )
-from neocog.data.decode_cache import OnProgress
 from neocog.data.images import ImageSet, Splits
 from neocog.data.preprocess import Preprocessing
 from neocog.data.sources import bundled, cifar, mnist
 from neocog.data.splits import SPLIT_SEED, stratified
 from neocog.errors import unknown
+from neocog.messages import Message
+from neocog.progress import Progress, no_progress
 from neocog.recipes import DEFAULT_FOR_DATA, RECIPES, Recipe
 
 
@@ -29,13 +31,13 @@ from neocog.recipes import DEFAULT_FOR_DATA, RECIPES, Recipe
 class DatasetSpec:
     """A named dataset: how to read, split and preprocess it.
 
-    `read` returns (train, test), where test is None if there is no official test set; then
-    `test_size` images are split off. `validation_size` is the default. `fit` and `box` are those of
-    `Preprocessing`, for new images.
+    `read` takes the Progress of a download and returns (train, test), where test is None if there
+    is no official test set; then `test_size` images are split off. `validation_size` is the
+    default. `fit` and `box` are those of `Preprocessing`, for new images.
     """
 
     title: str
-    read: Callable[[], tuple[ImageSet, ImageSet | None]]
+    read: Callable[[Progress], tuple[ImageSet, ImageSet | None]]
     validation_size: int
     fit: str
     box: int
@@ -45,7 +47,7 @@ class DatasetSpec:
 DATASETS: dict[str, DatasetSpec] = {
     "mnist5k": DatasetSpec(
         "5,000 MNIST digits that arrive with pip",
-        lambda: (bundled.read_mnist5k(), None),
+        lambda _: (bundled.read_mnist5k(), None),
         validation_size=500,
         test_size=1000,
         fit="digit",
@@ -53,35 +55,35 @@ DATASETS: dict[str, DatasetSpec] = {
     ),
     "mnist": DatasetSpec(
         "MNIST: 60,000 + 10,000 handwritten digits",
-        lambda: mnist.read_idx_dataset(mnist.MNIST),
+        partial(mnist.read_idx_dataset, mnist.MNIST),
         validation_size=5000,
         fit="digit",
         box=20,
     ),
     "fashion-mnist": DatasetSpec(
         "Fashion-MNIST: 60,000 + 10,000 pieces of clothing",
-        lambda: mnist.read_idx_dataset(mnist.FASHION_MNIST),
+        partial(mnist.read_idx_dataset, mnist.FASHION_MNIST),
         validation_size=5000,
         fit="square",
         box=28,
     ),
     "cifar10": DatasetSpec(
         "CIFAR-10: 50,000 + 10,000 small colour photos of ten classes",
-        lambda: cifar.read_cifar(cifar.CIFAR10),
+        partial(cifar.read_cifar, cifar.CIFAR10),
         validation_size=5000,
         fit="square",
         box=32,
     ),
     "cifar100": DatasetSpec(
         "CIFAR-100: 50,000 + 10,000 small colour photos of a hundred classes",
-        lambda: cifar.read_cifar(cifar.CIFAR100),
+        partial(cifar.read_cifar, cifar.CIFAR100),
         validation_size=5000,
         fit="square",
         box=32,
     ),
     "digits": DatasetSpec(
         "scikit-learn's 1,797 digits of 8 x 8",
-        lambda: (bundled.read_digits(), None),
+        lambda _: (bundled.read_digits(), None),
         validation_size=180,
         test_size=360,
         fit="digit",
@@ -93,7 +95,7 @@ DATASETS: dict[str, DatasetSpec] = {
 def load(
     name: str,
     config: DataConfig = DataConfig(),  # noqa: B008 - frozen
-    on_progress: OnProgress | None = None,
+    progress: Progress = no_progress,
 ) -> Splits:
     """Load a dataset by name, or a user's own images by path, as train, validation and test splits.
 
@@ -101,7 +103,7 @@ def load(
     stratified and the same for every seed. By default (`config.validation_size` None) their number
     is the dataset's own; 0 leaves validation empty. `config.image_size` (pixels a side) is by
     default the dataset's own, and 64 for a user's images. `config.fit` applies only to a user's
-    images. `on_progress` is called with (images decoded, total).
+    images. The stage of `progress` is `decode`, in images.
 
     Raises UsageError if the name is unknown, and NeocogError if files are missing or damaged or no
     training images are left.
@@ -109,15 +111,15 @@ def load(
     if name not in DATASETS:
         if not exists(name):
             raise unknown("data set or folder", name, DATASETS)
-        return load_custom(open_dataset(name, config.allow_outside), config, on_progress)
+        return load_custom(open_dataset(name, config.allow_outside), config, progress)
     entry = DATASETS[name]
-    train, test = entry.read()
+    train, test = entry.read(no_progress)
     if test is None:
         test_indices, train_indices = stratified(train.labels, [entry.test_size], SPLIT_SEED)
         train, test = train.subset(train_indices), train.subset(test_indices)
-        note = f"{entry.test_size:,} images set apart as test, "
+        how = "split_stratified"
     else:
-        note = f"the official {len(test):,} test images, "
+        how = "split_official"
     height, width, channels = train.images.shape[1:]
     default_recipe = RECIPES[DEFAULT_FOR_DATA[name]]  # it has the dataset's mean and std
     preprocessing = Preprocessing(
@@ -138,20 +140,19 @@ def load(
         entry.validation_size if config.validation_size is None else config.validation_size
     )
     validation_indices, train_indices = stratified(train.labels, [validation_size], SPLIT_SEED + 1)
-    note += f"{validation_size:,} of the rest as validation; stratified, the same for every seed"
     return Splits(
         name,
         train.subset(train_indices),
         train.subset(validation_indices),
         test,
         preprocessing,
-        note,
+        Message(how, {"test": len(test), "validation": validation_size}),
     )
 
 
-def load_for(recipe: Recipe, on_progress: OnProgress | None = None) -> Splits:
+def load_for(recipe: Recipe, progress: Progress = no_progress) -> Splits:
     """Load the splits that a recipe trains on. Raises as `load` does."""
-    return load(recipe.data, data_config(recipe), on_progress)
+    return load(recipe.data, data_config(recipe), progress)
 
 
 def bare_name(name: str) -> str:

@@ -1,52 +1,45 @@
 """Checks of a dataset for problems, run before training on it."""
 
-import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from neocog.data.decode import AVIF, EMPTY, HEIC, NOT_AN_IMAGE, ImageMetadata
+from neocog.data.decode import ImageErrorKind, ImageMetadata, UnreadableImage
 from neocog.data.decode_cache import DecodedDataset
 from neocog.data.duplicates import components, near_duplicates
+from neocog.data.findings import ERROR, NOTE, WARNING, Finding
 from neocog.data.sources.index import DatasetIndex, Sample
+from neocog.messages import Message, Parameter
 
-ERROR, WARNING, NOTE = "error", "warning", "note"
 MIN_CLASS_IMAGES = 10  # per class; fewer are reported
 MAX_CLASS_RATIO = 5.0  # of the number of images in the largest and smallest class
 MAX_ASPECT_RATIO = 2.0
 MAX_PATHS_SHOWN = 20  # per finding
+MAX_CLASSES_NAMED, MAX_REASONS_SHOWN = 5, 3  # in the message of a finding
 MAX_BLANK_RANGE = 1  # of the grey levels in the thumbnail of a blank image
 # If an image is in two splits, the one with the higher rank keeps it.
 SPLIT_RANK = {"train": 0, "validation": 1, "test": 2}
 
-# By kind. Messages contain {singular|plural} forms; see `with_count`.
+# Files of a dataset that are not used: the severity by the kind of finding.
 UNUSED_FILES = {
-    "link": (
-        WARNING,
-        "{link|links} to something outside, or to nothing: not followed (--follow-links follows "
-        "what leads outside)",
-    ),
-    "outside": (
-        WARNING,
-        "{file|files} outside the table's folder: not read (--allow-outside reads {it|them})",
-    ),
-    "special": (WARNING, "special {file|files} (FIFO, socket or device): not read"),
-    "points_out": (WARNING, "{name that points|names that point} out of the archive"),
-    "other_file": (NOTE, "{file that is no image by its name|files that are no images by name}"),
-    "unread_folder": (WARNING, "{folder|folders} that cannot be read"),
-    "no_class": (
-        WARNING,
-        "{image|images} in no class folder: nothing says what {it shows|they show}",
-    ),
-    "beside_splits": (WARNING, "{image|images} beside the folders of the splits"),
-    "empty_folder": (WARNING, "empty {folder|folders}"),
-    "no_label": (WARNING, "{row|rows} without a label"),
-    "missing": (WARNING, "{file|files} that the table names and that {is|are} not there"),
+    "link": WARNING,
+    "outside": WARNING,
+    "special": WARNING,
+    "points_out": WARNING,
+    "other_file": NOTE,
+    "unread_folder": WARNING,
+    "no_class": WARNING,
+    "beside_splits": WARNING,
+    "empty_folder": WARNING,
+    "no_label": WARNING,
+    "no_cls": WARNING,
+    "repeated_key": WARNING,
+    "missing": WARNING,
 }
 _SUFFIXES = {
     "JPEG": (".jpg", ".jpeg", ".jfif", ".jpe"),
@@ -55,23 +48,6 @@ _SUFFIXES = {
     "PPM": (".ppm", ".pgm"),
     "HEIF": (".heic", ".heif"),
 }
-
-
-@dataclass(frozen=True)
-class Finding:
-    """A problem or a fact about a dataset that its user should know.
-
-    `severity` is error if it makes an accuracy wrong, warning if it may, and note otherwise.
-    `paths` are the first of the `count` images concerned; `same_as` are the images of which they
-    are (near-)duplicates.
-    """
-
-    kind: str
-    severity: str
-    count: int
-    paths: tuple[str, ...]
-    message: str
-    same_as: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -94,14 +70,7 @@ class DatasetReport:
 
     def to_json(self) -> list[dict[str, Any]]:
         """Return the findings as JSON values."""
-        return [
-            {**asdict(f), "paths": list(f.paths), "same_as": list(f.same_as)} for f in self.findings
-        ]
-
-
-def with_count(count: int, text: str) -> str:
-    """Put a count before a text and choose between its {singular|plural} forms."""
-    return f"{count:,} " + re.sub(r"\{(.*?)\|(.*?)\}", r"\1" if count == 1 else r"\2", text)
+        return [finding.to_json() for finding in self.findings]
 
 
 class FindingCollector:
@@ -116,30 +85,29 @@ class FindingCollector:
         kind: str,
         severity: str,
         members: Sequence[int],
-        message: str,
-        detail: str = "",
+        parameters: Mapping[str, Parameter] | None = None,
         twins: Mapping[int, int] | None = None,
     ) -> None:
         """Add a finding about samples, if any; `twins` maps them to their originals."""
         paths = [self.index.samples[n].path for n in members]
         twins = twins or {}
         same = [self.index.samples[twins[n]].path for n in members[:MAX_PATHS_SHOWN] if n in twins]
-        self.add_paths(kind, severity, paths, message, detail, same)
+        self.add_paths(kind, severity, paths, parameters, same)
 
     def add_paths(
         self,
         kind: str,
         severity: str,
         paths: Sequence[str],
-        message: str,
-        detail: str = "",
+        parameters: Mapping[str, Parameter] | None = None,
         same_as: Sequence[str] = (),
     ) -> None:
-        """Add a finding about paths, if any; `detail` is appended to the message."""
+        """Add a finding about paths, if any; its kind is the id of its message."""
         if paths:
-            text = with_count(len(paths), message) + detail
+            message = Message(kind, {"n": len(paths), **(parameters or {})})
             shown = tuple(paths[:MAX_PATHS_SHOWN])
-            self.findings.append(Finding(kind, severity, len(paths), shown, text, tuple(same_as)))
+            found = Finding(kind, severity, len(paths), shown, message, tuple(same_as))
+            self.findings.append(found)
 
 
 def find_issues(index: DatasetIndex, decoded: DecodedDataset) -> DatasetReport:
@@ -161,8 +129,7 @@ def find_issues(index: DatasetIndex, decoded: DecodedDataset) -> DatasetReport:
     dropped |= _check_groups(collector, dropped)
     indices = np.nonzero(~dropped)[0]
     if not len(indices):
-        message = "{image, and it cannot|images, and none of them can} be used"
-        collector.add("none_usable", ERROR, range(len(labels)), message)
+        collector.add("none_usable", ERROR, range(len(labels)))
     _check_classes(collector, labels, indices)
     groups = _group_numbers(len(labels), [*exact, *near, *_user_groups(index)])
     severity_order = {ERROR: 0, WARNING: 1, NOTE: 2}
@@ -172,59 +139,54 @@ def find_issues(index: DatasetIndex, decoded: DecodedDataset) -> DatasetReport:
 
 def _check_files(collector: FindingCollector, decoded: DecodedDataset) -> None:
     """Check single files: type, format, colour mode, shape and content."""
-    for kind, (severity, message) in UNUSED_FILES.items():
+    for kind, severity in UNUSED_FILES.items():
         paths = [path for k, path in collector.index.unused if k == kind]
-        collector.add_paths(kind, severity, paths, message)
-    reasons = {n: f for n, f in enumerate(decoded.metadata) if isinstance(f, str)}
-    for kind, line, message, detail in (
-        ("empty", EMPTY, "empty {file|files}", ""),
-        ("unread_kind", HEIC, *_MISSING_DECODERS["HEIC"]),
-        ("unread_kind", AVIF, *_MISSING_DECODERS["AVIF"]),
-        (
-            "not_an_image",
-            NOT_AN_IMAGE,
-            "{file|files} with an image extension that {is|are} not {an image|images}",
-            "",
-        ),
-    ):
-        members = [n for n, reason in reasons.items() if reason == line]
-        collector.add(kind, WARNING, members, message, detail)
-    known = (EMPTY, HEIC, AVIF, NOT_AN_IMAGE)
-    rest = [n for n, reason in reasons.items() if reason not in known]
-    examples = "; ".join(sorted({reasons[n] for n in rest})[:3])
-    collector.add("corrupt", WARNING, rest, "{file|files} that cannot be read: ", examples)
+        collector.add_paths(kind, severity, paths)
+    _check_unreadable(collector, decoded)
     metadata = [(n, f) for n, f in enumerate(decoded.metadata) if isinstance(f, ImageMetadata)]
     mismatched = [
         n for n, f in metadata if not _suffix_matches(collector.index.samples[n].path, f.format)
     ]
-    message = "{image|images} of another format than {its name says|their names say}: read"
-    collector.add("wrong_suffix", NOTE, mismatched, message)
+    collector.add("wrong_suffix", NOTE, mismatched)
     _check_orientation(collector, metadata)
     elongated = [
         n for n, f in metadata if max(f.width, f.height) > MAX_ASPECT_RATIO * min(f.width, f.height)
     ]
-    message = "{image|images} more than "
-    detail = f"{MAX_ASPECT_RATIO:g} times as long as wide: photos are cut to their middle "
-    collector.add(
-        "elongated", NOTE, elongated, message, f"{detail}(--set fit=square shows all of it)"
-    )
+    collector.add("elongated", NOTE, elongated, {"ratio": MAX_ASPECT_RATIO})
     thumbnails = decoded.thumbnails.astype(np.int16)
     flat = (
         thumbnails.max((1, 2), initial=0) - thumbnails.min((1, 2), initial=255) <= MAX_BLANK_RANGE
     )
-    message = "{image|images} of one colour, blank or transparent: look at {it|them}"
-    collector.add("blank", WARNING, decoded.readable[flat].tolist(), message)
+    collector.add("blank", WARNING, decoded.readable[flat].tolist())
     other_modes = [n for n, f in metadata if f.mode not in ("RGB", "L")]
-    modes = ", ".join(sorted({f.mode for n, f in metadata if f.mode not in ("RGB", "L")}))
-    message = "{image in another colour mode|images in other colour modes}"
-    collector.add("modes", NOTE, other_modes, message, f" ({modes}), read as RGB")
+    modes = tuple(sorted({f.mode for n, f in metadata if f.mode not in ("RGB", "L")}))
+    collector.add("modes", NOTE, other_modes, {"modes": modes})
 
 
-# Formats that need an optional decoder: (message, command that installs it).
+# Formats that need an optional decoder, with the command that installs it.
 _MISSING_DECODERS = {
-    "HEIC": ("HEIC {image|images}, not read: ", "pip install 'neocog[heic]'"),
-    "AVIF": ("AVIF {image|images}, not read: ", "pip install --upgrade pillow"),
+    ImageErrorKind.HEIC: ("HEIC", "pip install 'neocog[heic]'"),
+    ImageErrorKind.AVIF: ("AVIF", "pip install --upgrade pillow"),
 }
+
+
+def _check_unreadable(collector: FindingCollector, decoded: DecodedDataset) -> None:
+    """Report the files that cannot be decoded, by kind of error."""
+    by_kind = defaultdict(list)
+    for n, entry in enumerate(decoded.metadata):
+        if isinstance(entry, UnreadableImage):
+            by_kind[entry.kind].append((n, entry.reason))
+
+    def members(kind: ImageErrorKind) -> list[int]:
+        return [n for n, _ in by_kind.pop(kind, [])]
+
+    collector.add("empty", WARNING, members(ImageErrorKind.EMPTY))
+    for kind, (name, command) in _MISSING_DECODERS.items():
+        collector.add("unread_kind", WARNING, members(kind), {"format": name, "command": command})
+    collector.add("not_an_image", WARNING, members(ImageErrorKind.NOT_AN_IMAGE))
+    rest = sorted(entry for entries in by_kind.values() for entry in entries)
+    reasons = tuple(sorted({reason for _, reason in rest})[:MAX_REASONS_SHOWN])
+    collector.add("corrupt", WARNING, [n for n, _ in rest], {"reasons": reasons})
 
 
 def _check_orientation(
@@ -232,16 +194,13 @@ def _check_orientation(
 ) -> None:
     """Check which images are, or may be, rotated."""
     turned = [n for n, f in metadata if f.orientation > 1 and not f.stale_exif]
-    message = "{image|images} turned upright as {its|their} EXIF says"
-    collector.add("turned", NOTE, turned, message)
+    collector.add("turned", NOTE, turned)
     stale = [n for n, f in metadata if f.stale_exif]
-    message = "{image|images} whose EXIF says to turn what seems to be turned already: look at "
-    collector.add("exif_stale", WARNING, stale, message + "{it|them}")
+    collector.add("exif_stale", WARNING, stale)
     jpegs = [(n, f) for n, f in metadata if f.format in ("JPEG", "MPO")]
     without = [n for n, f in jpegs if f.orientation == 0]
     if len(without) <= len(jpegs) / 2:
-        message = "{JPEG|JPEGs} without EXIF, most others have it: whether {it is|they are} "
-        collector.add("exif_missing", NOTE, without, message + "upright is not known")
+        collector.add("exif_missing", NOTE, without)
 
 
 def _suffix_matches(path: str, kind: str) -> bool:
@@ -289,7 +248,7 @@ def _check_duplicates(
     samples = collector.index.samples
     unused = np.zeros(len(samples), dtype=bool)
     # By kind of finding: each copy with its original.
-    copies: dict[str, dict[int, int]] = {kind: {} for kind, *_ in _DUPLICATES}
+    copies: dict[str, dict[int, int]] = {kind: {} for kind in _DUPLICATES}
     for group in exact:
         if len({samples[n].label for n in group}) > 1:
             copies["conflicting_labels"] |= _other_labels(samples, group)
@@ -311,8 +270,8 @@ def _check_duplicates(
         copies["near_duplicates_across_splits"] |= dict.fromkeys(leaking, evaluated[0])
         copies["near_duplicates"] |= dict.fromkeys(evaluated[1:], evaluated[0])
         unused[leaking] = True
-    for kind, severity, message in _DUPLICATES:
-        collector.add(kind, severity, sorted(copies[kind]), message, twins=copies[kind])
+    for kind, severity in _DUPLICATES.items():
+        collector.add(kind, severity, sorted(copies[kind]), twins=copies[kind])
     return unused
 
 
@@ -339,43 +298,21 @@ def _check_groups(collector: FindingCollector, dropped: NDArray[np.bool_]) -> ND
         rest = [n for n in group if not dropped[n]]
         if rest:
             unused[_across_splits(samples, rest)[0]] = True
-    message = "{image|images} of a group that also has validation or test images: removed"
-    collector.add("group_across_splits", ERROR, np.nonzero(unused)[0].tolist(), message)
+    collector.add("group_across_splits", ERROR, np.nonzero(unused)[0].tolist())
     names = sorted({sample.group for sample in samples if sample.group is not None})
-    message = "{group|groups} of images given: the images of a group stay on one side of a split"
-    collector.add_paths("groups", NOTE, names, message)
+    collector.add_paths("groups", NOTE, names)
     return unused
 
 
-_DUPLICATES = (
-    (
-        "conflicting_labels",
-        ERROR,
-        "{copy|copies} of an image under another label: all of them are left out, since nobody "
-        "knows which label is right",
-    ),
-    (
-        "duplicates_across_splits",
-        ERROR,
-        "{image|images} that {is|are} also in validation or test: removed from the other split",
-    ),
-    (
-        "near_duplicates_across_splits",
-        ERROR,
-        "near-{duplicate|duplicates} of validation or test images: removed from the other split",
-    ),
-    (
-        "near_conflicting_labels",
-        WARNING,
-        "{image|images} nearly the same as one with another label: look at {it|them}",
-    ),
-    ("duplicates", WARNING, "duplicate {image|images}: each is used once"),
-    (
-        "near_duplicates",
-        WARNING,
-        "{image that is|images that are} nearly the same as another: kept on one side of a split",
-    ),
-)
+# The severity by the kind of finding.
+_DUPLICATES = {
+    "conflicting_labels": ERROR,
+    "duplicates_across_splits": ERROR,
+    "near_duplicates_across_splits": ERROR,
+    "near_conflicting_labels": WARNING,
+    "duplicates": WARNING,
+    "near_duplicates": WARNING,
+}
 
 
 def _check_classes(
@@ -388,34 +325,43 @@ def _check_classes(
     for split in splits:
         present = {int(labels[n]) for n in indices if index.samples[n].split == split}
         missing = [c for k, c in enumerate(index.classes) if k not in present]
-        is_evaluated = split != "train"
-        message = "{class|classes} without an image in "
-        detail = f"{split}{'' if is_evaluated else ', left out'}: {', '.join(missing[:5])}"
-        collector.add_paths(
-            "class_missing", WARNING if is_evaluated else ERROR, missing, message, detail
-        )
+        collector.findings += missing_classes(split, missing)
     few = [c for k, c in enumerate(index.classes) if counts[k] < MIN_CLASS_IMAGES]
-    message = "{class|classes} with fewer than "
-    collector.add_paths(
-        "few_images", WARNING, few, message, f"{MIN_CLASS_IMAGES} images: {', '.join(few[:5])}"
-    )
+    shown: dict[str, Parameter] = {"least": MIN_CLASS_IMAGES, "classes": _named(few)}
+    collector.add_paths("few_images", WARNING, few, shown)
     spelled = defaultdict(list)
     for name in index.classes:
         spelled["".join(name.casefold().split())].append(name)
     for names in spelled.values():
         if len(names) > 1:
-            message = "classes whose names differ by case or spaces only: "
-            quoted = ", ".join(f'"{name}"' for name in names)
-            collector.add_paths(
-                "similar_classes", WARNING, names, message, f"{quoted}: are they one?"
-            )
+            collector.add_paths("similar_classes", WARNING, names, {"classes": tuple(names)})
     if len(index.classes) < 2:
-        message = "class: there is nothing to tell apart"
-        collector.add_paths("one_class", ERROR, list(index.classes), message)
+        collector.add_paths("one_class", ERROR, list(index.classes))
     elif min(counts.values(), default=0) and len(counts) == len(index.classes):
         (most, n), *_, (least, m) = counts.most_common()
         if n >= MAX_CLASS_RATIO * m:
             names = [index.classes[most], index.classes[least]]
-            detail = f"{names[0]} {n:,}, {names[1]} {m:,} images"
-            message = "classes of very different size: "
-            collector.add_paths("imbalance", WARNING, names, message, detail)
+            sizes: dict[str, Parameter] = {
+                "most": names[0],
+                "most_images": n,
+                "least": names[1],
+                "least_images": m,
+            }
+            collector.add_paths("imbalance", WARNING, names, sizes)
+
+
+def missing_classes(split: str, missing: Sequence[str]) -> list[Finding]:
+    """Return the finding about classes without an image in a split, if there are any."""
+    if not missing:
+        return []
+    named: dict[str, Parameter] = {"n": len(missing), "classes": _named(missing)}
+    severity, message = WARNING, Message("class_missing", {**named, "split": split})
+    if split == "train":  # such a class can be evaluated, but not learned
+        severity, message = ERROR, Message("class_missing_in_train", named)
+    paths = tuple(missing[:MAX_PATHS_SHOWN])
+    return [Finding("class_missing", severity, len(missing), paths, message)]
+
+
+def _named(classes: Sequence[str]) -> tuple[str, ...]:
+    """The classes that a message names: the first of them."""
+    return tuple(classes[:MAX_CLASSES_NAMED])

@@ -3,30 +3,25 @@
 import os
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from neocog.data.checks import (
-    MAX_PATHS_SHOWN,
-    NOTE,
-    WARNING,
-    DatasetReport,
-    Finding,
-    find_issues,
-    with_count,
-)
+from neocog.data.checks import MAX_PATHS_SHOWN, DatasetReport, find_issues, missing_classes
 from neocog.data.decode import ImageMetadata, read_bytes, read_size, special_file_type
-from neocog.data.decode_cache import MAX_IN_MEMORY_BYTES, DecodedDataset, OnProgress, decode
+from neocog.data.decode_cache import MAX_IN_MEMORY_BYTES, DecodedDataset, decode
+from neocog.data.findings import NOTE, Finding
 from neocog.data.images import ImageSet, Splits
 from neocog.data.preprocess import Preprocessing
-from neocog.data.sources import tables
-from neocog.data.sources.archive import is_archive
-from neocog.data.sources.folder import read_archive, read_folder
+from neocog.data.sources import READERS
 from neocog.data.sources.index import DatasetIndex
+from neocog.data.sources.webdataset import is_pattern
 from neocog.data.splits import SPLIT_SEED, by_content
-from neocog.errors import NeocogError, UsageError
+from neocog.errors import DataError, NeocogError, UsageError
+from neocog.messages import Message
+from neocog.progress import Progress, no_progress
 from neocog.wording import counted
 
 TEST_FRACTION = 0.15  # also of validation, if the dataset defines no splits
@@ -72,31 +67,29 @@ class DataConfig:
 
 
 def exists(name: str) -> bool:
-    """Whether a file or folder has this name; False if the name is too long for one."""
-    return os.path.exists(name)  # noqa: PTH110 - Path.exists fails on a name too long
+    """Whether a file or folder has this name, or files if it is a pattern of WebDataset files.
+
+    False if the name is too long for one.
+    """
+    return os.path.exists(name) or is_pattern(name)  # noqa: PTH110 - Path.exists fails if too long
 
 
 def open_dataset(name: str, allow_outside: bool = False) -> DatasetIndex:
-    """Index a user's dataset: a folder, a zip or tar file, a CSV file or Parquet.
+    """Index a user's dataset, in any of the formats in `READERS`.
 
     Files outside its folder, to which links and CSV files can refer, are used only with
     `allow_outside`. Raises UsageError if the file is none of these, and NeocogError as the readers
     do.
     """
     path = Path(name)
-    if tables.is_parquet(path):
-        return tables.list_parquet(path)
-    if path.is_dir():
-        return read_folder(path, allow_outside)
-    if is_archive(path):
-        return read_archive(path)
-    if path.is_file() and path.suffix.lower() in (".csv", ".tsv"):
-        return tables.list_csv(path, allow_outside)
+    for can_read, read in READERS:
+        if can_read(path):
+            return read(path, allow_outside)
     kind = special_file_type(path)
     raise UsageError(
         f"{name} is a {kind or 'file'}, and none of images.",
         "Name a folder of class folders, a zip or tar file of one, a CSV file with the columns "
-        "path,label, or Parquet.",
+        "path,label, Parquet, or WebDataset tar files.",
     )
 
 
@@ -115,23 +108,23 @@ def measure_dataset(name: str, allow_outside: bool = False) -> tuple[int, int]:
 
 
 def check_custom(
-    index: DatasetIndex, preprocessing: Preprocessing, on_progress: OnProgress | None = None
+    index: DatasetIndex, preprocessing: Preprocessing, progress: Progress = no_progress
 ) -> tuple[DecodedDataset, DatasetReport]:
     """Decode the images of a user's dataset and check it."""
-    decoded = decode(index, preprocessing, on_progress)
+    decoded = decode(index, preprocessing, partial(progress, "decode"))
     return decoded, find_issues(index, decoded)
 
 
-def load_custom(index: DatasetIndex, config: DataConfig, on_progress: OnProgress | None) -> Splits:
+def load_custom(index: DatasetIndex, config: DataConfig, progress: Progress) -> Splits:
     """Load a user's dataset: its own splits are used, and missing ones are split off by content.
 
     Raises NeocogError if a split or class is empty or no image is usable.
     """
     preprocessing = config.preprocessing()
-    decoded, report = check_custom(index, preprocessing, on_progress)
+    decoded, report = check_custom(index, preprocessing, progress)
     if not len(report.indices):
-        reasons = [f.message for f in report.findings if f.kind != "none_usable"][:3]
-        raise NeocogError(
+        reasons = [f.message.text() for f in report.findings if f.kind != "none_usable"][:3]
+        raise DataError(
             f"None of the {len(index.samples):,} images in {index.root} can be used: "
             f"{'; '.join(reasons)}.",
             f"See: neocog data {index.root}",
@@ -144,7 +137,9 @@ def load_custom(index: DatasetIndex, config: DataConfig, on_progress: OnProgress
     train, validation, test = (everything.subset(part) for part in parts)
     if config.train_resize and config.train_resize != config.resize:
         decoded_for_training = decode(
-            index, replace(preprocessing, resize=config.train_resize), on_progress
+            index,
+            replace(preprocessing, resize=config.train_resize),
+            partial(progress, "decode"),
         )
         train = to_image_set(index, decoded_for_training, report, classes).subset(parts[0])
     train, validation, test = (
@@ -155,8 +150,7 @@ def load_custom(index: DatasetIndex, config: DataConfig, on_progress: OnProgress
         *_missing_class_findings([validation, test], config.validation_size),
     ]
     findings += grey_to_rgb(index, decoded, preprocessing)
-    recorded = tuple(DatasetReport(findings, report.indices, report.groups).to_json())
-    splits = Splits(str(index.root), train, validation, test, preprocessing, note, recorded)
+    splits = Splits(str(index.root), train, validation, test, preprocessing, note, tuple(findings))
     _check_enough(index.root, splits, config.validation_size)
     return splits
 
@@ -181,10 +175,8 @@ def grey_to_rgb(
     paths = [index.samples[n].path for n, mode in modes.items() if mode in GREY_MODES]
     if not paths:
         return []
-    text = f"{counted(len(paths), 'image')} in shades of grey: " + (
-        "the one channel is repeated as red, green and blue, which is what the network takes"
-    )
-    return [Finding(GREY_TO_RGB, NOTE, len(paths), tuple(paths[:MAX_PATHS_SHOWN]), text)]
+    message, shown = Message("grey_to_rgb", {"n": len(paths)}), tuple(paths[:MAX_PATHS_SHOWN])
+    return [Finding(GREY_TO_RGB, NOTE, len(paths), shown, message)]
 
 
 def _missing_class_findings(parts: list[ImageSet], validation_size: int | None) -> list[Finding]:
@@ -192,11 +184,9 @@ def _missing_class_findings(parts: list[ImageSet], validation_size: int | None) 
     findings = []
     for name, part in zip(("validation", "test"), parts, strict=True):
         present = set(part.labels.tolist())
-        missing = tuple(c for k, c in enumerate(part.classes) if k not in present)
-        if missing and not (name == "validation" and validation_size == 0):
-            text = with_count(len(missing), "{class|classes} without an image in ")
-            text += f"{name}: {', '.join(missing[:5])}"
-            findings.append(Finding("class_missing", WARNING, len(missing), missing[:20], text))
+        missing = [c for k, c in enumerate(part.classes) if k not in present]
+        if not (name == "validation" and validation_size == 0):
+            findings += missing_classes(name, missing)
     return findings
 
 
@@ -248,35 +238,34 @@ def _split_indices(
     report: DatasetReport,
     digests: list[str],
     validation_size: int | None,
-) -> tuple[list[NDArray[np.int64]], str]:
-    """Return train, validation and test indices, and a note on how they were split."""
+) -> tuple[list[NDArray[np.int64]], Message]:
+    """Return train, validation and test indices, and how they were split."""
     splits = index.splits
     split_of = np.array([index.samples[n].split or "" for n in report.indices], dtype=object)
     if splits and "train" not in splits:
-        raise NeocogError(
+        raise DataError(
             f"{index.root} has images for {' and '.join(splits)}, and none to train on.",
             f"Expected {index.root / 'train' / 'CLASS' / 'image.jpg'}",
         )
     if len(splits) == 3:
         parts = [np.nonzero(split_of == split)[0] for split in ("train", "validation", "test")]
-        return parts, "train, validation and test as they were given"
+        return parts, Message("split_as_given")
     if len(splits) == 2:
         kind = splits[1]
         test, rest = np.nonzero(split_of == kind)[0], np.nonzero(split_of == "train")[0]
-        note = f"what is called {kind} held out as test, "
         share = 0.15 / 0.85 if validation_size is None else validation_size / max(1, len(rest))
         shares = [share]
     else:
         test, rest = np.zeros(0, np.int64), np.arange(len(everything))
-        note = ""
         shares = [TEST_FRACTION, TEST_FRACTION]
         if validation_size is not None:
             shares[1] = validation_size / max(1, len(everything))
     if sum(shares) >= 1:
-        raise NeocogError(
+        raise DataError(
             f"{counted(validation_size or 0, 'image')} cannot be set apart from {len(rest):,} "
             "and leave any to train on.",
-            "Say: --set validation_size=N with a smaller N.",
+            "Set fewer apart: {settings}",
+            [("validation_size", ...)],
         )
     parts = by_content(
         [digests[n] for n in rest],
@@ -287,28 +276,30 @@ def _split_indices(
     )
     *held, train = [rest[part] for part in parts]
     if len(held) == 2:
-        test = held[0]
-        note = f"{counted(len(test), 'image')} set apart as test, "
-    note += f"{len(held[-1]):,} of the rest as validation; by content, the same for every seed"
-    return [train, held[-1], test], note
+        test, validation = held
+        note = Message("split_by_content", {"test": len(test), "validation": len(validation)})
+    else:
+        (validation,) = held
+        note = Message("split_held_out", {"split": splits[1], "validation": len(validation)})
+    return [train, validation, test], note
 
 
 def _check_enough(path: Path, splits: Splits, validation_size: int | None) -> None:
     """Raise NeocogError if there is too little data to train and evaluate a network."""
     if len(splits.classes) < 2:
-        raise NeocogError(
+        raise DataError(
             f"{path} holds one class, {splits.classes[0]}, and there is nothing to tell apart.",
             f"Expected at least two class folders: {path / 'CLASS' / 'image.png'}",
         )
     missing = [c for k, c in enumerate(splits.classes) if not (splits.train.labels == k).any()]
     if missing:
-        raise NeocogError(
+        raise DataError(
             f"No image of {', '.join(missing[:5])} is left to train on in {path}.",
             "Add images of it, or remove its folder.",
         )
     empty = [name for name, part in splits.parts.items() if not len(part)]
     if empty and not (empty == ["validation"] and validation_size == 0):
-        raise NeocogError(
+        raise DataError(
             f"{path} has too few images: none is left for {' and '.join(empty)}.",
             "Add images: ten a class is the least that makes sense, near-duplicates and groups "
             "counting once.",

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -56,15 +57,6 @@ def _formats() -> tuple[str, ...]:
 
 
 FORMATS = _formats()
-EMPTY, NOT_AN_IMAGE = (
-    "the file is empty",
-    "the file is not an image (PNG, JPEG, BMP, GIF, TIFF, WebP, AVIF, HEIC)",
-)
-HEIC = "the image is HEIC, which needs an extra: pip install 'neocog[heic]'"
-AVIF = "the image is AVIF, which this Pillow cannot read: pip install --upgrade pillow"
-OUT_OF_MEMORY = "there is not enough memory to read the image"
-TEMPORARY_ERRORS = (HEIC, AVIF, OUT_OF_MEMORY)  # caused by the machine, not by the file
-TOO_LARGE = "the file is larger than"
 MAX_REASON_CHARACTERS = 200  # of an error message of another library
 THUMBNAIL_SIZE = 32  # pixels a side; near-duplicates are detected in thumbnails
 _HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
@@ -78,6 +70,46 @@ _SPECIAL_FILES = (
 _MARKER = re.compile(rb"\xff[\x02-\xcf\xd9-\xfe]")
 
 Transform = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
+
+
+class ImageErrorKind(StrEnum):
+    """Why an image cannot be used."""
+
+    UNREADABLE = "unreadable"  # the file: missing, special, no permission, locked in its archive
+    EMPTY = "empty"
+    TOO_LARGE = "too_large"  # in bytes, pixels or scans
+    NOT_AN_IMAGE = "not_an_image"
+    HEIC = "heic"  # its decoder is not installed
+    AVIF = "avif"  # likewise
+    DAMAGED = "damaged"
+    OUT_OF_MEMORY = "out_of_memory"
+    NO_INK = "no_ink"  # where a digit was expected
+
+    @property
+    def is_temporary(self) -> bool:
+        """Whether the cause is the machine and not the file's content: another try may succeed."""
+        return self in (
+            ImageErrorKind.UNREADABLE,
+            ImageErrorKind.HEIC,
+            ImageErrorKind.AVIF,
+            ImageErrorKind.OUT_OF_MEMORY,
+        )
+
+
+class ImageError(NeocogError):
+    """An image cannot be used; `kind` says why, and the message in one line, without its name."""
+
+    def __init__(self, kind: ImageErrorKind, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+@dataclass(frozen=True)
+class UnreadableImage:
+    """The record of an ImageError: its kind and its one-line message."""
+
+    kind: ImageErrorKind
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -140,7 +172,7 @@ def read_images(
         try:
             with _decoded_image(read_bytes(source), shrink_to) as (decoded, _):
                 return transform(decoded)
-        except NeocogError as error:
+        except ImageError as error:
             return error.message
 
     with (
@@ -157,8 +189,7 @@ def read_image(source: Path | bytes, shrink_to: int | None = None) -> NDArray[np
     white. Palette, CMYK, grey and 16-bit images are converted to 8-bit RGB. The first frame of an
     animation is used. With `shrink_to`, a JPEG is decoded at a reduced scale if its short side
     stays at least `shrink_to` pixels; a JPEG of more than MAX_PIXELS is always decoded at a reduced
-    scale. Raises NeocogError with one line if the file is missing, empty, too large, truncated or
-    not an image.
+    scale. Raises ImageError if the file is missing, empty, too large, truncated or not an image.
     """
     with _decoded_image(read_bytes(source), shrink_to) as (decoded, _):
         return decoded
@@ -191,34 +222,42 @@ def decode_with_metadata(
 
 
 def read_size(data: bytes) -> tuple[int, int]:
-    """The width and height in an image's header. Raises NeocogError if it is not an image."""
+    """The width and height in an image's header. Raises ImageError if it is not an image."""
     with ignore_pillow_warnings(), _image_errors(), _open(data) as image:
         return image.size
 
 
 @contextmanager
 def _image_errors() -> Iterator[None]:
-    """Convert any exception about an image to a NeocogError of one line."""
+    """Convert any exception about an image to an ImageError."""
     try:
         yield
-    except NeocogError:
+    except ImageError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise NeocogError(
+        raise ImageError(
+            ImageErrorKind.TOO_LARGE,
             f"the image unpacks to far more than the {MAX_PIXELS // 10**6} million pixels that "
-            "are read (a decompression bomb?)"
+            "are read (a decompression bomb?)",
         ) from None
     except UnidentifiedImageError:
-        raise NeocogError(NOT_AN_IMAGE) from None
+        raise ImageError(
+            ImageErrorKind.NOT_AN_IMAGE,
+            "the file is not an image (PNG, JPEG, BMP, GIF, TIFF, WebP, AVIF, HEIC)",
+        ) from None
     except MemoryError:
-        raise NeocogError(OUT_OF_MEMORY) from None
+        raise ImageError(
+            ImageErrorKind.OUT_OF_MEMORY, "there is not enough memory to read the image"
+        ) from None
     except Exception as error:  # hostile files can raise nearly anything
-        raise NeocogError(f"the image is damaged or truncated ({shortened(error)})") from None
+        raise ImageError(
+            ImageErrorKind.DAMAGED, f"the image is damaged or truncated ({shortened(error)})"
+        ) from None
 
 
 def shortened(error: Exception) -> str:
     """The text of an error as one short line: some errors quote the whole file."""
-    text = " ".join(str(error).split())
+    text = " ".join(str(error).split()) or type(error).__name__
     return text if len(text) <= MAX_REASON_CHARACTERS else f"{text[:MAX_REASON_CHARACTERS]}..."
 
 
@@ -254,15 +293,19 @@ def _open(data: bytes) -> Image.Image:
     elif brands & _HEIC_BRANDS and not brands & {b"avif", b"avis"}:
         image = _open_heic(data)
     elif brands & {b"avif", b"avis"} and "AVIF" not in FORMATS:
-        raise NeocogError(AVIF)
+        raise ImageError(
+            ImageErrorKind.AVIF,
+            "the image is AVIF, which this Pillow cannot read: pip install --upgrade pillow",
+        )
     else:
         if data[:2] in (b"II", b"MM"):
             _quieten_libtiff()
         image = Image.open(io.BytesIO(data), formats=FORMATS)
     if image.width * image.height > max_pixels:
-        raise NeocogError(
+        raise ImageError(
+            ImageErrorKind.TOO_LARGE,
             f"the image has {image.width:,} x {image.height:,} pixels, more than the "
-            f"{max_pixels // 10**6} million that are read"
+            f"{max_pixels // 10**6} million that are read",
         )
     if image.format in ("JPEG", "MPO"):
         _check_scans(image, data)
@@ -281,7 +324,10 @@ def _open_heic(data: bytes) -> Image.Image:
     try:
         import pillow_heif
     except ImportError:
-        raise NeocogError(HEIC) from None
+        raise ImageError(
+            ImageErrorKind.HEIC,
+            "the image is HEIC, which needs an extra: pip install 'neocog[heic]'",
+        ) from None
     heic: Any = pillow_heif.HeifImageFile  # libheif applies the orientation itself
     image: Image.Image = heic(io.BytesIO(data))
     return image
@@ -299,7 +345,7 @@ def _quieten_libtiff() -> None:
 
 
 def _check_scans(image: Image.Image, data: bytes) -> None:
-    """Count the scans of a JPEG; raise NeocogError if decoding them takes too long."""
+    """Count the scans of a JPEG; raise ImageError if decoding them takes too long."""
     scans, offset = 0, 2
     while scans <= MAX_SCANS and (match := _MARKER.search(data, offset)):
         marker, offset = match[0][1], match.end()
@@ -309,9 +355,10 @@ def _check_scans(image: Image.Image, data: bytes) -> None:
         offset += max(2, int.from_bytes(data[offset : offset + 2], "big"))
     pixels = image.width * image.height
     if scans > MAX_SCANS or scans * pixels > MAX_SCANNED_PIXELS:
-        raise NeocogError(
+        raise ImageError(
+            ImageErrorKind.TOO_LARGE,
             f"the JPEG has {'more than ' if scans > MAX_SCANS else ''}{min(scans, MAX_SCANS)} "
-            f"scans of {image.width:,} x {image.height:,} pixels, too many to be read"
+            f"scans of {image.width:,} x {image.height:,} pixels, too many to be read",
         )
     image.info["scans"] = scans
 
@@ -364,26 +411,36 @@ def _upright(image: Image.Image) -> Image.Image:
 def read_bytes(source: Path | bytes | Callable[[], bytes]) -> bytes:
     """Read a file or a member of an archive.
 
-    Raises NeocogError if it is missing, special (a FIFO, socket or device), empty or too large.
+    Raises ImageError if it is missing, special (a FIFO, socket or device), empty or too large.
     """
     if callable(source):
-        source = source()
-    if isinstance(source, Path):
         try:
-            kind = special_file_type(source)  # checked first: opening a FIFO blocks
-            if kind:
-                raise NeocogError(f"the file is a {kind}, not a regular file")
-            with source.open("rb") as file:
-                source = file.read(MAX_BYTES + 1)
-        except FileNotFoundError:
-            raise NeocogError("there is no such file") from None
-        except OSError as error:
-            raise NeocogError(f"the file cannot be read ({error.strerror})") from None
+            source = source()
+        except NeocogError as error:
+            raise ImageError(ImageErrorKind.UNREADABLE, error.message) from None
+    if isinstance(source, Path):
+        source = _read_file(source)
     if not source:
-        raise NeocogError(EMPTY)
+        raise ImageError(ImageErrorKind.EMPTY, "the file is empty")
     if len(source) > MAX_BYTES:
-        raise NeocogError(f"{TOO_LARGE} {MAX_BYTES // 2**20} MB")
+        limit = f"the file is larger than {MAX_BYTES // 2**20} MB"
+        raise ImageError(ImageErrorKind.TOO_LARGE, limit)
     return source
+
+
+def _read_file(path: Path) -> bytes:
+    try:
+        kind = special_file_type(path)  # checked first: opening a FIFO blocks
+        if kind:
+            reason = f"the file is a {kind}, not a regular file"
+            raise ImageError(ImageErrorKind.UNREADABLE, reason)
+        with path.open("rb") as file:
+            return file.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        raise ImageError(ImageErrorKind.UNREADABLE, "there is no such file") from None
+    except OSError as error:
+        reason = f"the file cannot be read ({error.strerror})"
+        raise ImageError(ImageErrorKind.UNREADABLE, reason) from None
 
 
 def special_file_type(path: Path) -> str:

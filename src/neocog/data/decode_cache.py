@@ -18,20 +18,19 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from neocog.data.cache import cache_folder, features_folder, load_json, save_json
 from neocog.data.decode import (
-    EMPTY,
-    TEMPORARY_ERRORS,
     THUMBNAIL_SIZE,
-    TOO_LARGE,
+    ImageError,
+    ImageErrorKind,
     ImageMetadata,
+    UnreadableImage,
     decode_with_metadata,
     ignore_pillow_warnings,
     read_bytes,
@@ -39,34 +38,38 @@ from neocog.data.decode import (
 from neocog.data.images import LazyImages
 from neocog.data.preprocess import Preprocessing
 from neocog.data.sources.index import DatasetIndex, Sample
-from neocog.errors import NeocogError
+from neocog.errors import NeocogError, WriteError
+from neocog.storage import cache
 from neocog.storage.atomic import NewFile, make_folder, sweep, sync_folder, unique_name
+from neocog.storage.checksummed import load_json, save_json
 
 log = logging.getLogger(__name__)
 
 STORE_FILE = re.compile(r"(?P<process>\d+)-[0-9a-f]{8}\.(pixels|thumbs)")
 TEMPORARY_FOLDER = re.compile(r"neocog-(?P<process>\d+)-[a-z0-9_]{8}")
-# Increment it if the same file and preprocessing give other pixels: it invalidates the cache.
-DECODER_VERSION = 2
+# Increment it if the same file and preprocessing give other pixels or other metadata: it
+# invalidates the cache.
+DECODER_VERSION = 3
+KIND = "photos"  # of the entries in the cache
 MAX_IN_MEMORY_BYTES = 2**30  # larger datasets stay on disk and are read batch by batch
 MAX_ATTEMPTS = 3  # if other processes replace the same store
 CHUNK = 256  # images decoded at a time: it bounds the memory
 
 OnProgress = Callable[[int, int], None]  # (images read, total)
-# Metadata, pixels and thumbnail; the reason for a failure; None if the content is stored already.
-_Result = tuple[ImageMetadata, NDArray[np.uint8], NDArray[np.uint8]] | str | None
+# Metadata, pixels and thumbnail; or why there are none; None if the content is stored already.
+_Result = tuple[ImageMetadata, NDArray[np.uint8], NDArray[np.uint8]] | UnreadableImage | None
 
 
 @dataclass(frozen=True)
 class DecodedDataset:
     """The decoded images of a dataset, in the order of its index.
 
-    `metadata` holds, for each sample, its ImageMetadata or a one-line reason why it cannot be
-    decoded. `images` (uint8, `(N, H, W, C)`) and `thumbnails` (uint8, `(N, 32, 32)`) have a row for
-    each of the `readable` samples only. `digests` are of the files' contents.
+    `metadata` holds, for each sample, its ImageMetadata or why it cannot be decoded. `images`
+    (uint8, `(N, H, W, C)`) and `thumbnails` (uint8, `(N, 32, 32)`) have a row for each of the
+    `readable` samples only. `digests` are of the files' contents.
     """
 
-    metadata: list[ImageMetadata | str]
+    metadata: list[ImageMetadata | UnreadableImage]
     digests: list[str]
     images: LazyImages
     thumbnails: NDArray[np.uint8]
@@ -89,23 +92,12 @@ class DecodedDataset:
 
 def decoded_folder() -> Path:
     """The folder of cached images."""
-    return cache_folder() / "photos"
+    return cache.folder_of(KIND)
 
 
 def cache_is_persistent() -> bool:
     """Whether decoded images outlive this process."""
     return not _temporary_folder.cache_info().currsize
-
-
-def clear() -> int:
-    """Delete all cached images and features; return the number of bytes freed."""
-    freed = 0
-    for folder in (decoded_folder(), cache_folder() / "decoded", features_folder()):
-        for file in sorted(folder.glob("**/*"), reverse=True):
-            with suppress(OSError):
-                freed += file.stat().st_size if file.is_file() else 0
-                file.unlink() if file.is_file() else file.rmdir()
-    return freed
 
 
 def decode(
@@ -127,8 +119,9 @@ def decode(
     settings += [preprocessing.dark_background, preprocessing.shrink_to]
     key = hashlib.sha256(repr((str(index.root.resolve()), settings)).encode()).hexdigest()[:32]
     shape = (*preprocessing.image_size, preprocessing.channels)
-    folder = decoded_folder() / key
-    sweep_leftovers(cache_folder())
+    folder = cache.entry(KIND, key)
+    for kind in ("computed", "data", "weights"):
+        sweep_leftovers(cache.location(kind))
     try:
         make_folder(folder)
         tempfile.TemporaryFile(dir=folder).close()
@@ -141,7 +134,7 @@ def decode(
         except FileNotFoundError:  # another process replaced or deleted the store
             continue
         except OSError as error:
-            raise NeocogError(
+            raise WriteError(
                 f"Decoded images cannot be kept in {folder} ({error.strerror or error}).",
                 "Name another place: NEOCOG_CACHE=FOLDER",
             ) from None
@@ -164,7 +157,7 @@ def _decoded_dataset(
         for row, sample in zip(rows, index.samples, strict=True)
     ]
     readable = np.array(
-        [n for n, f in enumerate(metadata) if not isinstance(f, str)], dtype=np.int64
+        [n for n, f in enumerate(metadata) if isinstance(f, ImageMetadata)], dtype=np.int64
     )
     places = np.array([store.positions[rows[n]] for n in readable], dtype=np.int64)
     images, thumbnails = store.open()
@@ -173,7 +166,7 @@ def _decoded_dataset(
     )
 
 
-@cache
+@lru_cache
 def _temporary_folder() -> Path:
     """A folder that is deleted at exit, used if the cache is not writable."""
     folder = Path(tempfile.mkdtemp(prefix=f"neocog-{os.getpid()}-"))
@@ -181,13 +174,13 @@ def _temporary_folder() -> Path:
     return folder
 
 
-@cache
+@lru_cache
 def sweep_leftovers(folder: Path) -> None:
     """Delete, once, files of killed processes from the cache and the temporary folder."""
     sweep(Path(tempfile.gettempdir()), TEMPORARY_FOLDER)
     for below, _, _ in os.walk(folder):
         sweep(Path(below))
-    for path in (folder / "photos").glob("*"):
+    for path in (folder / KIND).glob("*"):
         try:
             text = (path / "index.json").read_text("utf-8", errors="replace")
         except FileNotFoundError:
@@ -208,11 +201,11 @@ class PixelStore:
 
     def __init__(self, folder: Path, shape: tuple[int, ...]) -> None:
         self.folder, self.shape = folder, shape
-        self.metadata: list[ImageMetadata | str] = []
+        self.metadata: list[ImageMetadata | UnreadableImage] = []
         self.positions: list[int] = []
         self.row_of: dict[str, int] = {}  # by digest
         self.stamps: dict[str, tuple[list[int], str]] = {}  # by path: stamp, digest
-        self.unreadable: dict[str, str] = {}
+        self.unreadable: dict[str, UnreadableImage] = {}
         self.checksums: list[int] = []
         self.pixels = self.thumbnails_path = folder / "none"
         self.count = 0
@@ -228,7 +221,7 @@ class PixelStore:
         index = load_json(self.folder / "index.json")
         if index is None:
             return
-        metadata = [ImageMetadata(**f) if isinstance(f, dict) else str(f) for f in index["facts"]]
+        metadata = [_metadata_from_json(f) for f in index["facts"]]
         positions, checksums, row_of = index["place"], index["checks"], dict(index["row_of"])
         stamps = {path: (stamp, digest) for path, (stamp, digest) in index["stamps"].items()}
         places = sorted(n for n in positions if n >= 0)
@@ -297,10 +290,10 @@ class PixelStore:
         """Add the result of decoding the content with this digest."""
         if digest in self.row_of or result is None:
             return
-        if not isinstance(result, str) and not self.files:
+        if not isinstance(result, UnreadableImage) and not self.files:
             self._begin_files()
         self.row_of[digest] = len(self.metadata)
-        if isinstance(result, str):
+        if isinstance(result, UnreadableImage):
             self.metadata.append(result)
             self.positions.append(-1)
             self.checksums.append(0)
@@ -342,7 +335,7 @@ class PixelStore:
         index: dict[str, Any] = {
             "pixels": self.pixels.name,
             "thumbs": self.thumbnails_path.name,
-            "facts": [asdict(f) if isinstance(f, ImageMetadata) else f for f in self.metadata],
+            "facts": [asdict(f) for f in self.metadata],
             "place": self.positions,
             "checks": self.checksums,
             "row_of": self.row_of,
@@ -353,6 +346,12 @@ class PixelStore:
             for file in self.previous_files:  # processes that read them keep them open
                 with suppress(OSError):  # Windows: `sweep` deletes them later
                     file.unlink()
+
+
+def _metadata_from_json(values: dict[str, Any]) -> ImageMetadata | UnreadableImage:
+    if "kind" in values:
+        return UnreadableImage(ImageErrorKind(values["kind"]), str(values["reason"]))
+    return ImageMetadata(**values)
 
 
 def _checksum(image: NDArray[np.uint8], thumbnail: NDArray[np.uint8]) -> int:
@@ -379,6 +378,7 @@ def _sync(
             stamps = {p.path: (list(p.stamp), digests[p.path]) for p in samples if digests[p.path]}
             store.stamps = stamps
             store.save()
+            cache.evict()
         except BaseException:
             store.discard()
             raise
@@ -414,9 +414,11 @@ def _decode_samples(
             for sample, (digest, result) in zip(chunk, pool.map(read, chunk), strict=True):
                 if digest:
                     store.add(digest, result)
-                else:
-                    store.unreadable[sample.path] = str(result)
+                elif isinstance(result, UnreadableImage):
+                    store.unreadable[sample.path] = result
                 yield sample.path, digest
+            with suppress(OSError):
+                os.utime(store.folder)  # or another process may evict what is being written
             if on_progress:
                 on_progress(min(begin + CHUNK, len(undecoded)), len(undecoded))
 
@@ -430,9 +432,10 @@ def _load_sample(
     """
     try:
         data = read_bytes(sample.source)
-    except NeocogError as error:
-        refused = error.message == EMPTY or error.message.startswith(TOO_LARGE)
-        return (f"{error.message} {sample.stamp}" if refused else ""), error.message
+    except ImageError as error:
+        # Without its content, a file that is refused is known by its size and time.
+        digest = "" if error.kind.is_temporary else f"{error.kind} {sample.stamp}"
+        return digest, UnreadableImage(error.kind, error.message)
     digest = hashlib.sha256(data).hexdigest()[:32]
     if digest in store.row_of:
         return digest, None
@@ -441,5 +444,6 @@ def _load_sample(
             data, preprocessing.shrink_to, preprocessing.transform_image
         )
         return digest, (metadata, image, thumbnail)
-    except NeocogError as error:
-        return ("" if error.message in TEMPORARY_ERRORS else digest), error.message
+    except ImageError as error:
+        failure = UnreadableImage(error.kind, error.message)
+        return ("" if error.kind.is_temporary else digest), failure

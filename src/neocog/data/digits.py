@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
-from neocog.errors import NeocogError
+from neocog.data.decode import ImageError, ImageErrorKind
 
 Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
@@ -35,7 +35,7 @@ MIN_STROKE_WIDTH, MAX_STROKE_WIDTH = 0.095, 0.22
 def find_digit(image: NDArray[np.uint8], size: int, box: int) -> NDArray[np.uint8]:
     """Return the digit in `image` `(H, W, 3)` as light ink on black, uint8 `(size, size)`.
 
-    Its longer side is `box` pixels and its centre of mass is in the middle. Raises NeocogError if
+    Its longer side is `box` pixels and its centre of mass is in the middle. Raises ImageError if
     the image has no ink.
     """
     return _set_in_box(_normalize_stroke_width(_find_strokes(image)[1]), size, box)
@@ -214,7 +214,8 @@ def _choose_strokes(contrast: Floats, low: float) -> Mask:
     peak = _peak(contrast)
     labels, count = ndimage.label(contrast > low, structure=np.ones((3, 3)))
     if count == 0:
-        raise NeocogError("no digit was found: the image shows no ink that stands out")
+        reason = "no digit was found: the image shows no ink that stands out"
+        raise ImageError(ImageErrorKind.NO_INK, reason)
     parts = range(1, count + 1)
     area = ndimage.sum_labels(np.ones_like(contrast), labels, parts)
     depth = ndimage.maximum(contrast, labels, parts)

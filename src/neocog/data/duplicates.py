@@ -7,7 +7,6 @@ the matches. All pairs are compared by matrix products, so the time grows with t
 number of images.
 """
 
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from itertools import product
@@ -235,20 +234,18 @@ def _standardised(rows: NDArray[Any]) -> NDArray[np.float32]:
 
 
 def components(links: Iterable[Sequence[int]]) -> list[list[int]]:
-    """Return the connected components of overlapping links, each sorted."""
-    parent: dict[int, int] = {}
+    """Return the connected components of overlapping links, each sorted, by their first member."""
+    pairs = [(first, other) for first, *rest in links for other in rest]
+    if not pairs:
+        return []
+    from scipy.sparse import coo_array  # slow to import, and needed here alone
+    from scipy.sparse.csgraph import connected_components
 
-    def root(n: int) -> int:
-        parent.setdefault(n, n)
-        while parent[n] != n:
-            parent[n] = n = parent[parent[n]]
-        return n
-
-    for first, *rest in links:
-        for other in rest:
-            a, b = sorted((root(first), root(other)))
-            parent[b] = a
-    sets = defaultdict(list)
-    for n in sorted(parent):
-        sets[root(n)].append(n)
-    return list(sets.values())
+    members, ends = np.unique(np.array(pairs), return_inverse=True)
+    first, other = ends.reshape(-1, 2).T
+    graph = coo_array((np.ones(len(first)), (first, other)), (len(members),) * 2)
+    count, component = connected_components(graph, directed=False)
+    sets: list[list[int]] = [[] for _ in range(count)]
+    for member, number in zip(members.tolist(), component.tolist(), strict=True):
+        sets[number].append(member)
+    return sorted(sets)

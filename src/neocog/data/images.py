@@ -8,7 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from neocog.data.findings import Finding
 from neocog.data.preprocess import Preprocessing
+from neocog.messages import Message
+from neocog.records import DataInfo, FindingRecord, SplitFingerprints, SplitSizes
 
 
 class LazyImages:
@@ -91,8 +94,8 @@ class ImageSet:
 class Splits:
     """A dataset split into training, validation and test images.
 
-    `preprocessing` converts these images, and new ones, to the input of a network. `note` describes
-    in a sentence how the splits were made; `findings` are the problems that `checks` found.
+    `preprocessing` converts these images, and new ones, to the input of a network. `note` says how
+    the splits were made; `findings` are the problems that `checks` found.
     """
 
     name: str
@@ -100,8 +103,8 @@ class Splits:
     validation: ImageSet
     test: ImageSet
     preprocessing: Preprocessing
-    note: str
-    findings: tuple[dict[str, Any], ...] = ()
+    note: Message
+    findings: tuple[Finding, ...] = ()
 
     @property
     def parts(self) -> dict[str, ImageSet]:
@@ -113,14 +116,14 @@ class Splits:
         """The class names in label order."""
         return self.train.classes
 
-    def describe(self) -> dict[str, object]:
+    def describe(self) -> DataInfo:
         """The record of the data in a run: name, sizes, fingerprints, classes and the note."""
-        return {
-            "name": self.name,
-            "note": self.note,
-            "findings": [{k: f[k] for k in ("kind", "count", "message")} for f in self.findings],
-            "classes": list(self.classes),
-            "image_shape": list(self.train.images.shape[1:]),
-            "sizes": {name: len(split) for name, split in self.parts.items()},
-            "fingerprints": {name: split.fingerprint() for name, split in self.parts.items()},
-        }
+        return DataInfo(
+            name=self.name,
+            note=self.note,
+            findings=tuple(FindingRecord(f.kind, f.count, f.message) for f in self.findings),
+            classes=self.classes,
+            image_shape=tuple(self.train.images.shape[1:]),
+            sizes=SplitSizes(*map(len, self.parts.values())),
+            fingerprints=SplitFingerprints(*(p.fingerprint() for p in self.parts.values())),
+        )

@@ -67,14 +67,15 @@ class Preprocessing:
             raise NeocogError(
                 f"Digits in a box of {self.box} x {self.box} do not fit into images of "
                 f"{self.image_size[0]} x {self.image_size[1]}.",
-                f"Say: --set image_size_pixels={round(self.box * 28 / 20)} or more",
+                "Say: {settings} or more",
+                [("image_size_pixels", round(self.box * 28 / 20))],
             )
         if not len(self.mean) == len(self.std) == self.channels:
             raise NeocogError(
                 f"mean {short(self.mean)} and std {short(self.std)} must have one number for "
                 f"each channel, and images have {'1' if self.channels == 1 else 'RGB, 3'}.",
-                f"Say: --set mean={','.join(['0.5'] * self.channels)} "
-                f"std={','.join(['0.5'] * self.channels)}",
+                "Say: {settings}",
+                [("mean", (0.5,) * self.channels), ("std", (0.5,) * self.channels)],
             )
         if not all(map(math.isfinite, (*self.mean, *self.std))) or not min(self.std) > 0:
             raise NeocogError(
@@ -109,7 +110,7 @@ class Preprocessing:
         """Convert an RGB image, uint8 `(H, W, 3)`, to uint8 `(*image_size, channels)`.
 
         An image that already has the dataset's size and a dark background is returned bit for bit,
-        so that a dataset saved as files is predicted as it was evaluated. Raises NeocogError if
+        so that a dataset saved as files is predicted as it was evaluated. Raises ImageError if
         mode "digit" finds no ink.
         """
         height, width = self.image_size

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from neocog.errors import NeocogError
+from neocog.errors import DataError
 from neocog.wording import counted
 
 SPLIT_SEED = 0  # independent of the run's seed, so that runs can be compared
@@ -20,10 +20,11 @@ def stratified(labels: NDArray[np.int64], sizes: list[int], seed: int) -> list[N
     is left for the last part.
     """
     if sum(sizes) >= len(labels):
-        raise NeocogError(
+        raise DataError(
             f"{counted(sum(sizes), 'image')} cannot be set apart from {len(labels):,} and leave "
             "any to train on.",
-            "Say: --set validation_size=N with a smaller N.",
+            "Set fewer apart: {settings}",
+            [("validation_size", ...)],
         )
     # NumPy guarantees the streams of RandomState for ever, but not those of Generator.
     shuffle = np.random.RandomState(seed).permutation(len(labels))

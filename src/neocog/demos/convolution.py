@@ -2,9 +2,8 @@
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -12,6 +11,7 @@ from torch import Tensor, nn
 
 from neocog.errors import NeocogError, UsageError, unknown
 from neocog.inspection.hooks import evaluation_mode, is_convolution, record_layers
+from neocog.json_fields import JsonRecord
 
 SIDE = 32  # cells: the largest grid that is shown
 MAX_CHANNELS, MAX_FILTERS = 8, 6  # of a trained layer; other channels become one sum
@@ -143,7 +143,7 @@ class Convolution:
 
 
 @dataclass(frozen=True)
-class Part:
+class Part(JsonRecord):
     """The contribution of one channel to one output: window, weights, their products and sum."""
 
     channel: int
@@ -154,7 +154,7 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Sum:
+class Sum(JsonRecord):
     """One number of the output: the sums of all parts, the rest and the bias."""
 
     filter: int
@@ -164,10 +164,6 @@ class Sum:
     rest: float
     bias: float
     total: float
-
-    def to_json(self) -> dict[str, Any]:
-        """The fields as JSON values."""
-        return asdict(self)
 
 
 def output_size(

@@ -17,8 +17,9 @@ from neocog.demos import convolution as parts
 from neocog.demos import convolution_frames
 from neocog.demos.convolution import Convolution, Dimensions
 from neocog.demos.phrases import CONVOLUTION
-from neocog.errors import NeocogError, UsageError
+from neocog.errors import NeocogError, UsageError, WriteError
 from neocog.escaping import visible
+from neocog.json_fields import JsonRecord
 from neocog.rendering import html as pages
 from neocog.rendering.i18n import LANGUAGES, translator
 from neocog.storage.atomic import write_atomic
@@ -101,7 +102,7 @@ class Demo:
         """What `--json` prints: every number, and the first sum in detail."""
         c = self.convolution
         height, width = c.weights.shape[2:]
-        values: dict[str, Any] = {
+        values = {
             "input_shape": list(c.inputs.shape),
             "kernel": [height, width],
             "stride": list(c.stride),
@@ -169,7 +170,7 @@ def write(
         try:
             write_atomic(path, make(demo))
         except OSError as error:
-            raise NeocogError(f"{path} cannot be written ({error.strerror}).") from None
+            raise WriteError(f"{path} cannot be written ({error.strerror}).") from None
         written.append(path)
     return written
 
@@ -189,7 +190,7 @@ def page(demo: Demo) -> str:
         "limits": parts.LIMITS,
         "shape": vars(d) if d else None,
         "seed": demo.seed,
-        "net": None if d else _as_net(c),
+        "net": None if d else _as_net(c).to_json(),
         "step": (filter_ * rows + row) * columns + column,
         "excerpt": excerpt,
         "notes": demo.notes,
@@ -263,15 +264,28 @@ def _numbers(values: Tensor) -> Any:
     return [float(f"{x:.6g}") for x in values.tolist()]
 
 
-def _as_net(c: Convolution) -> dict[str, Any]:
-    """A convolution in the form of the page's script."""
-    return {
-        "inputs": _numbers(c.inputs),
-        "weights": _numbers(c.weights),
-        "bias": _numbers(c.bias),
-        "stride": c.stride,
-        "padding": c.padding,
-        "dilation": c.dilation,
-        "sees": c.sees.tolist(),
-        "rest": None if c.rest is None else _numbers(c.rest),
-    }
+@dataclass(frozen=True)
+class Net(JsonRecord):
+    """A convolution in the form of the page's script; numbers are nested lists."""
+
+    inputs: Any
+    weights: Any
+    bias: Any
+    stride: tuple[int, int]
+    padding: tuple[int, int, int, int]
+    dilation: tuple[int, int]
+    sees: list[list[bool]]
+    rest: Any
+
+
+def _as_net(c: Convolution) -> Net:
+    return Net(
+        _numbers(c.inputs),
+        _numbers(c.weights),
+        _numbers(c.bias),
+        c.stride,
+        c.padding,
+        c.dilation,
+        c.sees.tolist(),
+        None if c.rest is None else _numbers(c.rest),
+    )

@@ -3,23 +3,19 @@
 import math
 import statistics
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 from neocog.errors import UsageError
+from neocog.json_fields import JsonRecord
 
 
 @dataclass(frozen=True)
-class Standardized:
+class Standardized(JsonRecord):
     """The mean and the sample standard deviation of some numbers, and the standardised numbers."""
 
     mean: float
     std: float
     normalized: list[float]
-
-    def to_json(self) -> dict[str, Any]:
-        """What `neocog demo normalization --json` prints."""
-        return asdict(self)
 
 
 def standardize(numbers: Sequence[float]) -> Standardized:

@@ -1,17 +1,17 @@
 """Padding: output sizes, and how many windows cover each cell."""
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from neocog.demos.convolution import SIDE, formula, output_size
 from neocog.errors import UsageError
+from neocog.json_fields import JsonRecord
 
 
 @dataclass(frozen=True)
-class PaddingKind:
+class PaddingKind(JsonRecord):
     """One kind of padding, along one side and for stride 1.
 
     Attributes:
@@ -34,7 +34,7 @@ class PaddingKind:
 
 
 @dataclass(frozen=True)
-class PaddingComparison:
+class PaddingComparison(JsonRecord):
     """All kinds of padding for an input of size x size and a kernel of kernel x kernel.
 
     `shrinking` is the size after each layer without padding, until the kernel no longer fits.
@@ -44,10 +44,6 @@ class PaddingComparison:
     kernel: int
     kinds: list[PaddingKind]
     shrinking: list[int]
-
-    def to_json(self) -> dict[str, Any]:
-        """What `neocog demo padding --json` prints."""
-        return asdict(self)
 
 
 def compare_paddings(size: int = 5, kernel: int = 3) -> PaddingComparison:

@@ -1,8 +1,7 @@
 """Max pooling and average pooling on numbers, with their gradients."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -10,12 +9,13 @@ from torch import Tensor
 
 from neocog.demos.convolution import SIDE, formula, output_size
 from neocog.errors import UsageError
+from neocog.json_fields import JsonRecord
 
 KINDS: dict[str, Callable[[Tensor, int, int], Tensor]] = {"max": F.max_pool2d, "mean": F.avg_pool2d}
 
 
 @dataclass(frozen=True)
-class PoolingShapes:
+class PoolingShapes(JsonRecord):
     """The sizes of a pooling layer; `kept` is the fraction of the numbers that remain."""
 
     input: tuple[int, int, int]
@@ -26,13 +26,9 @@ class PoolingShapes:
     kept: float
     parameters: int = 0
 
-    def to_json(self) -> dict[str, Any]:
-        """The fields as JSON values."""
-        return asdict(self)
-
 
 @dataclass(frozen=True)
-class Pooled:
+class Pooled(JsonRecord):
     """The output of a pooling layer, and the gradient of its sum with respect to the input."""
 
     output: list[list[float]]
@@ -40,7 +36,7 @@ class Pooled:
 
 
 @dataclass(frozen=True)
-class PoolingExample:
+class PoolingExample(JsonRecord):
     """Max and average pooling of the numbers `input`."""
 
     input: list[list[int]]
@@ -49,10 +45,6 @@ class PoolingExample:
     formula: str
     max: Pooled
     mean: Pooled
-
-    def to_json(self) -> dict[str, Any]:
-        """The fields as JSON values."""
-        return asdict(self)
 
 
 def published_example() -> PoolingShapes:

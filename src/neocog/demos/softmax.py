@@ -2,14 +2,14 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from neocog.errors import UsageError
+from neocog.json_fields import JsonRecord
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
@@ -29,7 +29,7 @@ LEAD, FAR_LEAD = 10.0, 200.0  # by how much one logit exceeds the others
 
 
 @dataclass(frozen=True)
-class LossMeasurement:
+class LossMeasurement(JsonRecord):
     """How a loss behaves on given logits and on extreme ones.
 
     Attributes:
@@ -62,7 +62,7 @@ class Pairing(LossMeasurement):
 
 
 @dataclass(frozen=True)
-class SoftmaxComparison:
+class SoftmaxComparison(JsonRecord):
     """Softmax and losses for some logits and a label."""
 
     logits: list[float]
@@ -72,10 +72,6 @@ class SoftmaxComparison:
     cross_entropy: float
     nll_loss: float
     pairings: list[Pairing]
-
-    def to_json(self) -> dict[str, Any]:
-        """What `neocog demo softmax --json` prints."""
-        return asdict(self)
 
 
 def compare_losses(logits: Sequence[float], label: int = 0) -> SoftmaxComparison:

@@ -5,7 +5,6 @@ a CPU, and importing it takes a tenth of the time. `torch` is the reference, and
 `openvino` is an extra.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -13,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neocog.data.images import Images
+from neocog.progress import Progress, no_progress
 
 ENGINES = ("auto", "onnx", "torch", "openvino")
 
@@ -43,12 +43,10 @@ class Engine(Protocol):
     def facts(self) -> NetworkFacts:
         """What is known of the network."""
 
-    def logits(
-        self, images: Images, progress: Callable[[int], None] | None = None
-    ) -> NDArray[np.float32]:
+    def logits(self, images: Images, progress: Progress = no_progress) -> NDArray[np.float32]:
         """Logits `(N, K)` of uint8 images `(N, H, W, C)`, computed batch by batch.
 
-        `progress` receives the number of images done after every batch.
+        The stage of `progress` is `predict`, in images.
         """
 
 

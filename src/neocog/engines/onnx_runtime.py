@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from neocog.data.images import Images
 from neocog.engines import NetworkFacts
-from neocog.errors import NeocogError
+from neocog.errors import DamagedFileError, NeocogError, NotFoundError
 from neocog.json_fields import parse, read_fields
+from neocog.progress import Progress, no_progress
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -51,7 +52,7 @@ class OnnxEngine:
                 raise _damaged(path, "it is larger than 2 GB")
             return cls(path.read_bytes(), path)
         except FileNotFoundError:
-            raise NeocogError(f"There is no model file {path}.", HINT) from None
+            raise NotFoundError(f"There is no model file {path}.", HINT) from None
         except OSError as error:
             raise NeocogError(f"{path} cannot be read ({error.strerror or error}).") from None
 
@@ -66,16 +67,13 @@ class OnnxEngine:
         height, width, channels = self.session.get_inputs()[0].shape[1:]
         return height, width, channels
 
-    def logits(
-        self, images: Images, progress: Callable[[int], None] | None = None
-    ) -> NDArray[np.float32]:
+    def logits(self, images: Images, progress: Progress = no_progress) -> NDArray[np.float32]:
         """Logits `(N, K)` of uint8 images `(N, H, W, C)`, as `Engine.logits`."""
         batches = []
         for begin in range(0, len(images), self.facts.batch_size):
             batch = np.ascontiguousarray(images[begin : begin + self.facts.batch_size])
             batches.append(self.session.run(["logits"], {"images": batch})[0])
-            if progress:
-                progress(begin + len(batch))
+            progress("predict", begin + len(batch), len(images))
         return np.concatenate(batches) if batches else np.empty((0, 0), np.float32)
 
 
@@ -123,4 +121,4 @@ def _foreign(path: Path) -> NeocogError:
 
 
 def _damaged(path: Path, reason: str) -> NeocogError:
-    return NeocogError(f"{path} is damaged or no ONNX file ({reason.rstrip('.')}).", HINT)
+    return DamagedFileError(f"{path} is damaged or no ONNX file ({reason.rstrip('.')}).", HINT)

@@ -1,13 +1,12 @@
 """An optional engine: OpenVINO, which can compute in bfloat16 on processors that have it."""
 
-from collections.abc import Callable
-
 import numpy as np
 from numpy.typing import NDArray
 
 from neocog.data.images import Images
 from neocog.engines import NetworkFacts
 from neocog.errors import NeocogError
+from neocog.progress import Progress, no_progress
 
 
 class OpenVinoEngine:
@@ -33,14 +32,11 @@ class OpenVinoEngine:
         }
         self.network = core.compile_model(core.read_model(content, b""), "CPU", settings)
 
-    def logits(
-        self, images: Images, progress: Callable[[int], None] | None = None
-    ) -> NDArray[np.float32]:
+    def logits(self, images: Images, progress: Progress = no_progress) -> NDArray[np.float32]:
         """Logits `(N, K)` of uint8 images `(N, H, W, C)`, as `Engine.logits`."""
         batches = []
         for begin in range(0, len(images), self.facts.batch_size):
             batch = np.ascontiguousarray(images[begin : begin + self.facts.batch_size])
             batches.append(self.network(batch)["logits"].copy())
-            if progress:
-                progress(begin + len(batch))
+            progress("predict", begin + len(batch), len(images))
         return np.concatenate(batches) if batches else np.empty((0, 0), np.float32)

@@ -1,7 +1,5 @@
 """The reference engine: the network itself, run by PyTorch on a CPU or GPU."""
 
-from collections.abc import Callable
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -11,9 +9,10 @@ from neocog.allocator import keep_freed_memory
 from neocog.data.images import Images
 from neocog.data.preprocess import Preprocessing
 from neocog.engines import NetworkFacts
-from neocog.errors import UsageError
+from neocog.errors import UnknownNameError, UsageError
 from neocog.models.inference import InferenceModule, batch_size_for, predict_logits
 from neocog.models.protocols import RejectsByOutput
+from neocog.progress import Progress, no_progress
 
 
 class TorchEngine:
@@ -31,9 +30,7 @@ class TorchEngine:
         """What is known of the network."""
         return network_facts(self.module)
 
-    def logits(
-        self, images: Images, progress: Callable[[int], None] | None = None
-    ) -> NDArray[np.float32]:
+    def logits(self, images: Images, progress: Progress = no_progress) -> NDArray[np.float32]:
         """Logits `(N, K)` of uint8 images `(N, H, W, C)`, as `Engine.logits`."""
         keep_freed_memory()
         logits: NDArray[np.float32] = predict_logits(self.module, images, progress).cpu().numpy()
@@ -61,7 +58,9 @@ def pick_device(name: str) -> torch.device:
     if name == "auto":
         return torch.device(next(kind for kind, there in has.items() if there))
     if name not in has:
-        raise UsageError(f"There is no device {name!r}.", "Known: auto, cpu, cuda, mps.")
+        raise UnknownNameError(f"There is no device {name!r}.", "Known: auto, cpu, cuda, mps.")
     if not has[name]:
-        raise UsageError(f"This machine has no {name} device.", "Say: --device auto")
+        raise UsageError(
+            f"This machine has no {name} device.", "Say: {settings}", [("device", "auto")]
+        )
     return torch.device(name)

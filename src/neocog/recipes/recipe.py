@@ -216,14 +216,20 @@ class Recipe:
         if len(self.mean) not in (0, 1, 3):
             raise UsageError(
                 f"mean and std want 1 number (grey) or 3 (RGB), not {len(self.mean)}.",
-                "For example: --set mean=0.5,0.5,0.5 std=0.5,0.5,0.5",
+                "For example: {settings}",
+                [("mean", (0.5, 0.5, 0.5)), ("std", (0.5, 0.5, 0.5))],
             )
         self._check_transfer()
+        self._check_schedule()
         if self.nesterov and not self.momentum > 0:
-            raise UsageError("nesterov needs momentum above 0.", "Say: --set momentum=0.9")
+            raise UsageError(
+                "nesterov needs momentum above 0.", "Say: {settings}", [("momentum", 0.9)]
+            )
         if self.label_smoothing and self.loss != "cross_entropy":
             raise UsageError(
-                "label_smoothing works with loss=cross_entropy.", "Say: --set loss=cross_entropy"
+                "label_smoothing works with loss=cross_entropy.",
+                "Say: {settings}",
+                [("loss", "cross_entropy")],
             )
         warps = (
             self.augment_rotate_degrees,
@@ -235,22 +241,8 @@ class Recipe:
         if self.augment_edge == "reflect" and any(warps):
             raise UsageError(
                 "augment_edge=reflect goes with shifts by whole pixels only.",
-                "Say: --set augment_edge=black, or leave turns, stretches and shears out.",
-            )
-        if self.decay_renews_optimizer and self.schedule != "step":
-            raise UsageError(
-                "decay_renews_optimizer needs schedule=step.",
-                "For example: --set schedule=step decay_at_epochs=20,40,60",
-            )
-        if (self.schedule == "step") != bool(self.decay_at_epochs):
-            raise UsageError(
-                "schedule=step and decay_at_epochs belong together.",
-                "For example: --set schedule=step decay_at_epochs=20,40,60 decay_factor=0.1",
-            )
-        if self.select.startswith("validation") and self.validation_size == 0:
-            raise UsageError(
-                f"select={self.select} needs a validation split, and validation_size is 0.",
-                "Say: --set select=last or --set validation_size=5000",
+                "Say: {settings}, or leave turns, stretches and shears out.",
+                [("augment_edge", "black")],
             )
         loss = self.loss if self.loss == "nll" else "cross_entropy"  # the others take logits, too
         reason = _WRONG_PAIRS.get((self.loss_input, loss))
@@ -258,24 +250,48 @@ class Recipe:
             expected = "log_softmax" if self.loss == "nll" else "logits"
             raise UsageError(
                 f"output={self.output} does not go with loss={self.loss}: {reason}.",
-                f"Say: --set output={expected}",
+                "Say: {settings}",
+                [("output", expected)],
+            )
+
+    def _check_schedule(self) -> None:
+        if self.decay_renews_optimizer and self.schedule != "step":
+            raise UsageError(
+                "decay_renews_optimizer needs schedule=step.",
+                "For example: {settings}",
+                [("schedule", "step"), ("decay_at_epochs", (20, 40, 60))],
+            )
+        if (self.schedule == "step") != bool(self.decay_at_epochs):
+            raise UsageError(
+                "schedule=step and decay_at_epochs belong together.",
+                "For example: {settings}",
+                [("schedule", "step"), ("decay_at_epochs", (20, 40, 60)), ("decay_factor", 0.1)],
+            )
+        if self.select.startswith("validation") and self.validation_size == 0:
+            raise UsageError(
+                f"select={self.select} needs a validation split, and validation_size is 0.",
+                "Say: {select} or {validation_size}",
+                [("select", "last"), ("validation_size", 5000)],
             )
 
     def _check_transfer(self) -> None:
         if self.fine_tune and not self.feature_views:
             raise UsageError(
                 "fine_tune comes after a fit of the last layer: it needs feature_views above 0.",
-                "Say: --recipe photos, or --set feature_views=1",
+                "Say: {recipe}, or {feature_views}",
+                [("recipe", "photos"), ("feature_views", 1)],
             )
         if self.folds == 1 or (self.folds and not self.feature_views):
             raise UsageError(
                 "folds wants 2 or more, and a recipe that fits the last layer to features.",
-                "Say: --recipe photos --folds 5",
+                "Say: {settings}",
+                [("recipe", "photos"), ("folds", 5)],
             )
         if self.feature_views and self.weights == "random":
             raise UsageError(
                 "feature_views needs a network that knows images already.",
-                "Say: --set weights=imagenet, or --set feature_views=0",
+                "Say: {weights}, or {feature_views}",
+                [("weights", "imagenet"), ("feature_views", 0)],
             )
 
     @property
@@ -415,7 +431,7 @@ def _parse(name: str, hint: Any, text: str) -> Any:
         if number is not None and (hint is float or abs(number) < MAX_NUMBER):
             return number
     expected = {int: "a whole number", float: "a number", bool: "true or false"}[hint]
-    example = {int: "10", float: "0.01", bool: "true"}[hint]
+    example = {int: 10, float: 0.01, bool: True}[hint]
     raise UsageError(
-        f"{name} wants {expected}, not {short(text)}.", f"For example: --set {name}={example}"
+        f"{name} wants {expected}, not {short(text)}.", "For example: {settings}", [(name, example)]
     )

@@ -20,13 +20,13 @@ from neocog.explain.filters import Filters, first_filters
 from neocog.explanations import (
     ExplainRequest,
     ImageExplanation,
-    Progress,
     empty_image,
     explain_images,
     resolve,
 )
 from neocog.inspection.hooks import as_feature_maps
 from neocog.predict import parse_inputs
+from neocog.progress import Progress, no_progress
 from neocog.rendering import grids
 from neocog.rendering.html import render
 from neocog.rendering.i18n import language
@@ -124,7 +124,7 @@ def explain(
     lang: str | None = None,
     device: str = "auto",
     runs_dir: Path | None = None,
-    progress: Progress | None = None,
+    progress: Progress = no_progress,
 ) -> ExplainResult:
     """Explain the predictions of the images that `arguments` name, as for `predict`.
 

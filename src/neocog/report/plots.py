@@ -5,7 +5,6 @@ import logging
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -19,6 +18,7 @@ from neocog.escaping import visible
 from neocog.evaluation.evaluate import Evaluation
 from neocog.metrics.calibration import uncertainty
 from neocog.recipes import Recipe
+from neocog.records import ClassificationMetrics, EpochMetrics, EvaluationRecord, HeadMetrics
 from neocog.rendering.fonts import chinese_font, pillow_font
 from neocog.rendering.grids import to_image
 from neocog.rendering.i18n import translator
@@ -56,7 +56,7 @@ def draw(run: Run, evaluation: Evaluation) -> list[Path]:
             test,
             probabilities,
             _spread(test.labels, 10),
-            f"Some test images of {_short(Path(result['data']).name)}",
+            f"Some test images of {_short(Path(result.data).name)}",
             5,
         ),
     }
@@ -66,10 +66,11 @@ def draw(run: Run, evaluation: Evaluation) -> list[Path]:
         title = f"{counted(len(wrong), 'mistake')} in {counted(len(test), 'test image')}"
         title += ", the worst first" if len(wrong) > 1 else ""
         figures["mistakes.png"] = grid(test, probabilities, worst, title, 5)
-    if lines[-1]["epoch"]:
+    if lines[-1].epoch:
         figures["curves.png"] = curves(recipe, lines)
-    if "head/losses" in lines[0]:
-        figures["penalty.png"] = penalties(lines[0])
+    head = lines[0].head
+    if head and head.losses is not None:
+        figures["penalty.png"] = penalties(head)
     if evaluation.train is not None:
         figures["batch.png"] = seen_batch(recipe, evaluation.train)
     for name in {"mistakes.png", "curves.png", "penalty.png"} - set(figures):
@@ -85,7 +86,7 @@ def draw(run: Run, evaluation: Evaluation) -> list[Path]:
     return [folder / name for name in figures]
 
 
-def curves(recipe: Recipe, lines: Sequence[dict[str, Any]]) -> Figure:
+def curves(recipe: Recipe, lines: Sequence[EpochMetrics]) -> Figure:
     """Loss and accuracy by epoch, of train and, where there is one, of validation."""
     titles = {"loss": loss_title(recipe, lines, translator(REPORT, "en")), "accuracy": "accuracy"}
     with mpl.rc_context(_style()):
@@ -93,9 +94,8 @@ def curves(recipe: Recipe, lines: Sequence[dict[str, Any]]) -> Figure:
         for place, what in enumerate(titles):
             axes = figure.add_subplot(1, 2, place + 1)
             for split, colour in (("train", TRAIN), ("validation", VALIDATION)):
-                points = [
-                    (ln["epoch"], ln[f"{split}/{what}"]) for ln in lines if f"{split}/{what}" in ln
-                ]
+                values = [(line.epoch, line.metric(f"{split}/{what}")) for line in lines]
+                points = [(epoch, value) for epoch, value in values if value is not None]
                 if points:
                     x, y = zip(*points, strict=True)
                     marker = "o" if len(points) < 30 else None
@@ -113,26 +113,25 @@ def curves(recipe: Recipe, lines: Sequence[dict[str, Any]]) -> Figure:
     return figure
 
 
-def penalties(line: dict[str, Any]) -> Figure:
+def penalties(head: HeadMetrics) -> Figure:
     """How well a fitted last layer does on held-out images, by the penalty on its weights."""
     with mpl.rc_context(_style()):
         figure = Figure(figsize=(5.4, 3.8), layout="constrained")
         axes = figure.add_subplot()
         axes.set_xscale("log")
-        tried, judged = line["head/penalties"], line.get("head/criteria", line["head/losses"])
-        axes.errorbar(
-            tried, judged, line.get("head/errors"), color=VALIDATION, marker="o", markersize=4
-        )
-        if "head/criteria" in line:
+        tried, measured = head.penalties, head.losses or ()
+        judged = measured if head.criteria is None else head.criteria
+        axes.errorbar(tried, judged, head.errors, color=VALIDATION, marker="o", markersize=4)
+        if head.criteria is not None:
             axes.lines[0].set_label("with one more image wrong; bars: standard error against best")
-            axes.plot(tried, line["head/losses"], color=QUIET, linewidth=1, label="as measured")
+            axes.plot(tried, measured, color=QUIET, linewidth=1, label="as measured")
             axes.legend(frameon=False, fontsize=8)
-        axes.axvline(line["head/penalty"], color=QUIET, linewidth=1, linestyle=":")
+        axes.axvline(head.penalty, color=QUIET, linewidth=1, linestyle=":")
         axes.set_xlabel("penalty on the last layer's squared weights")
         axes.xaxis.set_major_formatter(mpl.ticker.FuncFormatter(lambda x, _: f"{x:g}"))
         axes.set_title("log-loss on held-out images", loc="left")
         axes.set_ylim(bottom=0)
-        note = f"chosen: {line['head/penalty']:.2g}, by {line['head/chosen_by']}"
+        note = f"chosen: {head.penalty:.2g}, by {head.chosen_by.text()}"
         figure.suptitle(note, fontsize=9, color=QUIET)
     return figure
 
@@ -144,9 +143,9 @@ def seen_batch(recipe: Recipe, train: ImageSet) -> Image.Image:
     return _mosaic(seen.numpy(), [(_short(label), INK) for label in labels], title, columns=8)
 
 
-def confusion(result: dict[str, Any], classes: Sequence[str]) -> Figure:
+def confusion(result: ClassificationMetrics | EvaluationRecord, classes: Sequence[str]) -> Figure:
     """The confusion matrix: rows are the true class, columns the predicted, shaded by row share."""
-    counts = np.array(result["confusion"])
+    counts = np.array(result.confusion)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     n = len(classes)
     names = [_short(name) for name in classes]
@@ -158,9 +157,7 @@ def confusion(result: dict[str, Any], classes: Sequence[str]) -> Figure:
         axes.imshow(_shaded(shares))
         axes.set_xlabel("predicted")
         axes.set_ylabel("true")
-        axes.set_title(
-            f"accuracy {percent(result['accuracy'], 2)}, n = {result['n']:,}", loc="left"
-        )
+        axes.set_title(f"accuracy {percent(result.accuracy, 2)}, n = {result.n:,}", loc="left")
         axes.tick_params(length=0)
         axes.spines[:].set_visible(False)
         if few:
@@ -274,7 +271,7 @@ def _spread(labels: NDArray[np.int64], count: int) -> NDArray[np.int64]:
     return np.lexsort((labels, rank))[:count]
 
 
-def _style() -> dict[str, Any]:
+def _style() -> dict[str, str | bool | list[str]]:
     return {
         "font.family": _fonts(),
         "axes.spines.top": False,

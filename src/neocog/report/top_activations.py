@@ -80,7 +80,8 @@ def maximize(
     if layer not in fields:
         raise UsageError(
             f"The layer {layer} is not called in the forward pass.",
-            "Choose another one: --layer NAME",
+            "Choose another one: {settings}",
+            [("layer", "NAME")],
         )
     top = top_activations(classifier.model, _batches(classifier, test), layer, COUNT)
     rows = _draw_rows(test, top, fields[layer])

@@ -1,20 +1,21 @@
 """The first training batch, with its augmentation."""
 
 from dataclasses import replace
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from neocog.data import ImageSet, augment, loader
 from neocog.recipes import Recipe
+from neocog.records import EpochMetrics
 
 BATCH_SIZE = 32  # images that are shown
 
 
-def as_carried_out(recipe: Recipe, line: dict[str, Any]) -> Recipe:
+def as_carried_out(recipe: Recipe, line: EpochMetrics) -> Recipe:
     """The recipe of a run with this first line: without fine-tuning where it did not start."""
-    return replace(recipe, fine_tune=False) if line.get("head/tuning_skipped") else recipe
+    skipped = line.head is not None and line.head.tuning_skipped
+    return replace(recipe, fine_tune=False) if skipped else recipe
 
 
 def first_training_batch(recipe: Recipe, train: ImageSet) -> tuple[Tensor, list[str]]:

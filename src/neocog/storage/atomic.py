@@ -13,10 +13,12 @@ from pathlib import Path
 STALE_SECONDS = 24 * 3600.0  # younger files may still be in use, perhaps by another machine
 BUFFER_BYTES = 2**20
 
-# Temporary files carry the id of their process. The second form was used before 0.1.0.
+# Temporary files carry the id of their process. The second form was used before 0.1.0; the third is
+# a part of a download.
 TEMPORARY_FILE = re.compile(
     r"\.neocog-(?P<process>\d+)-[0-9a-f]{8}\.tmp"
     r"|\..+\.(?:json|jsonl|csv|pt|safetensors|html|npy)\.[a-z0-9_]{8}"
+    r"|\..+-[0-9a-f]{8,16}\.part"
 )
 
 

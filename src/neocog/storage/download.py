@@ -1,38 +1,36 @@
 """Download one file from a list of mirrors, check its hash, and rename it into place.
 
 A server may be broken or hostile: size and time are limited, data goes straight to disk, and the
-file has a temporary name until its hash has been checked. `pooch` checks hashes and renames as
-well, but its downloader has neither a size limit nor an overall deadline, and a bad server can
-stall `requests` in headers and trailers for ever.
+file has a temporary name until its hash has been checked. A download that broke off goes on where
+it stopped. `pooch` checks hashes, renames and has a progress bar as well, but its downloader has
+neither a size limit nor an overall deadline, it begins anew each time, and a bad server can stall
+`requests` in headers and trailers for ever.
 """
 
 import hashlib
+import http.client
 import os
 import queue
-import secrets
 import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-import platformdirs
-
-from neocog.errors import NeocogError
+from neocog.errors import DownloadError
+from neocog.progress import Progress, no_progress
+from neocog.storage.atomic import unique_name
 
 TIMEOUT_SECONDS = 15.0  # without receiving a byte
 WINDOW_SECONDS, WINDOW_BYTES = 30.0, 300_000  # the minimum rate: 10 kB/s
 DEADLINE_SECONDS = 2 * 3600.0  # per file, over all mirrors
 MOST_BYTES = 2**31
 CHUNK_BYTES = 2**16
-
-
-def cache(kind: str) -> Path:
-    """The folder for a kind of files (data, weights) in `NEOCOG_CACHE` or the user's cache."""
-    folder = os.environ.get("NEOCOG_CACHE")
-    return Path(folder or platformdirs.user_cache_dir("neocog", appauthor=False)) / kind
+MIN_RESUMED_BYTES = 2**20  # less of a broken download is not worth a file
 
 
 def offline() -> bool:
@@ -46,41 +44,58 @@ def fetch(
     md5: str = "",
     sha256: str = "",
     most_bytes: int = MOST_BYTES,
+    progress: Progress = no_progress,
 ) -> Path:
     """Download `destination` from the first of `urls` that sends the expected content.
 
     The content is checked against the SHA-256, or a prefix of it, if one is passed, else against
     the MD5. An existing file with the right hash is kept, and a partial or wrong file never appears
     under this name. The parent folder is created. A mirror that sends more than `most_bytes`, less
-    than 10 kB/s or the wrong content is skipped. Raises NeocogError with the reason for every
-    mirror, or at once if `NEOCOG_OFFLINE=1`; OSError if the file cannot be written.
+    than 10 kB/s or the wrong content is skipped. What came before a download broke off is kept
+    beside the file, from MIN_RESUMED_BYTES on, and the next mirror or call goes on with it.
+    `progress` is called with the stage "download" and bytes, and a total of 0 if it is unknown.
+    Raises NeocogError with the reason for every mirror, or at once if `NEOCOG_OFFLINE=1`; OSError
+    if the file cannot be written.
     """
     kind, expected = ("sha256", sha256) if sha256 else ("md5", md5)
     if destination.is_file() and digest_of(destination, kind).startswith(expected):
         return destination
     if offline():
-        raise NeocogError(
+        raise DownloadError(
             f"{destination.name} is not here and NEOCOG_OFFLINE=1 forbids to fetch it."
         )
     destination.parent.mkdir(parents=True, exist_ok=True)
     deadline = time.monotonic() + DEADLINE_SECONDS
     failures = []
+    part = destination.with_name(f".{destination.name}-{expected[:16]}.part")
     for url in urls:
-        temporary = destination.with_name(f".neocog-{os.getpid()}-{secrets.token_hex(4)}.tmp")
+        temporary = destination.with_name(f".neocog-{unique_name()}.tmp")
+        with suppress(FileNotFoundError):
+            part.rename(temporary)  # so that no other process goes on with it
         try:
-            _download(url, temporary, most_bytes, deadline)
-            digest = digest_of(temporary, kind)[: len(expected)]
-            if digest != expected:
-                name = "MD5 is" if kind == "md5" else "SHA-256 begins with"
-                size = temporary.stat().st_size
-                raise _MirrorFailed(f"{name} {digest}, expected {expected} ({size:,} bytes came)")
+            resumed = temporary.exists()
+            try:
+                _download(url, temporary, most_bytes, deadline, progress)
+                _check(temporary, kind, expected)
+            except _WrongContent:
+                if not resumed:
+                    raise
+                temporary.unlink()  # the mirror cannot go on, or the part is of another file
+                _download(url, temporary, most_bytes, deadline, progress)
+                _check(temporary, kind, expected)
             temporary.replace(destination)
             return destination
-        except _MirrorFailed as failure:
+        except (_MirrorFailed, KeyboardInterrupt) as failure:
+            if expected and not isinstance(failure, _WrongContent):
+                with suppress(FileNotFoundError):
+                    if temporary.stat().st_size >= MIN_RESUMED_BYTES:
+                        temporary.replace(part)
+            if isinstance(failure, KeyboardInterrupt):
+                raise
             failures.append(f"{url}: {failure}")
         finally:
             temporary.unlink(missing_ok=True)
-    raise NeocogError(f"{destination.name} could not be downloaded ({'; '.join(failures)}).")
+    raise DownloadError(f"{destination.name} could not be downloaded ({'; '.join(failures)}).")
 
 
 def digest_of(path: Path, kind: str = "sha256") -> str:
@@ -91,35 +106,52 @@ def digest_of(path: Path, kind: str = "sha256") -> str:
         ).hexdigest()
 
 
+_Pipe = queue.Queue[bytes | int | Exception]  # chunks, the file's size, what went wrong
+
+
 class _MirrorFailed(Exception):  # noqa: N818 - not an error: the next mirror is tried
     """A mirror did not send the file; the text gives the reason."""
 
 
-def _download(url: str, path: Path, most_bytes: int, deadline: float) -> None:
-    """Write the response to a new file. Raises _MirrorFailed, or OSError for the disk."""
-    size = 0
-    with path.open("xb") as file:
-        for chunk in _chunks(url, deadline):
+class _WrongContent(_MirrorFailed):
+    """A mirror sent something else than was asked for, which is not to be gone on with."""
+
+
+def _check(path: Path, kind: str, expected: str) -> None:
+    """Raise _WrongContent if a file has another hash."""
+    digest = digest_of(path, kind)[: len(expected)]
+    if digest != expected:
+        name = "MD5 is" if kind == "md5" else "SHA-256 begins with"
+        size = path.stat().st_size
+        raise _WrongContent(f"{name} {digest}, expected {expected} ({size:,} bytes came)")
+
+
+def _download(url: str, path: Path, most_bytes: int, deadline: float, progress: Progress) -> None:
+    """Append the rest of the response to a file. Raises _MirrorFailed, or OSError for the disk."""
+    with path.open("ab") as file:
+        size = file.tell()
+        for chunk, total in _chunks(url, size, deadline):
             size += len(chunk)
             if size > most_bytes:
-                raise _MirrorFailed(
+                raise _WrongContent(
                     f"it sends more than the {most_bytes:,} bytes that the file has"
                 )
             file.write(chunk)
+            progress("download", size, total)
         file.flush()
         os.fsync(file.fileno())
 
 
-def _chunks(url: str, deadline: float) -> Iterator[bytes]:
-    """Yield the response in chunks; raise _MirrorFailed if it is too slow.
+def _chunks(url: str, begin: int, deadline: float) -> Iterator[tuple[bytes, int]]:
+    """Yield the response from byte `begin` on in chunks, and the file's size, 0 if unknown.
 
-    A thread reads the response, because a server can block the reader where Python's timeouts do
-    not apply: in headers, in redirects and after the content.
+    Raises _MirrorFailed if it is too slow. A thread reads the response, because a server can block
+    the reader where Python's timeouts do not apply: in headers, in redirects and after the content.
     """
-    pipe: queue.Queue[bytes | Exception] = queue.Queue(maxsize=16)
+    pipe: _Pipe = queue.Queue(maxsize=16)
     stopped = threading.Event()
-    threading.Thread(target=_read, args=(url, pipe, stopped), daemon=True).start()
-    received, window_end = 0, time.monotonic() + WINDOW_SECONDS
+    threading.Thread(target=_read, args=(url, begin, pipe, stopped), daemon=True).start()
+    received, window_end, total = 0, time.monotonic() + WINDOW_SECONDS, 0
     try:
         while True:
             now = time.monotonic()
@@ -133,20 +165,28 @@ def _chunks(url: str, deadline: float) -> Iterator[bytes]:
                 item = pipe.get(timeout=min(window_end, deadline) - now)
             except queue.Empty:
                 continue
+            if isinstance(item, _MirrorFailed):
+                raise item
             if isinstance(item, Exception):
                 raise _MirrorFailed(_reason(item))
+            if isinstance(item, int):
+                total = item
+                continue
             if not item:
                 return
             received += len(item)
-            yield item
+            yield item, total
     finally:
         stopped.set()
 
 
-def _read(url: str, pipe: "queue.Queue[bytes | Exception]", stopped: threading.Event) -> None:
-    """Put the response into `pipe`, then b"" or the error; return early if `stopped` is set."""
+def _read(url: str, begin: int, pipe: _Pipe, stopped: threading.Event) -> None:
+    """Put the file's size if known, the response from byte `begin` on, then b"" or the error.
 
-    def put(item: bytes | Exception) -> None:
+    Returns early if `stopped` is set.
+    """
+
+    def put(item: bytes | int | Exception) -> None:
         while not stopped.is_set():
             try:
                 pipe.put(item, timeout=0.2)
@@ -154,17 +194,40 @@ def _read(url: str, pipe: "queue.Queue[bytes | Exception]", stopped: threading.E
             except queue.Full:
                 continue
 
-    request = urllib.request.Request(url, headers={"User-Agent": "neocog"})
     try:
-        opener = urllib.request.build_opener(_Redirects)
-        with opener.open(request, timeout=TIMEOUT_SECONDS) as answer:
+        with _requested(url, begin) as answer:
+            if answer.length:
+                put(begin + answer.length)
             while not stopped.is_set():
                 chunk = answer.read1(CHUNK_BYTES)  # `read` would block until the chunk is full
+                if not chunk and answer.length:
+                    raise ConnectionError(f"it broke off {answer.length:,} bytes before the end")
                 put(chunk)
                 if not chunk:
                     return
     except Exception as error:  # whatever the reason, the next mirror is tried
         put(error)
+
+
+def _requested(url: str, begin: int) -> http.client.HTTPResponse:
+    """Open a file from byte `begin` on. Raises _WrongContent if the server sends another part."""
+    request = urllib.request.Request(url, headers={"User-Agent": "neocog"})
+    if begin:
+        request.add_header("Range", f"bytes={begin}-")
+    opener = urllib.request.build_opener(_Redirects)
+    try:
+        answer: http.client.HTTPResponse = opener.open(request, timeout=TIMEOUT_SECONDS)
+    except urllib.error.HTTPError as error:
+        if error.code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+            raise _WrongContent(_reason(error)) from None
+        raise
+    sent = answer.headers.get("Content-Range", "")
+    if begin and not (
+        answer.status == HTTPStatus.PARTIAL_CONTENT and sent.startswith(f"bytes {begin}-")
+    ):
+        answer.close()
+        raise _WrongContent("it does not go on with a part of the file")
+    return answer
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):

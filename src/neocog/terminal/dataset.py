@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from itertools import zip_longest
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
@@ -11,7 +11,8 @@ from rich.table import Table
 from neocog.escaping import rich_escape
 from neocog.wording import counted, plural
 
-if TYPE_CHECKING:  # it imports torch
+if TYPE_CHECKING:  # they import torch and NumPy
+    from neocog.data.findings import Finding
     from neocog.examine import DatasetInspection
 
 # Findings whose paths are names of classes, which the message has already.
@@ -42,19 +43,19 @@ def show_freed(console: Console, count: int) -> None:
     console.print(f"{count / 1e6:,.1f} MB of decoded images and features deleted.", highlight=False)
 
 
-def show_findings(console: Console, findings: Sequence[dict[str, Any]]) -> None:
+def show_findings(console: Console, findings: Sequence["Finding"]) -> None:
     """What is wrong with a data set: a line each, with the first of the images."""
     colours = {"error": "red", "warning": "yellow", "note": "dim"}
     for finding in findings:
-        severity = finding["severity"]
+        severity = finding.severity
         console.print(
-            f"[{colours[severity]}]{severity}[/] {rich_escape(finding['message'])}",
+            f"[{colours[severity]}]{severity}[/] {rich_escape(finding.message.text())}",
             highlight=False,
             soft_wrap=True,
         )
-        shown = finding["paths"][: 0 if finding["kind"] in ABOUT_CLASSES else FINDING_PATHS]
-        more = finding["count"] - len(shown)
-        for path, twin in zip_longest(shown, finding["same_as"][: len(shown)], fillvalue=""):
+        shown = finding.paths[: 0 if finding.kind in ABOUT_CLASSES else FINDING_PATHS]
+        more = finding.count - len(shown)
+        for path, twin in zip_longest(shown, finding.same_as[: len(shown)], fillvalue=""):
             text = f"    {path} = {twin}" if twin else f"    {path}"
             console.print(rich_escape(text), highlight=False, soft_wrap=True)
         if shown and more > 0:
@@ -63,37 +64,34 @@ def show_findings(console: Console, findings: Sequence[dict[str, Any]]) -> None:
 
 def show_data(console: Console, found: "DatasetInspection", sheets: Sequence[Path]) -> None:
     """A data set's images by class and split, what they are like, and what is wrong."""
-    values = found.to_json()
-    nouns = "image" if values["n"] == 1 else plural("image")
-    are = "is" if values["used"] == 1 else "are"
-    title = f"{found.data}: {values['used']:,} of {values['n']:,} {nouns} {are} fit for use"
+    classes, splits, count = found.index.classes, found.splits, len(found.index.samples)
+    nouns = "image" if count == 1 else plural("image")
+    are = "is" if found.used == 1 else "are"
+    title = f"{found.data}: {found.used:,} of {count:,} {nouns} {are} fit for use"
     console.print(rich_escape(title), style="bold", highlight=False, soft_wrap=True)
     table = Table()
     table.add_column("class")
-    for split in values["splits"]:
+    for split in splits:
         table.add_column(split, justify="right")
-    for name in values["classes"][:MOST_ROWS]:
-        table.add_row(rich_escape(name), *(f"{n[name]:,}" for n in values["splits"].values()))
-    if len(values["classes"]) > MOST_ROWS:
-        table.add_row(
-            f"and {len(values['classes']) - MOST_ROWS:,} more", *[""] * len(values["splits"])
-        )
-    table.add_row("[bold]all[/bold]", *(f"{sum(n.values()):,}" for n in values["splits"].values()))
+    for name in classes[:MOST_ROWS]:
+        table.add_row(rich_escape(name), *(f"{n[name]:,}" for n in splits.values()))
+    if len(classes) > MOST_ROWS:
+        table.add_row(f"and {len(classes) - MOST_ROWS:,} more", *[""] * len(splits))
+    table.add_row("[bold]all[/bold]", *(f"{sum(n.values()):,}" for n in splits.values()))
     console.print(table)
-    console.print(f"`neocog train` takes {values['plan']}.", highlight=False)
+    console.print(f"`neocog train` takes {found.plan}.", highlight=False)
     sizes = " to ".join(
-        f"{width:,} x {height:,}"
-        for width, height in (values["sizes"][k] for k in ("least", "most"))
+        f"{width:,} x {height:,}" for width, height in (found.sizes[k] for k in ("least", "most"))
     )
-    kinds = ", ".join(f"{n:,} {kind}" for kind, n in values["formats"].items())
-    modes = ", ".join(f"{n:,} {mode}" for mode, n in values["modes"].items())
+    kinds = ", ".join(f"{n:,} {kind}" for kind, n in found.formats.items())
+    modes = ", ".join(f"{n:,} {mode}" for mode, n in found.modes.items())
     console.print(rich_escape(f"{sizes} pixels; {kinds}; {modes}"), highlight=False)
-    show_findings(console, values["findings"])
+    show_findings(console, found.report.findings)
     if sheets:
         where = rich_escape(str(sheets[0].parent))
         console.print(f"Contact sheets: {where}", highlight=False, soft_wrap=True)
     if not found.is_valid:
-        out = [f for f in values["findings"] if f["kind"] in REMOVED]
+        out = [f for f in found.report.findings if f.kind in REMOVED]
         then = "; `neocog train` leaves those images out" if out else ""
         console.print(
             f"Findings marked `error` make the reported accuracy wrong{then}.", highlight=False

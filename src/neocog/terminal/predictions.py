@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
-from neocog.errors import NeocogError
+from neocog.errors import WriteError
 from neocog.escaping import csv_cell, rich_escape
 from neocog.rendering.numbers import format_probability
 from neocog.storage.atomic import write_atomic
@@ -115,8 +115,8 @@ def show_written(console: Console, path: Path, predictions: Sequence["Prediction
 
 
 def write_csv(path: Path, predictions: Sequence["Prediction"], top: int) -> None:
-    """Write the predictions, whole or not at all. Raises NeocogError where that fails."""
+    """Write the predictions, whole or not at all. Raises WriteError where that fails."""
     try:
         write_atomic(path, predictions_csv(predictions, top))
     except OSError as error:
-        raise NeocogError(f"{path} cannot be written ({error.strerror}).") from None
+        raise WriteError(f"{path} cannot be written ({error.strerror}).") from None

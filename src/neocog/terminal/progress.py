@@ -1,27 +1,31 @@
 """Bars on a terminal, plain lines elsewhere: what is going on."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
 
 from neocog.escaping import rich_escape
+from neocog.progress import Progress
 from neocog.recipes import DEFAULT_FOR_DATA, Recipe
+from neocog.records import EpochMetrics, HeadMetrics
 from neocog.terminal.dataset import show_findings
 from neocog.wording import counted, percent
 
 if TYPE_CHECKING:  # it imports torch
     from neocog.data import Splits
+    from neocog.data.findings import Finding
 
 ESTIMATE_STEPS = 4  # after the first, which is slower than the others
 
 
-def _bar(console: Console) -> Progress:
-    return Progress(
+def _bar(console: Console) -> Bar:
+    return Bar(
         TextColumn("{task.description}"),
         BarColumn(),
         TextColumn("{task.fields[speed]}"),
@@ -36,10 +40,10 @@ class ReadingProgress:
 
     def __init__(self, console: Console) -> None:
         self.console, self.begin = console, time.perf_counter()
-        self.bar: Progress | None = None
+        self.bar: Bar | None = None
         self.done = 0
 
-    def __call__(self, done: int, total: int) -> None:
+    def __call__(self, stage: str, done: int, total: int) -> None:  # noqa: ARG002 - decode
         """Take note of what is decoded."""
         self.done = done
         speed = f"{done / (time.perf_counter() - self.begin):,.0f} images/s"
@@ -87,7 +91,7 @@ class TrainingProgress:
         self.begin = self.shown = time.perf_counter()
         self.first: int | None = None
         self.batch_size = recipe.batch_size
-        self.bar: Progress | None = None
+        self.bar: Bar | None = None
         self.resumes = False
         self._start_bar()
 
@@ -97,41 +101,47 @@ class TrainingProgress:
             self.task = self.bar.add_task("training", total=None, speed="")
             self.bar.start()
 
-    def on_data(self, done: int, total: int, splits: "Splits | None") -> None:
-        """Take note of images that are decoded, and of what came of them."""
-        if splits is None:
-            if self.bar:
-                self.bar.stop()  # two bars at a time are none
-                self.bar = None
-                self.resumes = True
-            self.reading(done, total)
+    def on_result(self, result: "Splits | EpochMetrics") -> None:
+        """Say which images there are, once they are read, and the metrics of each epoch."""
+        if not isinstance(result, EpochMetrics):
+            self._show_splits(result)
             return
+        line = _epoch_line(result, self.epochs)
+        self.console.print(line, highlight=False, soft_wrap=True)
+        if result.epoch == 0:
+            self.first = None  # the steps that follow train, and take another time each
+            self.estimates = self.fine_tune
+
+    def _show_splits(self, splits: "Splits") -> None:
         self.reading.close()
         if self.resumes:
             self._start_bar()
         if splits.name in DEFAULT_FOR_DATA:
             return  # published, and nothing about it is new
         sizes = ", ".join(f"{name} {len(part):,}" for name, part in splits.parts.items())
-        text = f"{splits.name}: {sizes} ({splits.note})"
+        text = f"{splits.name}: {sizes} ({splits.note.text()})"
         self.console.print(rich_escape(text), highlight=False, soft_wrap=True)
         show_findings(self.console, [f for f in splits.findings if _matters_in_training(f)])
 
-    def __call__(self, step: int, steps: int, line: dict[str, Any] | None) -> None:
-        """Take note of a step, and of an epoch's line at its end."""
-        if self.first is None:
-            self.first, self.begin = step, time.perf_counter()  # reading the data is not training
-        if line:
-            self.console.print(_epoch_line(line, self.epochs), highlight=False, soft_wrap=True)
-        if line and line["epoch"] == 0:
-            self.first = None  # the steps that follow train, and take another time each
-            self.estimates = self.fine_tune
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        """Take note of images that are decoded or seen, and of steps."""
+        if stage == "decode":
+            if self.bar:
+                self.bar.stop()  # two bars at a time are none
+                self.bar = None
+                self.resumes = True
+            self.reading(stage, done, total)
             return
+        if stage == "features":  # in batches, as the steps
+            done, total = done // self.batch_size, max(1, total // self.batch_size)
+        if self.first is None:
+            self.first, self.begin = done, time.perf_counter()  # reading the data is not training
         now = time.perf_counter()
-        self._estimate(step, steps, now)
+        self._estimate(done, total, now)
         if self.bar and now - self.shown > 0.1:
             self.shown = now
-            speed = (step - self.first) * self.batch_size / (now - self.begin)
-            self.bar.update(self.task, completed=step, total=steps, speed=f"{speed:,.0f} images/s")
+            speed = (done - self.first) * self.batch_size / (now - self.begin)
+            self.bar.update(self.task, completed=done, total=total, speed=f"{speed:,.0f} images/s")
 
     def _estimate(self, step: int, steps: int, now: float) -> None:
         """Say once, after the first steps, how long fine-tuning takes."""
@@ -151,9 +161,9 @@ class TrainingProgress:
             self.bar.stop()
 
 
-def _matters_in_training(finding: dict[str, Any]) -> bool:
+def _matters_in_training(finding: "Finding") -> bool:
     """Whether a finding is said before training; all of them are said by `neocog data`."""
-    return finding["severity"] != "note" or finding["kind"] == "grey_to_rgb"
+    return finding.severity != "note" or finding.kind == "grey_to_rgb"
 
 
 def _about(seconds: float) -> str:
@@ -165,57 +175,57 @@ def _about(seconds: float) -> str:
     return f"{seconds / 3600:.1f} h"
 
 
-def _epoch_line(line: dict[str, Any], epochs: int) -> str:
-    if line["epoch"] == 0:
-        return _head_line(line)
-    shown = [f"epoch {line['epoch']:>{len(str(epochs))}}/{epochs}"]
+def _epoch_line(metrics: EpochMetrics, epochs: int) -> str:
+    if metrics.head:
+        return _head_line(metrics, metrics.head)
+    shown = [f"epoch {metrics.epoch:>{len(str(epochs))}}/{epochs}"]
     shown.append(
-        f"train loss {line['train/loss']:.4f} accuracy {percent(line['train/accuracy'], 2)}"
+        f"train loss {metrics.train_loss:.4f} accuracy {percent(metrics.train_accuracy, 2)}"
     )
-    if "validation/loss" in line:
+    if metrics.validation_loss is not None and metrics.validation_accuracy is not None:
         shown.append(
-            f"validation loss {line['validation/loss']:.4f} "
-            f"accuracy {percent(line['validation/accuracy'], 2)}"
+            f"validation loss {metrics.validation_loss:.4f} "
+            f"accuracy {percent(metrics.validation_accuracy, 2)}"
         )
-    if "train/accuracy_after" in line:
-        shown.append(f"train accuracy after it {percent(line['train/accuracy_after'], 3)}")
-    return "  ".join([*shown, f"{line['time_seconds']:.1f} s"])
+    if metrics.train_accuracy_after is not None:
+        shown.append(f"train accuracy after it {percent(metrics.train_accuracy_after, 3)}")
+    return "  ".join([*shown, f"{metrics.time_seconds:.1f} s"])
 
 
-def _head_line(line: dict[str, Any]) -> str:
-    kept = f" ({line['head/kept']:,} kept from before)" if line.get("head/kept") else ""
+def _head_line(metrics: EpochMetrics, head: HeadMetrics) -> str:
+    kept = f" ({head.kept:,} kept from before)" if head.kept else ""
     text = (
-        f"Last layer fitted in {line['head_seconds']:.1f} s to the network's features, computed in "
-        f"{line['features_seconds']:.1f} s{kept}: train {percent(line['train/accuracy'], 2)}"
+        f"Last layer fitted in {head.head_seconds:.1f} s to the network's features, computed in "
+        f"{head.features_seconds:.1f} s{kept}: train {percent(metrics.train_accuracy, 2)}"
     )
-    if "validation/accuracy" in line:
-        text += f", validation {percent(line['validation/accuracy'], 2)}"
-    return "\n".join([f"{text}.", _penalty_line(line), *_fit_lines(line)])
+    if metrics.validation_accuracy is not None:
+        text += f", validation {percent(metrics.validation_accuracy, 2)}"
+    return "\n".join([f"{text}.", _penalty_line(head), *_fit_lines(head)])
 
 
-def _penalty_line(line: dict[str, Any]) -> str:
+def _penalty_line(head: HeadMetrics) -> str:
     """Which penalty the fit has, and why."""
-    text = f"Penalty {line['head/penalty']:.2g}, chosen by {line['head/chosen_by']}"
-    if line.get("head/least", line["head/penalty"]) != line["head/penalty"]:
-        text += f": the strongest within one standard error of the best, {line['head/least']:.2g}"
+    text = f"Penalty {head.penalty:.2g}, chosen by {head.chosen_by.text()}"
+    if head.least not in (None, head.penalty):
+        text += f": the strongest within one standard error of the best, {head.least:.2g}"
     return f"{text}."
 
 
-def _fit_lines(line: dict[str, Any]) -> list[str]:
+def _fit_lines(head: HeadMetrics) -> list[str]:
     """What else must be known of a fit: its images, its classes, and what does not follow."""
     lines = []
-    if line.get("head/refit"):
+    if head.refit:
         lines.append(
-            f"Refitted on all {line['head/refit']:,} training and validation images; the "
+            f"Refitted on all {head.refit:,} training and validation images; the "
             "accuracies above are from the earlier fit, on the training images only."
         )
-    if line.get("head/class_weights"):
-        least, most = (f(line["head/class_weights"]) for f in (min, max))
+    if head.class_weights:
+        least, most = min(head.class_weights), max(head.class_weights)
         lines.append(
             f"Images weigh {least:.2g} to {most:.2g} by their class, so that unequal classes count "
             "the same."
         )
-    if line.get("head/tuning_skipped"):
+    if head.tuning_skipped:
         lines.append(
             "Validation is perfect, so fine-tuning could not be seen to improve it and does not "
             "start. To fine-tune anyway: --set select=last"
@@ -224,15 +234,16 @@ def _fit_lines(line: dict[str, Any]) -> list[str]:
 
 
 @contextmanager
-def looking(console: Console) -> Iterator[Callable[[str, int, int], None]]:
-    """Show the image being explained; yields a callback of (name, index, number of images)."""
+def looking(console: Console) -> Iterator[Progress]:
+    """Show the image being explained; yields a callback whose stage is the image's name."""
     with console.status("") as status:
-        yield lambda name, number, count: status.update(
-            rich_escape(
-                f"Looking at {Path(name).name}"
-                + (f" ({number + 1:,} of {count:,})" if count > 1 else "")
-            )
-        )
+
+        def show(stage: str, done: int, total: int) -> None:
+            text = f"Looking at {Path(stage).name}"
+            text += f" ({done + 1:,} of {total:,})" if total > 1 else ""
+            status.update(rich_escape(text))
+
+        yield show
 
 
 class ReproductionProgress:
@@ -242,8 +253,8 @@ class ReproductionProgress:
         self.console = console
         self.current: TrainingProgress | None = None
 
-    def announce(self, recipe: Recipe, honest: bool) -> TrainingProgress:
-        """Take note of a run that begins."""
+    def on_start(self, recipe: Recipe, honest: bool) -> None:
+        """Say which run begins."""
         self.close()
         how = ", honestly: chosen by validation" if honest else ""
         if not honest and recipe.honest_validation_size:
@@ -254,7 +265,16 @@ class ReproductionProgress:
             highlight=False,
         )
         self.current = TrainingProgress(self.console, recipe)
-        return self.current
+
+    def on_result(self, result: "Splits | EpochMetrics") -> None:
+        """Show the images and the epochs of the run."""
+        if self.current:
+            self.current.on_result(result)
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        """Show how far the run is."""
+        if self.current:
+            self.current(stage, done, total)
 
     def close(self) -> None:
         """Take the bar away."""

@@ -5,16 +5,15 @@ import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from neocog.errors import UsageError
 from neocog.escaping import rich_escape
 from neocog.metrics.accuracy import worst_confusions
-from neocog.recipes import DEFAULT_FOR_DATA, Recipe
+from neocog.recipes import DEFAULT_FOR_DATA
+from neocog.records import EvaluationRecord, Rejection
 from neocog.rendering.numbers import format_probability
 from neocog.runs import Run
 from neocog.wording import counted, percent
@@ -22,99 +21,90 @@ from neocog.wording import counted, percent
 MISTAKES = 5  # that a terminal lists
 
 
-def check_data_is_named(recipe: Recipe) -> None:
-    """Raise UsageError where a recipe for a person's own images is given none."""
-    if recipe.data == "PHOTOS":
-        raise UsageError(
-            f"The recipe {recipe.name} is for your own images, and none are named.",
-            f"For example: neocog train photos/ --recipe {recipe.name}",
-        )
-
-
 def show_nothing_to_train(console: Console) -> None:
     """The line about a run that is resumed and was finished."""
     console.print("The run was finished: nothing is trained, it is judged again.")
 
 
-def show_evaluation(console: Console, result: dict[str, Any]) -> None:
+def show_evaluation(console: Console, result: EvaluationRecord) -> None:
     """The accuracy with its interval, the table of classes, and the worst confusions."""
-    low, high = result["interval"]
-    split = "" if result["split"] == "all" else f"{result['split']} "
-    title = f"{result['model']} on {result['data']}: {counted(result['n'], f'{split}image')}"
+    low, high = result.interval
+    split = "" if result.split == "all" else f"{result.split} "
+    title = f"{result.model} on {result.data}: {counted(result.n, f'{split}image')}"
     console.print(rich_escape(title), style="bold", highlight=False, soft_wrap=True)
     table = Table()
     for name in ("class", "precision", "recall", "F1", "images"):
         table.add_column(name, justify="left" if name == "class" else "right")
-    for row in result["per_class"]:
+    for row in result.per_class:
         table.add_row(
-            rich_escape(row["class"]),
-            *(percent(row[key], 2) for key in ("precision", "recall", "f1")),
-            f"{row['n']:,}",
+            rich_escape(row.name),
+            *(percent(value, 2) for value in (row.precision, row.recall, row.f1)),
+            f"{row.n:,}",
         )
     console.print(table)
     console.print(
-        f"[bold]Accuracy {percent(result['accuracy'], 2)}[/bold] (95% interval {percent(low, 2)} "
-        f"to {percent(high, 2)}, n = {result['n']:,})",
+        f"[bold]Accuracy {percent(result.accuracy, 2)}[/bold] (95% interval {percent(low, 2)} "
+        f"to {percent(high, 2)}, n = {result.n:,})",
         highlight=False,
     )
-    if result["accuracy"] < 1 and result["n"] >= 100:
-        _show_rejection(console, result["rejection"])
-    names = [row["class"] for row in result["per_class"]]
-    worst = worst_confusions(np.array(result["confusion"], dtype=np.int64))
+    if result.accuracy < 1 and result.n >= 100:
+        _show_rejection(console, result.rejection)
+    names = [row.name for row in result.per_class]
+    worst = worst_confusions(np.array(result.confusion, dtype=np.int64))
     if worst:
         cells = [f"{names[i]} taken for {names[j]} ({count}x)" for i, j, count in worst]
         console.print("Worst confusions: " + rich_escape(", ".join(cells)), highlight=False)
-    for row in result["mistakes"][:MISTAKES]:
-        top = format_probability(row["probability"])
-        text = f"  {row['path']}: {row['predicted']} {top}, is {row['label']}"
+    for mistake in result.mistakes[:MISTAKES]:
+        top = format_probability(mistake.probability)
+        text = f"  {mistake.path}: {mistake.predicted} {top}, is {mistake.label}"
         console.print(rich_escape(text), highlight=False, soft_wrap=True)
-    if result["mistakes"]:
-        where = "; more in the run's plots and predictions.csv" if "epochs" in result else ""
+    if result.mistakes:
+        where = "; more in the run's plots and predictions.csv" if result.epochs is not None else ""
         console.print(f"The most confident mistakes{where}.", highlight=False)
-    if "folds" in result:
-        folds = result["folds"]
+    folds = result.folds
+    if folds:
         console.print(
-            f"Over {folds['n']} folds of the {folds['images']:,} images of train and "
-            f"validation: {percent(folds['mean'], 2)} ± {folds['std']:.2%} (mean and standard "
+            f"Over {folds.n} folds of the {folds.images:,} images of train and "
+            f"validation: {percent(folds.mean, 2)} ± {folds.std:.2%} (mean and standard "
             "deviation)",
             highlight=False,
         )
-    for note in result["notes"]:
-        console.print(f"[bold]Note:[/bold] {rich_escape(note)}", highlight=False)
+    for note in result.notes:
+        console.print(f"[bold]Note:[/bold] {rich_escape(note.text())}", highlight=False)
 
 
-def _show_rejection(console: Console, rejection: Sequence[dict[str, Any]]) -> None:
+def _show_rejection(console: Console, rejection: Sequence[Rejection]) -> None:
     """What would have to be refused for fewer wrong answers, or why that is not known."""
     shares = [
-        f"{row['error']:.1%} wrong answers by refusing the {percent(row['rejected'])} least sure"
+        f"{row.error:.1%} wrong answers by refusing the {percent(row.rejected)} least sure"
         for row in rejection
-        if row["threshold"] is not None and row["rejected"]
+        if row.threshold is not None and row.rejected
     ]
     if shares:
         console.print("At most " + ", ".join(shares), highlight=False)
     for row in rejection:
-        if row["reason"] == "too_few_images":
+        if row.reason == "too_few_images":
             console.print(
-                f"Too few images to find a threshold for at most {row['error']:.1%} wrong answers: "
-                f"at least {row['needed']:,} accepted predictions are needed.",
+                f"Too few images to find a threshold for at most {row.error:.1%} wrong answers: "
+                f"at least {row.needed:,} accepted predictions are needed.",
                 highlight=False,
             )
-        elif row["reason"] == "no_threshold":
-            text = f"No threshold gives at most {row['error']:.1%} wrong answers."
+        elif row.reason == "no_threshold":
+            text = f"No threshold gives at most {row.error:.1%} wrong answers."
             console.print(text, highlight=False)
 
 
-def show_trained(console: Console, run: Run, result: dict[str, Any]) -> None:
+def show_trained(console: Console, run: Run, result: EvaluationRecord) -> None:
     """Where the run is, what was kept and how long it took, and the commands to type next."""
-    seconds = result["time_seconds"]
-    kept = f"Kept epoch {result['selected_epoch']} of {result['epochs']}, selected by "
-    kept += f"{result['selected_by']}. {counted(result['parameters'], 'parameter')}, trained in "
-    if not result["epochs"]:
+    seconds, selected_by = result.time_seconds, result.selection().text()
+    kept = f"Kept epoch {result.selected_epoch} of {result.epochs}, selected by "
+    kept += f"{selected_by}. {counted(result.parameters, 'parameter')}, trained in "
+    if not result.epochs:
         kept = "Trained the last layer alone in "
-    elif not result["selected_epoch"]:
+    elif not result.selected_epoch:
         kept = "Training the whole network gained nothing: its last layer's fit was kept. "
-        kept += f"{result['selected_by']} decided; it took "
-    kept += f"{seconds['training']:.1f} s ({seconds['total']:.1f} s in all)."
+        kept += f"{selected_by} decided; it took "
+    kept += f"{seconds.training:.1f} s ({seconds.total:.1f} s in all)."
     console.print(rich_escape(kept), highlight=False)
     where = f"Run folder: {run.path} (all of it on one page: {run.report_file})"
     console.print(rich_escape(where), highlight=False, soft_wrap=True)
@@ -128,15 +118,15 @@ def show_trained(console: Console, run: Run, result: dict[str, Any]) -> None:
         (f"{neocog} train mnist", "train on the full MNIST"),
         (f"{neocog} train FOLDER", "train on your own images, one folder a class"),
     ]
-    if result["data"] not in DEFAULT_FOR_DATA:
-        data = shlex.quote(result["data"])
+    if result.data not in DEFAULT_FOR_DATA:
+        data = shlex.quote(result.data)
         commands[0] = (f"{neocog} predict {path} FOLDER --csv out.csv", "what is on your images")
         commands[1] = (f"{neocog} data {data}", "what is wrong with the data")
         commands[2] = (f"{neocog} train {data} --fine-tune", "train the whole network, not its end")
-        fine_tuned = result["epochs"] or result.get("head", {}).get("tuning_skipped")
-        if fine_tuned and result["recipe"] == "photos":
+        fine_tuned = result.epochs or (result.head and result.head.tuning_skipped)
+        if fine_tuned and result.recipe == "photos":
             commands[2] = (f"{neocog} train {data} --folds 5", "how much depends on the images")
-        if result["recipe"] != "photos":
+        if result.recipe != "photos":
             commands[2] = (
                 f"{neocog} train {data} --recipe photos",
                 "fit a network pretrained on photos",
@@ -148,6 +138,11 @@ def show_trained(console: Console, run: Run, result: dict[str, Any]) -> None:
             highlight=False,
             soft_wrap=True,
         )
+
+
+def show_nothing_recorded(console: Console) -> None:
+    """The line about a run whose evaluation is not recorded, or is of another model."""
+    console.print("No evaluation of this model is recorded: it is evaluated first.")
 
 
 def show_report(console: Console, written: Path) -> None:

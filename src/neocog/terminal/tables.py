@@ -1,7 +1,7 @@
 """Networks, recipes and printed figures, in tables."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
@@ -14,6 +14,7 @@ from neocog.wording import counted, percent
 if TYPE_CHECKING:  # these import torch
     from neocog.inspection.summary import LayerSummary
     from neocog.models.summary import NetworkSummary
+    from neocog.reproduce import Measurement, Reproduction
 
 
 def show_recipes(console: Console) -> None:
@@ -104,7 +105,7 @@ def _explain_sharing(console: Console, layers: Sequence["LayerSummary"]) -> None
     )
 
 
-def show_reproduction(console: Console, rows: Sequence[dict[str, Any]]) -> None:
+def show_reproduction(console: Console, rows: Sequence["Reproduction"]) -> None:
     """Printed figures beside measured ones."""
     table = Table(title="Printed against measured: accuracy on the official test images")
     heads = (
@@ -120,26 +121,28 @@ def show_reproduction(console: Console, rows: Sequence[dict[str, Any]]) -> None:
     for name in heads:
         table.add_column(name, justify="left" if name in heads[:2] else "right")
     for row in rows:
-        if row["error"]:
+        measured, recipe = row.published, row.recipe
+        if measured is None:
             continue
-        low, high = row["interval"]
+        low, high = measured.interval
         verdict = {"PASS": "[green]PASS[/green]", "FAIL": "[red]FAIL[/red]", None: "-"}
+        printed = recipe.printed_test_accuracy
         table.add_row(
-            row["recipe"],
-            rich_escape(row["source"]),
-            f"{100 * row['printed']:.5g}%" if row["printed"] else "none",
-            figure(row) + (", as published" if row["as_published"] else ""),
+            recipe.name,
+            rich_escape(recipe.source),
+            f"{100 * printed:.5g}%" if printed else "none",
+            _figure(measured) + (", as published" if row.as_published else ""),
             f"{percent(low, 2)} to {percent(high, 2)}",
-            figure(row["honest"]) if row["honest"] else "",
-            format_duration(row["time_seconds"], decimals=0),
-            verdict[row["verdict"]],
+            _figure(row.honest) if row.honest else "",
+            format_duration(measured.time_seconds, decimals=0),
+            verdict[row.verdict],
         )
     console.print(table)
     for row in rows:
-        if row["error"]:
-            console.print(rich_escape(f"{row['recipe']} was not run: {row['error']}"))
+        if row.error:
+            console.print(rich_escape(f"{row.recipe.name} was not run: {row.error}"))
     notes = "FAIL: the whole interval lies below the printed figure."
-    if any(row["honest"] for row in rows):
+    if any(row.honest for row in rows):
         notes += (
             " honest: 5,000 training images held back, and the epoch chosen by them; 'as "
             "published' is made as its source made it."
@@ -147,7 +150,11 @@ def show_reproduction(console: Console, rows: Sequence[dict[str, Any]]) -> None:
     console.print(notes, highlight=False)
 
 
-def figure(measured: dict[str, Any]) -> str:
+def figure(mean: float, std: float | None, n: int) -> str:
     """Mean and standard deviation over n seeds: 98.85% ± 0.05 (3)."""
-    spread = f" ± {100 * measured['std']:.2f}" if measured["std"] is not None else ""
-    return f"{percent(measured['mean'], 2)}{spread} ({measured['n']})"
+    spread = f" ± {100 * std:.2f}" if std is not None else ""
+    return f"{percent(mean, 2)}{spread} ({n})"
+
+
+def _figure(measured: "Measurement") -> str:
+    return figure(measured.mean, measured.std, len(measured.runs))

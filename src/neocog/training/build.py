@@ -1,40 +1,29 @@
-"""From a recipe to its network: final values, checks before training, weights, frozen layers."""
+"""From a recipe to its network: checks before training, weights, frozen layers."""
 
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
 
-from neocog import data, models
+from neocog import models
 from neocog.classifier import Classifier
 from neocog.data import Splits
 from neocog.errors import UsageError
+from neocog.model_card import Architecture, find_card
 from neocog.models import pretrained
 from neocog.models.protocols import FitsToImages
+from neocog.progress import Progress, no_progress
 from neocog.recipes import Recipe
-from neocog.training.initial_weights import has_other_classes, with_file_preprocessing
 from neocog.training.loss import check_gives_logits
 
 
-def resolve(recipe: Recipe) -> Recipe:
-    """The recipe with absolute paths and the defaults of its weights filled in.
+def check_weights(recipe: Recipe, progress: Progress = no_progress) -> None:
+    """Find the file of the recipe's weights, so that a missing one is known before data are read.
 
-    Raises UsageError if there is no such network or it does not fit its weights, NeocogError if the
-    file of weights is missing.
+    Raises NeocogError if it is missing.
     """
-    if recipe.data not in data.DATASETS and data.exists(recipe.data):
-        path = Path(recipe.data)
-        path = path.resolve() if ".." in path.parts else path.absolute()
-        recipe = replace(recipe, data=str(path))
-    if recipe.weights not in ("random", "imagenet"):
-        recipe = replace(recipe, weights=str(Path(recipe.weights).absolute()))
-    models.describe(recipe.model)  # refuses an unknown network before the data are read
-    recipe = pretrained.with_weight_defaults(with_file_preprocessing(recipe))
     if recipe.weights != "random" and not recipe.model.startswith("timm/"):
-        pretrained.weights_path(recipe.model, recipe.weights)
-    return recipe
+        pretrained.weights_path(recipe.model, recipe.weights, progress)
 
 
 def check_augmentation(recipe: Recipe, splits: Splits) -> None:
@@ -44,19 +33,22 @@ def check_augmentation(recipe: Recipe, splits: Splits) -> None:
         raise UsageError(
             f"augment_grow_pixels ({recipe.augment_grow_pixels}) is smaller than the images "
             f"({height} x {width}).",
-            f"Say: --set augment_grow_pixels={round(1.25 * max(height, width))}, or 0 not to grow.",
+            "Say: {settings}, or 0 not to grow.",
+            [("augment_grow_pixels", round(1.25 * max(height, width)))],
         )
     if recipe.augment_hand_fraction and splits.train.classes != tuple("0123456789"):
         raise UsageError(
             "augment_hand_fraction adds strokes to the digits 1, 7 and 9: it wants the classes 0 "
             "to 9.",
-            "Say: --set augment_hand_fraction=0",
+            "Say: {settings}",
+            [("augment_hand_fraction", 0)],
         )
     if recipe.augment_edge == "reflect" and recipe.augment_shift_pixels >= min(height, width):
         raise UsageError(
             f"An image of {height} x {width} cannot be moved by {recipe.augment_shift_pixels} "
             "pixels and filled with its own edge.",
-            "Say: --set augment_shift_pixels=2",
+            "Say: {settings}",
+            [("augment_shift_pixels", 2)],
         )
 
 
@@ -67,14 +59,9 @@ def build_classifier(recipe: Recipe, splits: Splits, device: torch.device) -> Cl
     layer or the network's outputs are not logits.
     """
     height, width, channels = splits.train.images.shape[1:]
-    architecture: dict[str, Any] = {
-        "name": recipe.model,
-        "num_classes": len(splits.classes),
-        "in_channels": channels,
-        "image_size": (height, width),
-    }
+    architecture = Architecture(recipe.model, len(splits.classes), channels, (height, width))
     torch.manual_seed(recipe.seed)
-    model = models.build(**architecture)
+    model = models.build(**vars(architecture))
     if recipe.weights != "random":
         with_head = not has_other_classes(recipe, splits.classes)
         pretrained.load_pretrained(
@@ -90,7 +77,15 @@ def build_classifier(recipe: Recipe, splits: Splits, device: torch.device) -> Cl
         model.fit_to(inputs)
     if not recipe.feature_views or recipe.fine_tune:  # a fitted head is linear
         check_gives_logits(model, inputs[:2])
-    return Classifier.of_network(model, architecture, splits.preprocessing, splits.classes)
+    return Classifier.of_network(
+        model, architecture.to_json(), splits.preprocessing, splits.classes
+    )
+
+
+def has_other_classes(recipe: Recipe, classes: tuple[str, ...]) -> bool:
+    """Whether the recipe's weights are in a Neocog model file with other classes."""
+    card = find_card(Path(recipe.weights))
+    return card is not None and card.classes != classes
 
 
 def freeze(model: nn.Module, recipe: Recipe) -> None:

@@ -6,41 +6,42 @@ import subprocess
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 
 import neocog
 from neocog import data
 from neocog.data import Splits
+from neocog.messages import Message
 from neocog.recipes import Recipe
+from neocog.records import EpochMetrics, ModelFacts, RecipeFacts, RunInfo, SelectedFacts
 from neocog.training.head import fine_tunes
 
 
 def describe_environment(
     recipe: Recipe, device: torch.device, splits: Splits, read_seconds: float
-) -> dict[str, Any]:
-    """The JSON value of environment.json for a run that begins now.
+) -> RunInfo:
+    """The machine, versions and data of a run that begins now.
 
     `read_seconds` is how long reading the data took.
     """
-    return {
-        "neocog": neocog.__version__,
-        "torch": torch.__version__,
-        "python": platform.python_version(),
-        "system": platform.platform(),
-        "processor": torch.backends.cpu.get_cpu_capability(),
-        "device": device.type,
-        "device_name": torch.cuda.get_device_name(device) if device.type == "cuda" else None,
-        "threads": torch.get_num_threads(),
-        "cpus": os.cpu_count(),
-        "machine": _processor_name(),
-        "git_commit": _git_commit(),
-        "seed": recipe.seed,
-        "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-        "read_seconds": read_seconds,
-        "data": splits.describe(),
-    }
+    return RunInfo(
+        neocog=neocog.__version__,
+        torch=torch.__version__,
+        python=platform.python_version(),
+        system=platform.platform(),
+        processor=torch.backends.cpu.get_cpu_capability(),
+        device=device.type,
+        device_name=torch.cuda.get_device_name(device) if device.type == "cuda" else None,
+        threads=torch.get_num_threads(),
+        cpus=os.cpu_count(),
+        machine=_processor_name(),
+        git_commit=_git_commit(),
+        seed=recipe.seed,
+        started=time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        read_seconds=read_seconds,
+        data=splits.describe(),
+    )
 
 
 def _processor_name() -> str:
@@ -66,26 +67,28 @@ def _git_commit() -> str | None:
     return answer.stdout.strip() if answer.returncode == 0 else None
 
 
-def model_facts(recipe: Recipe, splits: Splits, metrics: dict[str, Any]) -> dict[str, Any]:
+def model_facts(
+    recipe: Recipe, splits: Splits, epoch: int, metrics: EpochMetrics | None
+) -> ModelFacts:
     """The part of a model file's metadata that describes its training.
 
-    `metrics` are those of the selected epoch. Equal trainings give equal files: neither paths,
-    dates nor times are included; the run's recipe.json has the paths.
+    `metrics` are those of the selected `epoch`; None if they are lost. Equal trainings give equal
+    files: neither paths, dates nor times are included; the run's recipe.json has the paths.
     """
-    selected_by = recipe.select
-    if not fine_tunes(recipe, metrics):
-        selected_by = metrics.get("head/chosen_by", recipe.select)
+    selected_by: Message | str = recipe.select
+    if metrics and metrics.head and not fine_tunes(recipe, metrics):
+        selected_by = metrics.head.chosen_by
     varying = ("time_seconds", "features_seconds", "head_seconds", "head/kept")
+    values = metrics.to_json() if metrics else {"epoch": epoch}
     weights = recipe.weights
     if weights not in ("random", "imagenet"):
         weights = Path(weights).name
     name = data.bare_name(recipe.data)
-    return {
-        "recipe": replace(recipe, data=name, weights=weights).to_json(),
-        "data": {**splits.describe(), "name": name},
-        "selected": {
-            "epoch": metrics["epoch"],
-            "by": selected_by,
-            "metrics": {key: value for key, value in metrics.items() if key not in varying},
-        },
-    }
+    recorded = replace(recipe, data=name, weights=weights)
+    return ModelFacts(
+        recipe=RecipeFacts(recipe.name, recorded.to_json()),
+        data=replace(splits.describe(), name=name),
+        selected=SelectedFacts(
+            epoch, selected_by, {key: values[key] for key in values if key not in varying}
+        ),
+    )

@@ -2,7 +2,7 @@
 
 import copy
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
@@ -15,12 +15,14 @@ from torch import Tensor, nn
 
 from neocog.classifier import Classifier
 from neocog.data import ImageSet, augment, loader
-from neocog.data.cache import features_folder, load_arrays, save_arrays
 from neocog.data.images import Images, LazyImages
 from neocog.inspection.fuse_batch_norm import folded
 from neocog.models.inference import batch_of, batch_size_for
 from neocog.models.pretrained import last_layer
+from neocog.progress import Progress, no_progress
 from neocog.recipes import Recipe
+from neocog.storage import cache
+from neocog.storage.checksummed import load_arrays, save_arrays
 from neocog.training.precision import has_bfloat16
 
 MAX_BYTES = 2**29  # of one dataset's features: larger ones are not cached
@@ -32,26 +34,30 @@ Part = tuple[ImageSet, int]  # images, and the number of views of each
 
 @torch.inference_mode()
 def compute_features(
-    recipe: Recipe, classifier: Classifier, parts: Sequence[Part], on_batch: Callable[[int], None]
+    recipe: Recipe,
+    classifier: Classifier,
+    parts: Sequence[Part],
+    progress: Progress = no_progress,
 ) -> tuple[list[Tensor], int]:
     """The input of the head for each part, `(V, N, D)`, float32, on the CPU.
 
     The V views are the image itself, its mirror image, and crops. If all parts have one view, the
     features of the same pixels and network are read from the cache; the second value is the number
-    of images found there. `on_batch` is called with the number of images in each finished batch.
+    of images found there. The stage of `progress` is `features`, in views of images.
     """
     backbone = _Backbone(recipe, classifier)
+    counter = _Counter(progress, sum(len(part) * views for part, views in parts))
     if any(views > 1 for _, views in parts):
-        return [backbone.views(part.images, views, on_batch) for part, views in parts], 0
+        return [backbone.views(part.images, views, counter) for part, views in parts], 0
     stored = cache = FeatureCache.read(backbone.identity(recipe.data))
     digests_of_parts, hits = [], 0
     for part, _ in parts:
         digests = [_digest(part.images[n]) for n in range(len(part))]
         missing = [n for n, digest in enumerate(digests) if digest not in cache.row_of]
         hits += len(part) - len(missing)
-        on_batch(len(part) - len(missing))
+        counter.add(len(part) - len(missing))
         if missing:
-            rows = backbone.views(_subset(part.images, np.array(missing)), 1, on_batch)[0]
+            rows = backbone.views(_subset(part.images, np.array(missing)), 1, counter)[0]
             cache = cache.with_more([digests[n] for n in missing], rows)
         digests_of_parts.append(digests)
     current = list(dict.fromkeys(digest for digests in digests_of_parts for digest in digests))
@@ -78,6 +84,18 @@ def _version(package: str) -> str:
         return ""
 
 
+class _Counter:
+    """Adds up the images that are done, and tells `progress`."""
+
+    def __init__(self, progress: Progress, total: int) -> None:
+        self.progress, self.total, self.done = progress, total, 0
+
+    def add(self, count: int) -> None:
+        """Take note of `count` more images."""
+        self.done += count
+        self.progress("features", self.done, self.total)
+
+
 class _Backbone:
     """A classifier's network without its head."""
 
@@ -98,7 +116,7 @@ class _Backbone:
         blank = np.zeros((1, *rule.image_size, rule.channels), np.uint8)
         return folded(model, classifier.inputs(blank))
 
-    def views(self, images: Images, views: int, on_batch: Callable[[int], None]) -> Tensor:
+    def views(self, images: Images, views: int, counter: "_Counter") -> Tensor:
         """Features, `(V, N, D)`, of `views` views of the images, `(N, H, W, C)`."""
         features: list[list[Tensor]] = [[] for _ in range(views)]
         size = batch_size_for(images.shape, self.classifier.model)
@@ -110,7 +128,7 @@ class _Backbone:
                 inputs = self.classifier.preprocessing.normalize(augmented)
                 with torch.autocast(self.device.type, torch.bfloat16, self.low_precision):
                     features[view].append(self.network(inputs).flatten(1).float().cpu())
-                on_batch(len(batch))
+                counter.add(len(batch))
         if not len(images):
             return torch.zeros(0)
         return torch.stack([torch.cat(batches) for batches in features])
@@ -140,7 +158,7 @@ class FeatureCache:
     @staticmethod
     def read(identity: str) -> "FeatureCache":
         """The cache on disk; empty if it is missing or damaged."""
-        file = features_folder() / f"{identity}.safetensors"
+        file = cache.entry("features", f"{identity}.safetensors")
         arrays = load_arrays(file)
         if arrays and {"digests", "features"} == set(arrays):
             digests = [row.tobytes() for row in arrays["digests"]]
@@ -169,3 +187,4 @@ class FeatureCache:
             return
         names = np.frombuffer(b"".join(digests), np.uint8).reshape(-1, DIGEST_BYTES)
         save_arrays(self.file, {"digests": names, "features": rows.numpy()})
+        cache.evict()

@@ -8,10 +8,9 @@ unseen.
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import torch
@@ -23,6 +22,7 @@ from neocog.classifier import Classifier
 from neocog.data import ImageSet, Splits
 from neocog.data.splits import folds
 from neocog.errors import UsageError
+from neocog.messages import Message
 from neocog.metrics.selection import (
     log_losses,
     one_standard_error,
@@ -30,9 +30,11 @@ from neocog.metrics.selection import (
     smoothing_for,
 )
 from neocog.models.pretrained import last_layer
+from neocog.progress import Progress, no_progress
 from neocog.recipes import Recipe
+from neocog.records import EpochMetrics, HeadMetrics
 from neocog.training.features import compute_features
-from neocog.training.loss import loss_and_accuracy
+from neocog.training.loss import SplitMetrics, loss_and_accuracy
 
 PENALTIES = tuple(10.0 ** (power / 2) for power in range(0, -10, -1))  # 1 to 3e-5: largest first
 CROSS_VALIDATE_BELOW = 500  # training images
@@ -40,8 +42,6 @@ FOLDS = 5
 SINGLE_THREAD_BELOW = 5_000_000  # values in the feature matrix
 MAX_CLASS_RATIO = 2.0  # of the largest class to the smallest, from which on classes are weighted
 MAX_ROWS = 10_000  # augmented views help if there are few images
-
-OnImages = Callable[[int, int], None]  # called with (images done, total images)
 
 
 @dataclass(frozen=True)
@@ -85,12 +85,12 @@ class PenaltyChoice:
 
     `losses` are the mean log-losses, and `criteria` the same with one additional error; `least` is
     the penalty with the lowest criterion. `errors` are the standard errors of the differences from
-    it, and `penalty` is the strongest within one standard error. `by` names the held-out images.
+    it, and `penalty` is the strongest within one standard error. `by` tells the held-out images.
     """
 
     penalty: float
     least: float
-    by: str
+    by: Message
     losses: list[float]
     criteria: list[float]
     errors: list[float]
@@ -122,79 +122,98 @@ def check_folds(recipe: Recipe, splits: Splits) -> None:
         raise UsageError(
             f"{recipe.folds} folds need as many images of every class, near-duplicates and "
             f"groups counting once, and {smallest} has {min(groups_per_class)}.",
-            f"Say: --folds {max(2, min(10, *groups_per_class))}, or add images.",
+            "Say: {settings}, or add images.",
+            [("folds", max(2, min(10, *groups_per_class)))],
         )
 
 
 def fit_head(
-    recipe: Recipe, splits: Splits, classifier: Classifier, on_images: OnImages | None = None
-) -> dict[str, Any]:
+    recipe: Recipe, splits: Splits, classifier: Classifier, progress: Progress = no_progress
+) -> EpochMetrics:
     """Fit the head of the classifier's network in place; returns the metrics of epoch 0.
 
     The fit has `recipe.feature_views` rows for each training image. The metrics of train and
-    validation are those of the fit to train alone; `head/refit` is the number of images, validation
+    validation are those of the fit to train alone; `refit` is the number of images, validation
     included, that the head was then refitted to, if it was. With `recipe.folds`, `folds` are the
-    accuracies of a cross-validation.
+    accuracies of a cross-validation. The stage of `progress` is `features`.
     """
     begin = time.perf_counter()
     train, validation = splits.train, splits.validation
     views = max(1, min(recipe.feature_views, MAX_ROWS // max(1, len(train))))
-    total = len(train) * views + len(validation)
-    done = 0
-
-    def on_batch(count: int) -> None:
-        nonlocal done
-        done += count
-        if on_images:
-            on_images(done, total)
-
     (features, validation_views), cached = compute_features(
-        recipe, classifier, ((train, views), (validation, 1)), on_batch
+        recipe, classifier, ((train, views), (validation, 1)), progress
     )
     features_end = time.perf_counter()
     validation_features = validation_views[0] if len(validation) else torch.zeros(0)
     with _threads_for(features):
         head = fit(features, HeadData.of(train), validation_features, validation.labels)
-    metrics: dict[str, Any] = {"epoch": 0, "step": 0, "time_seconds": 0.0, "lr": 0.0}
-    metrics |= _split_metrics(recipe, head, "train", features[0], train.labels)
-    metrics |= _split_metrics(recipe, head, "validation", validation_features, validation.labels)
-    metrics |= _choice_metrics(head.choice) | {"head/views": views, "head/kept": cached}
-    if recipe.select == "train/accuracy_after":  # epochs are compared with it
-        metrics[recipe.select] = metrics["train/accuracy"]
-    if recipe.fine_tune and not _could_improve(recipe, metrics):
-        metrics["head/tuning_skipped"] = True
+    metrics = _metrics(
+        recipe,
+        _split_metrics(recipe, head, features[0], train.labels),
+        _split_metrics(recipe, head, validation_features, validation.labels)
+        if len(validation)
+        else None,
+    )
+    tuning_skipped = recipe.fine_tune and not _could_improve(recipe, metrics)
+    tunes = recipe.fine_tune and not tuning_skipped
     images, all_features = HeadData.of(train), features
-    if len(validation) and (recipe.folds or not fine_tunes(recipe, metrics)):
+    if len(validation) and (recipe.folds or not tunes):
         images = HeadData.of(train, validation)
         all_features = torch.cat([features, validation_views.expand(views, -1, -1)], 1)
+    folds = refitted = None
     with _threads_for(all_features):
         if recipe.folds:
-            metrics["folds"] = _fold_accuracies(all_features, images, recipe.folds)
-        if len(validation) and not fine_tunes(recipe, metrics):
+            folds = tuple(_fold_accuracies(all_features, images, recipe.folds))
+        if len(validation) and not tunes:
             head = refit(head, all_features, images)
-            metrics["head/refit"] = len(images.labels)
+            refitted = len(images.labels)
         else:
             images = HeadData.of(train)
-    weights = _class_weights(images)
-    if weights.min() < weights.max():
-        metrics["head/class_weights"] = weights.tolist()
     _copy_to_network(head, classifier.model)
     end = time.perf_counter()
-    return metrics | {
-        "time_seconds": end - begin,
-        "features_seconds": features_end - begin,
-        "head_seconds": end - features_end,
-    }
+    fitted = replace(
+        _choice_metrics(head.choice),
+        views=views,
+        kept=cached,
+        tuning_skipped=tuning_skipped,
+        folds=folds,
+        refit=refitted,
+        class_weights=_recorded_weights(images),
+        features_seconds=features_end - begin,
+        head_seconds=end - features_end,
+    )
+    return replace(metrics, time_seconds=end - begin, head=fitted)
 
 
-def fine_tunes(recipe: Recipe, head_metrics: dict[str, Any]) -> bool:
-    """Whether the recipe trains the whole network after a head with these metrics."""
-    return recipe.fine_tune and not head_metrics.get("head/tuning_skipped")
+def _metrics(recipe: Recipe, train: SplitMetrics, validation: SplitMetrics | None) -> EpochMetrics:
+    """The metrics of epoch 0 without those of the fit."""
+    # Epochs are compared with it by what they are selected by.
+    after = train.accuracy if recipe.select == "train/accuracy_after" else None
+    return EpochMetrics(
+        epoch=0,
+        step=0,
+        time_seconds=0.0,
+        lr=0.0,
+        train_loss=train.loss,
+        train_accuracy=train.accuracy,
+        train_cross_entropy=train.cross_entropy,
+        validation_loss=validation.loss if validation else None,
+        validation_accuracy=validation.accuracy if validation else None,
+        validation_cross_entropy=validation.cross_entropy if validation else None,
+        train_accuracy_after=after,
+    )
 
 
-def _could_improve(recipe: Recipe, metrics: dict[str, Any]) -> bool:
+def fine_tunes(recipe: Recipe, metrics: EpochMetrics | None) -> bool:
+    """Whether the recipe trains the whole network after the head, whose `metrics` these are."""
+    skipped = metrics is not None and metrics.head is not None and metrics.head.tuning_skipped
+    return recipe.fine_tune and not skipped
+
+
+def _could_improve(recipe: Recipe, metrics: EpochMetrics) -> bool:
     """Whether an epoch of fine-tuning could be selected over the head."""
-    return recipe.select != "validation/accuracy" or metrics[recipe.select] < 1
+    accuracy = metrics.validation_accuracy
+    return recipe.select != "validation/accuracy" or accuracy is None or accuracy < 1
 
 
 @torch.no_grad()
@@ -207,17 +226,17 @@ def _copy_to_network(head: HeadFit, model: nn.Module) -> None:
     layer.bias.copy_(head.bias)
 
 
-def _choice_metrics(choice: PenaltyChoice) -> dict[str, Any]:
+def _choice_metrics(choice: PenaltyChoice) -> HeadMetrics:
     """How the penalty was chosen, as metrics of epoch 0."""
-    return {
-        "head/penalty": choice.penalty,
-        "head/chosen_by": choice.by,
-        "head/least": choice.least,
-        "head/penalties": list(PENALTIES[: len(choice.losses)]),
-        "head/losses": choice.losses,
-        "head/criteria": choice.criteria,
-        "head/errors": choice.errors,
-    }
+    return HeadMetrics(
+        penalty=choice.penalty,
+        chosen_by=choice.by,
+        least=choice.least,
+        penalties=PENALTIES[: len(choice.losses)],
+        losses=tuple(choice.losses),
+        criteria=tuple(choice.criteria),
+        errors=tuple(choice.errors),
+    )
 
 
 @contextmanager
@@ -233,18 +252,16 @@ def _threads_for(features: Tensor) -> Iterator[None]:
 
 
 def _split_metrics(
-    recipe: Recipe, head: HeadFit, split: str, features: Tensor, labels: NDArray[np.int64]
-) -> dict[str, float]:
+    recipe: Recipe, head: HeadFit, features: Tensor, labels: NDArray[np.int64]
+) -> SplitMetrics:
     """Loss and accuracy of a split.
 
     The loss is the recipe's if epochs follow, to be comparable with theirs; else the cross-entropy
     that the head minimises.
     """
-    if not len(labels):
-        return {}
     if not recipe.fine_tune:
         recipe = replace(recipe, loss="cross_entropy", output="auto", label_smoothing=0.0)
-    return loss_and_accuracy(recipe, split, head.logits(features), torch.tensor(labels))
+    return loss_and_accuracy(recipe, head.logits(features), torch.tensor(labels))
 
 
 def fit(
@@ -261,7 +278,7 @@ def fit(
     n = len(images.labels)
     regression = LogisticRegression(features, images)
     if n >= CROSS_VALIDATE_BELOW and len(validation_labels):
-        by = f"the log-loss on {len(validation_labels):,} validation images"
+        by = Message("penalty_by_validation", {"n": len(validation_labels)})
         choice = _choose_penalty([(regression, validation_features, validation_labels)], by)
     else:
         parts = []
@@ -270,9 +287,9 @@ def fit(
             if len(fold) and len(np.unique(images.labels[rest])) == images.num_classes:
                 without_fold = LogisticRegression(features[:, rest], images.subset(rest))
                 parts.append((without_fold, features[0, fold], images.labels[fold]))
-        by = f"{FOLDS}-fold cross-validation on {n:,} training images"
+        by = Message("penalty_by_folds", {"folds": FOLDS, "n": n})
         if not parts:
-            by = "a guess, since there are too few images to hold any out"
+            by = Message("penalty_guessed")
         choice = _choose_penalty(parts, by)
     return HeadFit(*regression.solve(choice.penalty), choice)
 
@@ -285,7 +302,7 @@ def refit(head: HeadFit, features: Tensor, images: HeadData) -> HeadFit:
 
 
 def _choose_penalty(
-    parts: list[tuple["LogisticRegression", Tensor, NDArray[np.int64]]], by: str
+    parts: list[tuple["LogisticRegression", Tensor, NDArray[np.int64]]], by: Message
 ) -> PenaltyChoice:
     """The strongest penalty within one standard error of the best on held-out images.
 
@@ -385,6 +402,12 @@ def _class_weights(images: HeadData) -> NDArray[np.float64]:
     if counts.max() < MAX_CLASS_RATIO * counts.min():
         return np.ones(images.num_classes)
     return len(images.labels) / (images.num_classes * counts)
+
+
+def _recorded_weights(images: HeadData) -> tuple[float, ...] | None:
+    """The weight of each class if they differ."""
+    weights = _class_weights(images)
+    return tuple(weights.tolist()) if weights.min() < weights.max() else None
 
 
 def _fold_accuracies(features: Tensor, images: HeadData, count: int) -> list[float]:

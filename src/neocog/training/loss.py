@@ -1,6 +1,7 @@
 """The losses, and a check that a network outputs logits."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -27,22 +28,28 @@ def make_loss(recipe: Recipe) -> Callable[[Tensor, Tensor], Tensor]:
     return lambda logits, labels: F.cross_entropy(logits, labels, label_smoothing=smoothing)
 
 
-@torch.no_grad()
-def loss_and_accuracy(
-    recipe: Recipe, split: str, logits: Tensor, labels: Tensor
-) -> dict[str, float]:
-    """The loss and accuracy of a split as epoch metrics, from logits, `(N, K)`, and labels, `(N,)`.
+@dataclass(frozen=True)
+class SplitMetrics:
+    """The metrics of a split.
 
-    `split/loss` is the loss that training minimises, label smoothing included. If that is not the
-    plain cross-entropy, `split/cross_entropy` is added, which is comparable across recipes.
+    `loss` is the loss that training minimises, label smoothing included. If that is not the plain
+    cross-entropy, `cross_entropy` is there, too, which is comparable across recipes.
     """
-    metrics = {
-        f"{split}/loss": make_loss(recipe)(logits, labels).item(),
-        f"{split}/accuracy": (logits.argmax(1) == labels).sum().item() / len(labels),
-    }
-    if not is_plain(recipe):
-        metrics[f"{split}/cross_entropy"] = F.cross_entropy(logits, labels).item()
-    return metrics
+
+    loss: float
+    accuracy: float
+    cross_entropy: float | None = None
+
+
+@torch.no_grad()
+def loss_and_accuracy(recipe: Recipe, logits: Tensor, labels: Tensor) -> SplitMetrics:
+    """The loss and accuracy of a split, from logits, `(N, K)`, and labels, `(N,)`."""
+    plain = is_plain(recipe)
+    return SplitMetrics(
+        make_loss(recipe)(logits, labels).item(),
+        (logits.argmax(1) == labels).sum().item() / len(labels),
+        None if plain else F.cross_entropy(logits, labels).item(),
+    )
 
 
 def is_plain(recipe: Recipe) -> bool:
@@ -93,5 +100,6 @@ def check_gives_logits(model: nn.Module, inputs: Tensor) -> None:
         raise UsageError(
             "The network ends in log-softmax, and both losses take it themselves.",
             "Remove it: a network gives logits. The pairing of the tutorials, log-softmax and "
-            "negative log likelihood, is the recipe's: --set loss=nll",
+            "negative log likelihood, is the recipe's: {settings}",
+            [("loss", "nll")],
         )

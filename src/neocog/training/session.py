@@ -1,4 +1,4 @@
-"""What surrounds the loop: signals, a full disk, the number of threads, progress callbacks."""
+"""What surrounds the loop: signals, a full disk, the number of threads, results on the way."""
 
 import logging
 import shutil
@@ -6,22 +6,20 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import torch
 
 from neocog.data import Splits
-from neocog.errors import NeocogError
+from neocog.errors import WriteError
+from neocog.records import EpochMetrics, RunInfo
 from neocog.runs import Run
 
 log = logging.getLogger(__name__)
 
 MAX_THREADS = 1024  # a larger number in environment.json was not written by a training
 
-# Called with (steps done, total steps, None) after each step, and with the metrics of each epoch.
-Report = Callable[[int, int, dict[str, Any] | None], None]
-# Called with (images decoded, total images, None) while decoding, then with the splits.
-OnData = Callable[[int, int, Splits | None], None]
+# Called with the splits when they have been read, then with the metrics of each epoch.
+OnResult = Callable[[Splits | EpochMetrics], None]
 
 
 class Interrupted(Exception):  # noqa: N818 - not an error: the run stopped on request
@@ -76,7 +74,7 @@ def catch_signals(run: Run) -> Iterator[StopRequest]:
 
 @contextmanager
 def full_disk_as_error(run: Run) -> Iterator[None]:
-    """Turn an OSError while writing the run folder into a NeocogError that says what is kept.
+    """Turn an OSError while writing the run folder into a WriteError that says what is kept.
 
     A folder in which training has not begun is removed.
     """
@@ -93,28 +91,24 @@ def full_disk_as_error(run: Run) -> Iterator[None]:
             kept, hint = "training has not begun", "Make room, then train again."
             shutil.rmtree(run.path, ignore_errors=True)
         message = f"{run.path} cannot be written ({error.strerror or error}); {kept}."
-        raise NeocogError(message, hint) from None
+        raise WriteError(message, hint) from None
 
 
 @contextmanager
-def same_threads(environment: dict[str, Any]) -> Iterator[None]:
+def same_threads(environment: RunInfo) -> Iterator[None]:
     """Use the number of threads in a run's `environment`: another changes the last bits of sums.
 
     Logs a warning for differences that remain, such as another version of torch.
     """
-    before, recorded = torch.get_num_threads(), environment.get("threads")
-    if type(recorded) is int and 1 <= recorded <= MAX_THREADS:
+    before, recorded = torch.get_num_threads(), environment.threads
+    if isinstance(recorded, int) and 1 <= recorded <= MAX_THREADS:
         torch.set_num_threads(recorded)
-    current = {
-        "threads": torch.get_num_threads(),
-        "torch": torch.__version__,
-        "processor": torch.backends.cpu.get_cpu_capability(),
-    }
-    differences = [
-        f"{key} was {environment.get(key)}, is {value}"
-        for key, value in current.items()
-        if environment.get(key) != value
-    ]
+    compared = (
+        ("threads", recorded, torch.get_num_threads()),
+        ("torch", environment.torch, torch.__version__),
+        ("processor", environment.processor, torch.backends.cpu.get_cpu_capability()),
+    )
+    differences = [f"{key} was {was}, is {now}" for key, was, now in compared if was != now]
     if differences:
         log.warning(
             "The run began in another environment (%s): its result may differ in the last bits "

@@ -5,12 +5,13 @@ import logging
 import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import torch
 from torch import Tensor, nn
 
-from neocog.errors import NeocogError
+from neocog.errors import DamagedFileError, NeocogError
+from neocog.records import EpochMetrics
 from neocog.runs import Run
 from neocog.storage.atomic import write_atomic
 
@@ -26,8 +27,8 @@ class TrainingState:
     `losses` (one per batch of the epoch) and `correct` (a count) are on the device, so that no step
     of the epoch waits for them. `best_weights` are those of `best_epoch`, the one with the
     largest selection score, `best_value`. `seconds` is the training time of all sessions. `lines`
-    are the epochs' metrics as in metrics.jsonl, which can be restored from them. The names of the
-    fields are part of the checkpoint's format.
+    are the epochs' metrics, from which metrics.jsonl can be restored. The names of the fields are
+    part of the checkpoint's format.
     """
 
     losses: Tensor
@@ -38,7 +39,7 @@ class TrainingState:
     best_epoch: int = 0
     best_value: float | None = None
     best_weights: dict[str, Tensor] = field(default_factory=dict)
-    lines: list[dict[str, Any]] = field(default_factory=list)
+    lines: list[EpochMetrics] = field(default_factory=list)
 
     @classmethod
     def initial(cls, batches: int, device: torch.device) -> Self:
@@ -63,9 +64,9 @@ class TrainingState:
         self.best_weights = {name: value.clone() for name, value in model.state_dict().items()}
         return True
 
-    def metrics_of(self, epoch: int) -> dict[str, Any]:
-        """The metrics of an epoch; its number alone if they are lost."""
-        return next((line for line in self.lines if line["epoch"] == epoch), {"epoch": epoch})
+    def metrics_of(self, epoch: int) -> EpochMetrics | None:
+        """The metrics of an epoch; None if they are lost."""
+        return next((line for line in self.lines if line.epoch == epoch), None)
 
 
 def save(
@@ -79,7 +80,7 @@ def save(
         "format_version": FORMAT_VERSION,
         "model": model.state_dict(),
         "optimizer": optimizer.state_dict(),
-        "progress": vars(state),
+        "progress": {**vars(state), "lines": [line.to_json() for line in state.lines]},
         "rng": torch.get_rng_state(),
         "cuda_rng": torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else [],
     }
@@ -99,21 +100,22 @@ def load(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> Trai
             damaged = archive.testzip()
         if damaged:
             raise ValueError(f"the checksum of {damaged} is wrong")
-        content: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+        content = torch.load(path, map_location=device, weights_only=True)
         model.load_state_dict(content["model"])
         optimizer.load_state_dict(content["optimizer"])
         torch.set_rng_state(content["rng"].cpu())
         if content["cuda_rng"] and torch.cuda.is_available():
             torch.cuda.set_rng_state_all([state.cpu() for state in content["cuda_rng"]])
-        return TrainingState(**content["progress"])
+        lines = [EpochMetrics.from_json(line) for line in content["progress"].get("lines", [])]
+        return TrainingState(**{**content["progress"], "lines": lines})
     except Exception as error:
-        raise NeocogError(
+        raise DamagedFileError(
             f"The checkpoint {path} is damaged or of another network ({error}).",
             "Train anew: the run's recipe.json holds the command.",
         ) from None
 
 
-def recorded_lines(run: Run, epoch: int) -> list[dict[str, Any]]:
+def recorded_lines(run: Run, epoch: int) -> list[EpochMetrics]:
     """The metrics in metrics.jsonl up to `epoch`, for checkpoints of earlier versions without any.
 
     Logs a warning and returns none if the file is damaged.
@@ -123,4 +125,4 @@ def recorded_lines(run: Run, epoch: int) -> list[dict[str, Any]]:
     except NeocogError as error:
         log.warning("%s The curves of the run begin anew.", error.message)
         return []
-    return [line for line in lines if line["epoch"] <= epoch]
+    return [line for line in lines if line.epoch <= epoch]

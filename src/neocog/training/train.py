@@ -1,13 +1,15 @@
 """The training loop."""
 
 import time
-from typing import Any
+from dataclasses import replace
 
 import torch
 
 from neocog.classifier import Classifier
 from neocog.data import Splits, augment, loader
+from neocog.progress import Progress, no_progress
 from neocog.recipes import Recipe
+from neocog.records import EpochMetrics
 from neocog.runs import Run
 from neocog.training import state as checkpoint
 from neocog.training.build import set_train_mode
@@ -16,7 +18,7 @@ from neocog.training.epoch_metrics import check_finite, evaluate_epoch, mean_los
 from neocog.training.loss import make_loss
 from neocog.training.optimizer import learning_rate, make_optimizer
 from neocog.training.precision import has_bfloat16
-from neocog.training.session import Report, catch_signals, full_disk_as_error
+from neocog.training.session import OnResult, catch_signals, full_disk_as_error
 from neocog.training.state import TrainingState
 
 CHECKPOINT_SECONDS = 60.0  # between checkpoints within an epoch; each epoch ends with one, too
@@ -27,8 +29,9 @@ def run_epochs(  # noqa: C901 - the loop is read from top to bottom
     recipe: Recipe,
     splits: Splits,
     classifier: Classifier,
-    report: Report | None = None,
-    head_metrics: dict[str, Any] | None = None,
+    progress: Progress = no_progress,
+    on_result: OnResult | None = None,
+    head_metrics: EpochMetrics | None = None,
 ) -> None:
     """Train the classifier's network until the recipe's last epoch, from the checkpoint if any.
 
@@ -51,7 +54,7 @@ def run_epochs(  # noqa: C901 - the loop is read from top to bottom
     else:
         state = TrainingState.initial(batches, device)
     if head_metrics:
-        state.keep_if_best(model, 0, selection_score(recipe, head_metrics, 0))
+        state.keep_if_best(model, 0, selection_score(recipe, head_metrics))
         state.lines = [head_metrics]
     autocast = torch.autocast(
         device.type, torch.bfloat16, enabled=has_bfloat16(recipe.precision, device, model)
@@ -89,8 +92,7 @@ def run_epochs(  # noqa: C901 - the loop is read from top to bottom
                 optimizer.step()
                 state.losses[number] = loss.detach()
                 state.correct += (logits.detach().argmax(1) == targets).sum()
-                if report:
-                    report(step + 1, steps, None)
+                progress("train", step + 1, steps)
                 is_due = stop or time.perf_counter() - last_save > CHECKPOINT_SECONDS
                 if is_due and number + 1 < batches:  # the epoch's end writes the last one
                     state.batch, state.seconds = number + 1, time.perf_counter() - start
@@ -100,32 +102,32 @@ def run_epochs(  # noqa: C901 - the loop is read from top to bottom
                     stop.raise_if_requested()
 
             check_finite(state.losses, first_step, model)
-            metrics: dict[str, Any] = {
-                "epoch": epoch + 1,
-                "step": first_step + batches,
-                "time_seconds": 0.0,
-                "lr": optimizer.param_groups[0]["lr"],
-                "train/loss": mean_loss(state.losses, batch_bounds),
-                "train/accuracy": state.correct.item() / len(images),
-            }
+            metrics = EpochMetrics(
+                epoch=epoch + 1,
+                step=first_step + batches,
+                time_seconds=0.0,
+                lr=optimizer.param_groups[0]["lr"],
+                train_loss=mean_loss(state.losses, batch_bounds),
+                train_accuracy=state.correct.item() / len(images),
+            )
             state.begin_epoch(epoch + 1)
             if state.epoch % recipe.look_every_epochs == 0 or state.epoch == recipe.epochs:
-                metrics |= evaluate_epoch(model, splits, recipe, images, labels)
-                if state.keep_if_best(
-                    model, state.epoch, selection_score(recipe, metrics, state.epoch)
-                ):
-                    classifier.facts = model_facts(recipe, splits, metrics)
-            state.seconds = metrics["time_seconds"] = time.perf_counter() - start
+                metrics = evaluate_epoch(metrics, model, splits, recipe, images, labels)
+                if state.keep_if_best(model, state.epoch, selection_score(recipe, metrics)):
+                    classifier.facts = model_facts(recipe, splits, state.epoch, metrics)
+            state.seconds = time.perf_counter() - start
+            metrics = replace(metrics, time_seconds=state.seconds)
             state.lines.append(metrics)
             checkpoint.save(run.checkpoint_file, model, optimizer, state)
             run.append_metrics(metrics)  # last: a resumed run restores lines from its checkpoint
             last_save = time.perf_counter()
             if state.best_epoch == state.epoch:
                 classifier.save(run.model_file)
-            if report:
-                report(metrics["step"], steps, metrics)
+            if on_result:
+                on_result(metrics)
             stop.raise_if_requested()
 
         model.load_state_dict(state.best_weights)
-        classifier.facts = model_facts(recipe, splits, state.metrics_of(state.best_epoch))
+        best = state.best_epoch
+        classifier.facts = model_facts(recipe, splits, best, state.metrics_of(best))
         classifier.save(run.model_file)

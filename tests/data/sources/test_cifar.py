@@ -9,7 +9,6 @@ import pytest
 from PIL import Image
 from torchvision import datasets as theirs
 
-from neocog.data import cache
 from neocog.data.sources import cifar
 from neocog.data.sources.cifar import CIFAR10, CIFAR100, CifarFiles
 from neocog.errors import NeocogError
@@ -29,8 +28,7 @@ def files(tmp_path, monkeypatch) -> tuple[CifarFiles, dict[str, bytes]]:
         contents[name] = pickle.dumps({"data": rows, "labels": [k % 10 for k in range(20)]})
     known = {name: md5(content) for name, content in contents.items()}
     monkeypatch.setenv("NEOCOG_DATA", str(tmp_path / "data"))
-    monkeypatch.setattr(cache, "cache_folder", lambda: tmp_path / "cache")
-    monkeypatch.setattr(cifar, "cache_folder", lambda: tmp_path / "cache")
+    monkeypatch.setenv("NEOCOG_CACHE", str(tmp_path / "cache"))
     small = replace(
         CIFAR10,
         train={name: known[name] for name in CIFAR10.train},
@@ -101,7 +99,7 @@ def test_the_archive_is_downloaded_checked_and_extracted(
     monkeypatch.delenv("NEOCOG_OFFLINE")
     train, _ = cifar.read_cifar(small)
     assert len(train) == 100
-    folder = tmp_path / "cache" / small.folder
+    folder = tmp_path / "cache" / "data" / small.folder
     assert sorted(p.name for p in folder.iterdir()) == sorted(contents)
     assert not (tmp_path / "evil").exists()
     monkeypatch.setenv("NEOCOG_OFFLINE", "1")

@@ -32,7 +32,7 @@ def files(tmp_path, monkeypatch):
     for name, content in contents.items():
         (folder / name).write_bytes(content)
     monkeypatch.setenv("NEOCOG_DATA", f"{tmp_path / 'nowhere'}:{tmp_path / 'with space'}")
-    monkeypatch.setattr(mnist, "cache_folder", lambda: tmp_path / "cache")
+    monkeypatch.setenv("NEOCOG_CACHE", str(tmp_path / "cache"))
     return folder, contents
 
 
@@ -51,6 +51,27 @@ def test_reads_plain_and_gzipped_files_alike(files):
         assert (a.labels == b.labels).all()
     assert plain[0].images.shape == (60, 28, 28, 1)
     assert plain[0].labels.tolist() == [i % 10 for i in range(60)]
+
+
+def test_missing_files_are_downloaded_and_the_progress_is_told(files, monkeypatch, local_server):
+    folder, contents = files
+    expected = mnist.read_idx_dataset(SMALL)
+    packed = {f"{name}.gz": gzip.compress(content) for name, content in contents.items()}
+    for name in contents:
+        (folder / name).unlink()
+    served = replace(
+        SMALL,
+        mirrors=(f"{local_server(packed)}/",),
+        gz_md5={name: hashlib.md5(packed[f"{name}.gz"]).hexdigest() for name in contents},
+        gz_sizes={name: len(packed[f"{name}.gz"]) for name in contents},
+    )
+    monkeypatch.setenv("NEOCOG_OFFLINE", "0")
+    seen = []
+    downloaded = mnist.read_idx_dataset(served, lambda *now: seen.append(now))
+    for a, b in zip(expected, downloaded, strict=True):
+        assert (a.images == b.images).all() and (a.labels == b.labels).all()
+    assert {stage for stage, _, _ in seen} == {"download"}
+    assert set(served.gz_sizes.values()) <= {done for _, done, _ in seen}
 
 
 def test_a_file_that_unpacks_to_far_more_is_refused(files, monkeypatch):
@@ -101,10 +122,10 @@ def test_images_and_labels_of_different_datasets_are_refused(files):
 
 def test_offline_the_error_names_the_folder_and_an_alternative(tmp_path, monkeypatch):
     monkeypatch.setenv("NEOCOG_DATA", str(tmp_path))
-    monkeypatch.setattr(mnist, "cache_folder", lambda: tmp_path / "cache")
+    monkeypatch.setenv("NEOCOG_CACHE", str(tmp_path / "cache"))
     with pytest.raises(NeocogError) as caught:
         data.load("mnist")
-    assert str(tmp_path / "cache" / MNIST.folder) in caught.value.hint
+    assert str(tmp_path / "cache" / "data" / MNIST.folder) in caught.value.hint
     assert "neocog train mnist5k" in caught.value.hint
 
 

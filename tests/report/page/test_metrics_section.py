@@ -1,6 +1,7 @@
 from dataclasses import replace
 
 from neocog.evaluation.evaluate import evaluate
+from neocog.records import Rejection
 from neocog.rendering.i18n import translator
 from neocog.report.page.metrics_section import calibration, share
 from neocog.report.phrases.report import REPORT
@@ -12,12 +13,12 @@ def test_what_refusing_would_give_is_said_without_odd_zeros(digits_run):
     rows = [(1.0, None), (0.0, 0.3), (0.0002, 0.4), (0.25, 0.9)]
     reasons = ["no_threshold", None, None, None]
     rejection = [
-        {"error": 0.01, "rejected": rejected, "threshold": threshold, "reason": why, "needed": 100}
+        Rejection(0.01, rejected, threshold=threshold, reason=why, needed=100)
         for (rejected, threshold), why in zip(rows, reasons, strict=True)
     ]
-    rejection.append({**rejection[0], "reason": "too_few_images"})
-    found = replace(judged, result={**judged.result, "rejection": rejection})
-    told = calibration(found, t)["rejections"]
+    rejection.append(replace(rejection[0], reason="too_few_images"))
+    found = replace(judged, result=replace(judged.result, rejection=tuple(rejection)))
+    told = calibration(found, t).rejections
     assert told[:2] == [t("no_rejection", error="1%"), t("rejects_none", error="1%")]
     assert "Rejecting the < 0.1%" in told[2]
     assert "Rejecting the 25.0%" in told[3]

@@ -33,7 +33,7 @@ def written(judged):
 
 def changed(found, test, probabilities):
     """The evaluation of other images and answers, as if they were the run's own."""
-    result = {**found.result, **classification_metrics(test, probabilities)}
+    result = replace(found.result, **vars(classification_metrics(test, probabilities)))
     return replace(found, test=test, probabilities=probabilities, result=result)
 
 
@@ -61,17 +61,17 @@ def test_the_page_opens_from_disk_and_fits_a_phone(written, open_page, dark, wid
 def test_the_verdict_comes_first(judged, written, open_page):
     opened = open_page(written)
     result = judged.result
-    assert opened.inner_text("h1") == f"{result['accuracy']:.1%} of 1,000 test images right"
-    low, high = (f"{v:.1%}" for v in result["interval"])
+    assert opened.inner_text("h1") == f"{result.accuracy:.1%} of 1,000 test images right"
+    low, high = (f"{v:.1%}" for v in result.interval)
     header = opened.inner_text("header")
     assert f"95% interval {low} to {high}" in header
-    sizes = judged.run.read_environment()["data"]["sizes"]
-    assert f"the accuracy on {sizes['validation']:,} validation images" in header
+    sizes = judged.run.read_environment().data.sizes
+    assert f"the accuracy on {sizes.validation:,} validation images" in header
 
 
 def test_every_cell_opens_its_images(judged, written, open_page):
     opened = open_page(written)
-    counts = np.array(judged.result["confusion"])
+    counts = np.array(judged.result.confusion)
     buttons = opened.locator(".matrix button")
     assert buttons.count() == (counts > 0).sum()
     wrong = counts - np.diag(np.diag(counts))
@@ -95,7 +95,7 @@ def test_a_curve_is_read_where_the_pointer_is(judged, written, open_page):
     opened.mouse.move(box["x"] + box["width"] - 20, box["y"] + box["height"] / 2)
     last = judged.run.read_metrics()[-1]
     read = opened.locator("output").first.inner_text()
-    assert read.startswith(f"epoch {last['epoch']}: train {last['train/loss']:.3g}")
+    assert read.startswith(f"epoch {last.epoch}: train {last.train_loss:.3g}")
     opened.mouse.move(0, 0)
     assert opened.locator("output").first.inner_text() == ""
 
@@ -202,8 +202,8 @@ def test_many_classes(judged, open_page, num_classes, rows):
     number.click()
     assert opened.locator(f"#{number.get_attribute('popovertarget')} .cell-image").count() > 0
     first = opened.locator(".scores tbody tr").first.inner_text()
-    worst = min(found.result["per_class"], key=lambda row: row["f1"])
-    assert f"{worst['f1']:.3f}" in first
+    worst = min(found.result.per_class, key=lambda row: row.f1)
+    assert f"{worst.f1:.3f}" in first
 
 
 def test_photos_have_their_penalties_and_their_findings(tmp_path, open_page):
@@ -285,8 +285,9 @@ def test_a_model_file_alone_has_no_report(neocog_command, quick_run, tmp_path):
 def test_a_run_that_says_less_of_its_machine_has_a_page(judged):
     kept = judged.run.read_environment()
     try:
-        few = {key: kept[key] for key in ("data", "device", "started", "read_seconds")}
-        judged.run.write_environment(few)
+        values = kept.to_json()
+        few = {key: values[key] for key in ("data", "device", "started", "read_seconds")}
+        judged.run.environment_file.write_text(json.dumps(few))
         assert "cpu" in page.write(judged, "en").read_text("utf-8")
     finally:
         judged.run.write_environment(kept)

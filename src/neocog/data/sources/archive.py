@@ -1,5 +1,8 @@
 """Read images in zip and tar files in place, without extracting files by their names."""
 
+import bz2
+import gzip
+import lzma
 import tarfile
 import tempfile
 import threading
@@ -12,9 +15,17 @@ from pathlib import Path, PurePosixPath
 from typing import IO, cast
 
 from neocog.data.decode import MAX_BYTES, shortened
+from neocog.data.sources.index import (
+    DatasetIndex,
+    Sample,
+    is_system_file,
+    parse_layout,
+    sorted_classes,
+)
 from neocog.errors import NeocogError
 
-SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
+TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
+SUFFIXES = (".zip", *TAR_SUFFIXES)
 # What an archive may unpack to: this limit plus this ratio of its size. Photos hardly compress.
 MIN_UNPACKED_LIMIT_BYTES, MAX_COMPRESSION_RATIO = 2**30, 100
 MIN_MEMBER_LIMIT_BYTES = 16 * 2**20  # a small BMP drawing may compress better
@@ -31,9 +42,22 @@ class ArchiveMember:
     stamp: tuple[int, int]
 
 
-def is_archive(path: Path) -> bool:
+def can_read(path: Path) -> bool:
     """Whether `path` is a file with the suffix of a zip or tar file."""
     return path.name.lower().endswith(SUFFIXES) and path.is_file()
+
+
+def read(path: Path, allow_outside: bool = False) -> DatasetIndex:  # noqa: ARG001 - as all readers
+    """Index a zip or tar file of class folders, as `folder.read` does for a folder."""
+    archived, unused = members(path)
+    by_name = {member.name: member for member in archived}
+    places, misplaced = parse_layout(by_name, path)
+    samples = [
+        Sample(p.name, p.label, by_name[p.name].read, by_name[p.name].stamp, p.split)
+        for p in places
+    ]
+    unused = [(kind, n) for kind, n in unused if kind != "empty_folder" or not is_system_file(n)]
+    return DatasetIndex(path, samples, sorted_classes(samples), [*unused, *misplaced])
 
 
 def members(path: Path) -> tuple[list[ArchiveMember], list[tuple[str, str]]]:
@@ -150,6 +174,21 @@ def _read_zipped(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
         raise NeocogError(f"the file in the archive is damaged ({shortened(error)})") from None
 
 
+def decompressed(path: Path) -> IO[bytes]:
+    """Open a file for reading, decompressed if its first bytes are those of gzip, bzip2 or xz.
+
+    Not `tarfile.open`, which reads the first header at once, and with it as much memory as a
+    compressed header claims.
+    """
+    with path.open("rb") as file:
+        beginning = file.read(6)
+    if beginning.startswith(b"\x1f\x8b"):
+        return cast(IO[bytes], gzip.open(path))
+    if beginning.startswith(b"BZh"):
+        return bz2.open(path)
+    return lzma.open(path) if beginning == b"\xfd7zXZ\0" else path.open("rb")
+
+
 class _UnpackedTar:
     """A decompressed tar file in a temporary file, open while a member refers to it."""
 
@@ -157,9 +196,7 @@ class _UnpackedTar:
         self.file = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the last member
         self.lock = threading.Lock()
         try:
-            with tarfile.open(path) as packed:
-                unpacked = cast(IO[bytes], packed.fileobj)
-                unpacked.seek(0)
+            with decompressed(path) as unpacked:
                 while block := unpacked.read(2**20):
                     self.file.write(block)
                     _check_unpacked_size(path, self.file.tell())

@@ -4,19 +4,24 @@ import hashlib
 import io
 import pickle
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from neocog.data.cache import cache_folder, data_folders, fetch_set
 from neocog.data.images import ImageSet
 from neocog.data.preprocess import Preprocessing
-from neocog.data.sources import tables
+from neocog.data.sources import parquet
+from neocog.data.sources.published import data_folders, downloads_folder, fetch_set
 from neocog.errors import NeocogError
+from neocog.progress import Progress, no_progress
 from neocog.storage.atomic import write_atomic
+
+# Images, labels or the names of classes or files.
+PickledValue = NDArray[np.uint8] | list[int] | list[str]
 
 
 @dataclass(frozen=True)
@@ -74,7 +79,7 @@ CIFAR100 = CifarFiles(
 )
 
 
-def read_cifar(files: CifarFiles) -> tuple[ImageSet, ImageSet]:
+def read_cifar(files: CifarFiles, progress: Progress = no_progress) -> tuple[ImageSet, ImageSet]:
     """Read the official training and test sets, images of shape `(N, 32, 32, 3)`.
 
     The first of `data_folders()` is used that has torchvision's folder, or a folder of Parquet
@@ -84,19 +89,19 @@ def read_cifar(files: CifarFiles) -> tuple[ImageSet, ImageSet]:
     for folder in data_folders():
         if (folder / files.folder).is_dir():
             return _read_batches(files, folder / files.folder)
-        if tables.is_parquet(folder / files.name):
+        if parquet.can_read(folder / files.name):
             return _read_parquet(files, folder / files.name)
-    return _read_batches(files, _download(files))
+    return _read_batches(files, _download(files, progress))
 
 
 def _read_parquet(files: CifarFiles, folder: Path) -> tuple[ImageSet, ImageSet]:
-    tables_by_split = tables.read_parquet(folder)
+    tables_by_split = parquet.read_parquet(folder)
     preprocessing = Preprocessing((32, 32), 3, "square", (0.5,) * 3, (0.5,) * 3)
     splits = []
     for split, expected in (("train", 50_000), ("test", 10_000)):
         if split not in tables_by_split:
             raise NeocogError(f"{folder} has no {split} table of {files.name}.")
-        half, skipped = tables.decode_table(tables_by_split[split], preprocessing)
+        half, skipped = parquet.decode_table(tables_by_split[split], preprocessing)
         if len(half.classes) != files.classes:
             raise NeocogError(
                 f"{folder}: its labels are of {len(half.classes)} classes, not {files.classes}."
@@ -105,7 +110,7 @@ def _read_parquet(files: CifarFiles, folder: Path) -> tuple[ImageSet, ImageSet]:
             raise NeocogError(
                 f"{folder}: the {split} half has {len(half):,} readable images and should have "
                 f"{expected:,}.",
-                *skipped[:1],
+                skipped[0] if skipped else "",
             )
         splits.append(half)
     return splits[0], splits[1]
@@ -113,7 +118,7 @@ def _read_parquet(files: CifarFiles, folder: Path) -> tuple[ImageSet, ImageSet]:
 
 def _read_batches(files: CifarFiles, folder: Path) -> tuple[ImageSet, ImageSet]:
     ((meta, md5),) = files.meta.items()
-    classes = tuple(_load_pickle(folder / meta, md5)[files.names_key])
+    classes = tuple(map(str, _load_pickle(folder / meta, md5)[files.names_key]))
     splits = []
     for names in (files.train, files.test):
         batches = [_load_pickle(folder / name, md5) for name, md5 in names.items()]
@@ -124,13 +129,16 @@ def _read_batches(files: CifarFiles, folder: Path) -> tuple[ImageSet, ImageSet]:
     return splits[0], splits[1]
 
 
-def _download(files: CifarFiles) -> Path:
+def _download(files: CifarFiles, progress: Progress) -> Path:
     """Download the archive and extract the required files next to it."""
     address = files.mirrors[0]
-    archive = cache_folder() / address.rpartition("/")[2]
-    folder = cache_folder() / files.folder
-    by_hand = f"Unpack {archive.name} into {cache_folder()} (or any folder named by NEOCOG_DATA)."
-    fetch_set(files.name, files.mirrors, archive, files.archive_md5, files.archive_size, by_hand)
+    archive = downloads_folder() / address.rpartition("/")[2]
+    folder = downloads_folder() / files.folder
+    by_hand = (
+        f"Unpack {archive.name} into {downloads_folder()} (or any folder named by NEOCOG_DATA)."
+    )
+    md5, size = files.archive_md5, files.archive_size
+    fetch_set(files.name, files.mirrors, archive, md5, size, by_hand, progress)
     names = {*files.train, *files.test, *files.meta}
     with tarfile.open(archive) as tar:
         for member in tar:
@@ -143,7 +151,7 @@ def _download(files: CifarFiles) -> Path:
     return folder
 
 
-def _load_pickle(path: Path, md5: str) -> dict[str, Any]:
+def _load_pickle(path: Path, md5: str) -> dict[str, PickledValue]:
     """Load the dictionary in an official file, which is a pickle.
 
     A pickle can run any code. A file is opened only if its MD5 is the official one, and the
@@ -167,7 +175,7 @@ class _ArrayUnpickler(pickle.Unpickler):
 
     def find_class(self, module: str, name: str) -> Any:
         """Resolve the few names that a pickled array uses."""
-        known: dict[str, Any] = {
+        known: dict[str, Callable[..., object]] = {
             "_reconstruct": np._core.multiarray._reconstruct,  # type: ignore[attr-defined]
             "ndarray": np.ndarray,
             "dtype": np.dtype,

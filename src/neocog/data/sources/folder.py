@@ -1,11 +1,17 @@
-"""Datasets with one folder per class and one file per image, in a folder or an archive."""
+"""Datasets with one folder per class and one file per image."""
 
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from neocog.data.sources.archive import members
-from neocog.data.sources.index import SUFFIXES, DatasetIndex, Sample, is_system_file, parse_layout
+from neocog.data.sources.index import (
+    SUFFIXES,
+    DatasetIndex,
+    Sample,
+    is_system_file,
+    parse_layout,
+    sorted_classes,
+)
 from neocog.errors import NeocogError
 
 CONTACT_SHEETS_MARKER = ".neocog-contact-sheets"  # marks folders written by `neocog data --sheets`
@@ -22,7 +28,12 @@ def list_images(folder: Path) -> list[Path]:
     return sorted(p for p in paths if not is_system_file(p.relative_to(folder).as_posix()))
 
 
-def read_folder(folder: Path, allow_outside: bool = False) -> DatasetIndex:
+def can_read(path: Path) -> bool:
+    """Whether `path` is a folder."""
+    return path.is_dir()
+
+
+def read(folder: Path, allow_outside: bool = False) -> DatasetIndex:
     """Index a folder of class folders, with or without split folders (train, test) above them.
 
     Classes are sorted by name. Links to files or folders outside are not used, unless
@@ -32,13 +43,14 @@ def read_folder(folder: Path, allow_outside: bool = False) -> DatasetIndex:
     if any(kind == "link" for kind, _ in unused) and not files:
         raise NeocogError(
             f"{folder} holds only links to files outside it, which are not followed.",
-            "If you trust where they lead, add: --follow-links",
+            "If you trust where they lead, add: {settings}",
+            [("allow_outside", True)],
         )
     places, misplaced = parse_layout(files, folder)
     samples = [
         Sample(p.name, p.label, files[p.name], _stamp(files[p.name]), p.split) for p in places
     ]
-    return DatasetIndex(folder, samples, _classes(samples), [*unused, *misplaced])
+    return DatasetIndex(folder, samples, sorted_classes(samples), [*unused, *misplaced])
 
 
 def _display_path(path: Path, folder: Path) -> str:
@@ -130,23 +142,6 @@ def is_inside(path: Path, root: Path) -> bool:
     """Whether a file, with links resolved, is inside `root`, which must itself be resolved."""
     target = _link_target(path)
     return target is not None and target.is_relative_to(root)
-
-
-def read_archive(path: Path) -> DatasetIndex:
-    """Index a zip or tar file of class folders, as `read_folder` does for a folder."""
-    archived, unused = members(path)
-    by_name = {member.name: member for member in archived}
-    places, misplaced = parse_layout(by_name, path)
-    samples = [
-        Sample(p.name, p.label, by_name[p.name].read, by_name[p.name].stamp, p.split)
-        for p in places
-    ]
-    unused = [(kind, n) for kind, n in unused if kind != "empty_folder" or not is_system_file(n)]
-    return DatasetIndex(path, samples, _classes(samples), [*unused, *misplaced])
-
-
-def _classes(samples: list[Sample]) -> tuple[str, ...]:
-    return tuple(sorted({sample.label for sample in samples}))
 
 
 def _stamp(path: Path) -> tuple[int, int]:

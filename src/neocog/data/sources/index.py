@@ -93,6 +93,17 @@ def is_system_file(name: str) -> bool:
     return any(p.startswith(".") or p.lower() in SYSTEM_FILES for p in PurePosixPath(name).parts)
 
 
+def split_of_shard(name: str) -> str:
+    """The split that a file name such as train-00000-of-00001 begins with; train by default."""
+    first = name.lower().split("-")[0].split("_")[0].partition(".")[0]
+    return SPLIT_OF.get(first, "train")
+
+
+def sorted_classes(samples: Iterable[Sample]) -> tuple[str, ...]:
+    """The labels of the samples, sorted."""
+    return tuple(sorted({sample.label for sample in samples}))
+
+
 def parse_layout(names: Iterable[str], root: Path) -> tuple[list[FileEntry], list[tuple[str, str]]]:
     """Derive labels and splits from relative paths (a/b/c.jpg); also return unused files.
 

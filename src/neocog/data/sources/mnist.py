@@ -12,9 +12,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from neocog.data.cache import cache_folder, data_folders, fetch_set
 from neocog.data.images import ImageSet
+from neocog.data.sources.published import data_folders, downloads_folder, fetch_set
 from neocog.errors import NeocogError
+from neocog.progress import Progress, no_progress
 
 MAX_BYTES = 128 * 2**20  # uncompressed; MNIST's largest file has 47 MB
 
@@ -91,7 +92,9 @@ FASHION_MNIST = IdxFiles(
 )  # fmt: skip
 
 
-def read_idx_dataset(files: IdxFiles) -> tuple[ImageSet, ImageSet]:
+def read_idx_dataset(
+    files: IdxFiles, progress: Progress = no_progress
+) -> tuple[ImageSet, ImageSet]:
     """Read the official training and test sets, images of shape `(N, 28, 28, 1)`.
 
     Each file is taken, compressed or not, from the first of `data_folders()` that has it, else it
@@ -99,7 +102,8 @@ def read_idx_dataset(files: IdxFiles) -> tuple[ImageSet, ImageSet]:
     content, or if it can neither be found nor downloaded.
     """
     train_images, train_labels, test_images, test_labels = (
-        _read(files, name) for name in (TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS)
+        _read(files, name, progress)
+        for name in (TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS)
     )
     return (
         _image_set(files, train_images, train_labels),
@@ -120,23 +124,23 @@ def _image_set(files: IdxFiles, images: NDArray[np.uint8], labels: NDArray[np.ui
     return ImageSet(images[:, :, :, None], labels.astype(np.int64), files.classes)
 
 
-def _read(files: IdxFiles, name: str) -> NDArray[np.uint8]:
+def _read(files: IdxFiles, name: str, progress: Progress) -> NDArray[np.uint8]:
     for folder in data_folders():
         for path in (folder / files.folder / name, folder / files.folder / f"{name}.gz"):
             if path.is_file():
                 return _read_idx(path, files.raw_md5.get(name))
-    return _read_idx(_download(files, name), files.raw_md5.get(name))
+    return _read_idx(_download(files, name, progress), files.raw_md5.get(name))
 
 
-def _download(files: IdxFiles, name: str) -> Path:
-    destination = cache_folder() / files.folder / f"{name}.gz"
+def _download(files: IdxFiles, name: str, progress: Progress) -> Path:
+    destination = downloads_folder() / files.folder / f"{name}.gz"
     addresses = [mirror + destination.name for mirror in files.mirrors]
     by_hand = (
         f"Put its four *-ubyte.gz files into {destination.parent} (or {files.folder} below "
         "a folder named by NEOCOG_DATA)."
     )
     md5, size = files.gz_md5[name], files.gz_sizes[name]
-    return fetch_set(files.name, addresses, destination, md5, size, by_hand)
+    return fetch_set(files.name, addresses, destination, md5, size, by_hand, progress)
 
 
 def _read_idx(path: Path, md5: str | None) -> NDArray[np.uint8]:

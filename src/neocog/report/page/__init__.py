@@ -1,7 +1,7 @@
 """The report of a run: one self-contained HTML page."""
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from neocog.recipes import Recipe
 from neocog.rendering import html
 from neocog.rendering.i18n import translator
 from neocog.rendering.numbers import format_probability
-from neocog.rendering.sprites import make_sprite
+from neocog.rendering.sprites import Sprite, make_sprite
 from neocog.report.page import (
     curves_section,
     diagram,
@@ -23,7 +23,6 @@ from neocog.report.page import (
 )
 from neocog.report.page.confusions import confusion
 from neocog.report.phrases.report import CHANGES, REPORT, Translate
-from neocog.report.phrases.sentences import told
 from neocog.report.training_batch import as_carried_out, first_training_batch
 from neocog.runs import Run
 from neocog.storage.atomic import write_atomic
@@ -37,6 +36,33 @@ SECTIONS = (
 MAX_EXAMPLES = 12  # of the worst mistakes, and of the least certain predictions
 
 
+@dataclass(frozen=True)
+class Examples:
+    """The worst mistakes, the least certain predictions, and the layer of their Grad-CAM."""
+
+    mistakes: list[model_section.HeatmapExample]
+    unsure: list[model_section.HeatmapExample]
+    cam_layer: str | None
+
+
+@dataclass(frozen=True)
+class Inside:
+    """The filters of the first layer, and the outputs of some of the `layers` for some images."""
+
+    filters: model_section.FiltersImage | None
+    maps: list[model_section.LayerTrace]
+    layers: int
+
+
+@dataclass(frozen=True)
+class Seen:
+    """The first training batch, and the random changes that the recipe makes."""
+
+    sprite: Sprite
+    labels: list[str]
+    note: str
+
+
 def write(evaluation: Evaluation, lang: str) -> Path:
     """Write the report of a run on its own test split, in English (en) or Chinese (zh)."""
     run = evaluation.run
@@ -47,7 +73,7 @@ def write(evaluation: Evaluation, lang: str) -> Path:
     network = setup_section.network(evaluation.classifier)
     blocks = diagram.blocks(network)
     rows, many = metrics_section.classes(evaluation)
-    inside = _inside(evaluation, blocks)
+    inside = vars(_inside(evaluation, blocks))
     page = html.render(
         "neocog.report",
         "report.html",
@@ -62,19 +88,20 @@ def write(evaluation: Evaluation, lang: str) -> Path:
         trained=setup_section.trained(run, evaluation.classifier, network, blocks, t),
         data=setup_section.data(run, t, lang),
         environment=setup_section.environment(run, t),
-        curves=curves_section.curves(recipe, lines, evaluation.result["selected_epoch"], t),
+        curves=curves_section.curves(recipe, lines, evaluation.result.selected_epoch or 0, t),
         curves_note=curves_section.curves_note(recipe, lines, t),
-        penalties=curves_section.penalties(lines[0], t),
-        penalties_note=curves_section.penalties_note(lines[0], t),
-        head_notes=curves_section.head_notes(lines[0], evaluation.test.classes, t),
+        penalties=curves_section.penalties(lines[0].head, t),
+        penalties_note=curves_section.penalties_note(lines[0].head, t),
+        head_notes=curves_section.head_notes(lines[0].head, evaluation.test.classes, t),
         classes=evaluation.test.classes,
         confusion=confusion(evaluation.test, evaluation.probabilities),
         per_class=rows,
         many_classes=many,
         calibration=metrics_section.calibration(evaluation, t),
-        **_examples(evaluation),
+        **vars(_examples(evaluation)),
         seen=_seen(recipe, evaluation.train, translator(CHANGES, lang), t),
         **inside,
+        max_maps=model_section.MAX_MAPS,
         findings=_findings(run, lang),
         timings=curves_section.timings(evaluation.result, lines, _trained_on(run), t, lang),
     )
@@ -82,8 +109,7 @@ def write(evaluation: Evaluation, lang: str) -> Path:
     return run.report_file
 
 
-def _examples(evaluation: Evaluation) -> dict[str, Any]:
-    """The worst mistakes, the least certain predictions, and the layer of their Grad-CAM."""
+def _examples(evaluation: Evaluation) -> Examples:
     probabilities, labels = evaluation.probabilities, evaluation.test.labels
     doubts = uncertainty(probabilities)
     wrong = np.nonzero(probabilities.argmax(1) != labels)[0]
@@ -92,37 +118,25 @@ def _examples(evaluation: Evaluation) -> dict[str, Any]:
     layer = model_section.gradcam_layer(evaluation.classifier, evaluation.test.images[:1])
     indices = np.concatenate([worst, unsure])
     examples = model_section.heatmap_examples(evaluation, indices, layer)
-    return {
-        "mistakes": examples[: len(worst)],
-        "unsure": examples[len(worst) :],
-        "cam_layer": layer,
-    }
+    return Examples(examples[: len(worst)], examples[len(worst) :], layer)
 
 
-def _inside(evaluation: Evaluation, blocks: list[diagram.DiagramBlock]) -> dict[str, Any]:
-    """The filters of the first layer, and the layer outputs for some images."""
+def _inside(evaluation: Evaluation, blocks: list[diagram.DiagramBlock]) -> Inside:
     indices = model_section.select_correct(evaluation)
     traces, layers = (
         model_section.layer_traces(evaluation, indices, blocks) if len(indices) else ([], 0)
     )
-    return {
-        "filters": model_section.filters_image(evaluation.classifier, evaluation.test.images[:1]),
-        "maps": traces,
-        "layers": layers,
-        "max_maps": model_section.MAX_MAPS,
-    }
+    filters = model_section.filters_image(evaluation.classifier, evaluation.test.images[:1])
+    return Inside(filters, traces, layers)
 
 
-def _seen(
-    recipe: Recipe, train: ImageSet | None, t_change: Translate, t: Translate
-) -> dict[str, Any]:
-    """The first training batch, and the random changes that the recipe makes."""
+def _seen(recipe: Recipe, train: ImageSet | None, t_change: Translate, t: Translate) -> Seen:
     assert train is not None, "the evaluation of a run has its training images"
     images, labels = first_training_batch(recipe, train)
     changes = _changes(recipe, t_change)
     joined = t("list_comma").join(changes)
     note = t("seen_changed", changes=joined) if changes else t("seen_plain")
-    return {"sprite": make_sprite(images.numpy()), "labels": labels, "note": note}
+    return Seen(make_sprite(images.numpy()), labels, note)
 
 
 def _changes(recipe: Recipe, t: Translate) -> list[str]:
@@ -141,11 +155,11 @@ def _changes(recipe: Recipe, t: Translate) -> list[str]:
 
 def _findings(run: Run, lang: str) -> list[str] | None:
     """The findings of the dataset check as sentences; None for a published dataset."""
-    facts = run.read_environment()["data"]
-    if facts["name"] in DATASETS:
+    about = run.read_environment().data
+    if about.name in DATASETS:
         return None
-    return [told(finding["message"], lang) for finding in facts.get("findings", [])]
+    return [finding.message.text(lang) for finding in about.findings]
 
 
 def _trained_on(run: Run) -> int:
-    return int(run.read_environment()["data"]["sizes"]["train"])
+    return run.read_environment().data.sizes.train

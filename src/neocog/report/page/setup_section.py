@@ -2,7 +2,10 @@
 
 import dataclasses
 import shlex
+from dataclasses import dataclass
 from typing import Any
+
+from markupsafe import Markup
 
 from neocog.classifier import Classifier
 from neocog.inspection.summary import LayerSummary, summarize_layers
@@ -11,7 +14,6 @@ from neocog.rendering.numbers import format_count
 from neocog.report.page import diagram
 from neocog.report.page.diagram import DiagramBlock, shape_text
 from neocog.report.phrases.report import Translate
-from neocog.report.phrases.sentences import told
 from neocog.report.training_batch import as_carried_out
 from neocog.runs import Run
 
@@ -34,6 +36,46 @@ LOOP_FIELDS = (
 )  # fmt: skip
 
 
+@dataclass(frozen=True)
+class LayerRow:
+    """A layer of the network as text."""
+
+    name: str
+    kind: str
+    kernel: str
+    output: str
+    parameters: str
+    flops: str
+    receptive_field: int
+
+
+@dataclass(frozen=True)
+class TrainedSection:
+    """What was trained, and how: network, recipe and command.
+
+    `frozen` is set if only the head was fitted; `values` are those of the recipe that differ from
+    the defaults.
+    """
+
+    diagram: Markup
+    note: str
+    frozen: bool
+    layers: list[LayerRow]
+    recipe: str
+    source: str
+    values: list[tuple[str, str]]
+    command: str
+
+
+@dataclass(frozen=True)
+class DataSection:
+    """The dataset; each of `rows` is a split with its size and fingerprint."""
+
+    name: str
+    note: str
+    rows: list[tuple[str, str, str]]
+
+
 def network(classifier: Classifier) -> list[LayerSummary]:
     """The layers of the classifier's network, in order."""
     architecture = classifier.architecture
@@ -47,68 +89,66 @@ def trained(
     layers: list[LayerSummary],
     blocks: list[DiagramBlock],
     t: Translate,
-) -> dict[str, Any]:
-    """Diagram, layers, recipe and command, for the template."""
+) -> TrainedSection:
+    """Diagram, layers, recipe and command."""
     recipe = as_carried_out(run.read_recipe(), run.read_epochs()[0])
     architecture = classifier.architecture
     size = (architecture["in_channels"], *architecture["image_size"])
     parameters = sum(layer.parameters for layer in layers)
     flops = format_count(sum(layer.flops for layer in layers))
-    return {
-        "diagram": diagram.draw(size, blocks, t),
-        "note": t("diagram_note", parameters=f"{parameters:,}", flops=flops),
-        "frozen": bool(recipe.feature_views) and not recipe.fine_tune,
-        "layers": [
-            {
-                "name": layer.name,
-                "kind": layer.kind,
-                "kernel": layer.kernel.replace(" x ", " × "),
-                "output": shape_text(layer.output),
-                "parameters": f"{layer.parameters:,}" if layer.parameters else "",
-                "flops": format_count(layer.flops) if layer.flops else "",
-                "receptive_field": layer.receptive_field,
-            }
-            for layer in layers
-        ],
-        "recipe": recipe.name,
-        "source": recipe.source,
-        "values": _differences(recipe),
-        "command": _command(run, recipe),
-    }
+    return TrainedSection(
+        diagram=diagram.draw(size, blocks, t),
+        note=t("diagram_note", parameters=f"{parameters:,}", flops=flops),
+        frozen=bool(recipe.feature_views) and not recipe.fine_tune,
+        layers=[_layer_row(layer) for layer in layers],
+        recipe=recipe.name,
+        source=recipe.source,
+        values=_differences(recipe),
+        command=_command(run, recipe),
+    )
 
 
-def data(run: Run, t: Translate, lang: str) -> dict[str, Any]:
+def _layer_row(layer: LayerSummary) -> LayerRow:
+    return LayerRow(
+        name=layer.name,
+        kind=layer.kind,
+        kernel=layer.kernel.replace(" x ", " × "),
+        output=shape_text(layer.output),
+        parameters=f"{layer.parameters:,}" if layer.parameters else "",
+        flops=format_count(layer.flops) if layer.flops else "",
+        receptive_field=layer.receptive_field,
+    )
+
+
+def data(run: Run, t: Translate, lang: str) -> DataSection:
     """The splits of the dataset with sizes and fingerprints, and how they were made."""
-    facts = run.read_environment()["data"]
+    about = run.read_environment().data
     note = t(
         "data_note",
-        classes=f"{len(facts['classes']):,}",
-        shape=shape_text(facts["image_shape"]),
-        note=told(facts["note"], lang),
+        classes=f"{len(about.classes):,}",
+        shape=shape_text(about.image_shape),
+        note=about.note.text(lang),
     )
-    rows = [
-        (t(name), f"{facts['sizes'][name]:,}", facts["fingerprints"][name])
-        for name in ("train", "validation", "test")
-        if facts["sizes"][name]
-    ]
-    return {"name": facts["name"], "note": note, "rows": rows}
+    sizes, fingerprints = vars(about.sizes), vars(about.fingerprints)
+    rows = [(t(name), f"{n:,}", fingerprints[name]) for name, n in sizes.items() if n]
+    return DataSection(about.name, note, rows)
 
 
 def environment(run: Run, t: Translate) -> list[tuple[str, str]]:
     """Versions, machine and seed of the run as (name, value) pairs."""
-    facts = run.read_environment()
-    known = [name for name in ("neocog", "torch", "python") if facts.get(name)]
-    machine = (facts.get(key) for key in ("device", "device_name", "machine"))
+    info = run.read_environment()
+    versions = (("neocog", info.neocog), ("torch", info.torch), ("python", info.python))
+    threads, cpus = ("?" if n is None else n for n in (info.threads, info.cpus))
     rows = [
-        ("env_versions", ", ".join(f"{name} {facts[name]}" for name in known)),
-        ("env_machine", ", ".join(filter(None, machine))),
-        ("env_system", facts.get("system", "")),
-        ("env_threads", f"{facts.get('threads', '?')} / {facts.get('cpus', '?')} CPU"),
-        ("env_commit", (facts.get("git_commit") or "")[:12]),
-        ("env_seed", facts.get("seed", "")),
-        ("env_started", facts.get("started", "").replace("T", " ")),
+        ("env_versions", ", ".join(f"{name} {version}" for name, version in versions if version)),
+        ("env_machine", ", ".join(filter(None, (info.device, info.device_name, info.machine)))),
+        ("env_system", info.system or ""),
+        ("env_threads", f"{threads} / {cpus} CPU"),
+        ("env_commit", (info.git_commit or "")[:12]),
+        ("env_seed", "" if info.seed is None else str(info.seed)),
+        ("env_started", info.started.replace("T", " ")),
     ]
-    return [(t(key), str(value)) for key, value in rows if value != ""]
+    return [(t(key), value) for key, value in rows if value]
 
 
 def _differences(recipe: Recipe) -> list[tuple[str, str]]:

@@ -42,7 +42,7 @@ REPORT: Phrases = {
     "chosen_head": (
         "Only the head was fitted; its L2 penalty was chosen by {by}. The test images were not used "
         "for this choice.",
-        "只拟合了最后一层；L2 惩罚的强度由{by}选出。测试集没有参与选择。",
+        "只拟合了最后一层。L2 惩罚强度的选择依据：{by}。测试集没有参与选择。",
     ),
     "folds": (
         "{n}-fold cross-validation on {images} images: accuracy {mean} ± {std} ({each}).",

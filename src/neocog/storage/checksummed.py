@@ -1,11 +1,9 @@
-"""Folders that are searched for datasets, and files cached with checksums."""
+"""Arrays and JSON values in files with a checksum, for caches: what is damaged is made anew."""
 
-import hashlib
 import json
 import logging
-import os
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -15,67 +13,9 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from neocog.errors import NeocogError
 from neocog.storage.atomic import make_folder, write_atomic
-from neocog.storage.download import cache, fetch
 
 log = logging.getLogger(__name__)
-
-
-def data_folders() -> list[Path]:
-    """The folders to search for datasets: those in `NEOCOG_DATA`, `./data`, the user's cache."""
-    named = [Path(part) for part in os.environ.get("NEOCOG_DATA", "").split(os.pathsep) if part]
-    return [*named, Path("data"), cache_folder()]
-
-
-def cache_folder() -> Path:
-    """The folder for downloads and decoded images."""
-    return cache("data")
-
-
-def features_folder() -> Path:
-    """The folder for cached backbone features."""
-    return cache_folder() / "features"
-
-
-def fetch_set(
-    name: str, addresses: Sequence[str], destination: Path, md5: str, size: int, by_hand: str
-) -> Path:
-    """Download a file of the dataset `name`, which is in none of `data_folders()`.
-
-    `size` is the size in bytes, which no mirror may exceed. `by_hand` tells the user how to install
-    the file manually; it becomes the hint of the NeocogError that is raised if every mirror fails.
-    """
-    try:
-        return fetch(addresses, destination, md5, most_bytes=size)
-    except NeocogError as error:
-        raise NeocogError(
-            f"The data set {name} is not in {', '.join(map(str, data_folders()))}, and "
-            + error.message,
-            f"{by_hand} Or train on the 5,000 real digits that came with Neocog: neocog train "
-            "mnist5k",
-        ) from None
-
-
-def cached(
-    files: Sequence[Path], method: str, compute: Callable[[], tuple[NDArray[np.uint8], bool]]
-) -> NDArray[np.uint8]:
-    """Return the array that `compute` returns, cached on disk while `files` stay unchanged.
-
-    `compute` also returns whether the array should be cached. `method` is a part of the key: it
-    describes how the array is computed from the files. If the disk is not writable, the array is
-    computed again each time.
-    """
-    file_states = [(str(f.resolve()), f.stat().st_size, f.stat().st_mtime_ns) for f in files]
-    key = hashlib.sha256(repr((file_states, method)).encode()).hexdigest()[:32]
-    file = cache_folder() / "decoded" / f"{key}.safetensors"
-    arrays = load_arrays(file)
-    if arrays and set(arrays) == {"array"} and arrays["array"].dtype == np.uint8:
-        return arrays["array"]
-    array, worth_keeping = compute()
-    if worth_keeping:
-        save_arrays(file, {"array": array})
-    return array
 
 
 def save_arrays(file: Path, arrays: Mapping[str, NDArray[Any]]) -> None:

@@ -1,11 +1,8 @@
-"""Tables of images: CSV files with paths, and Parquet files (Hugging Face layout) with bytes."""
+"""Parquet files in the Hugging Face layout: encoded images and labels in columns."""
 
-import csv
-import io
-import os
+import hashlib
 import zlib
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,32 +10,24 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neocog.data.cache import cached
-from neocog.data.decode import read_images, special_file_type
+from neocog.data.decode import read_images
 from neocog.data.images import ImageSet
 from neocog.data.preprocess import Preprocessing
-from neocog.data.sources.folder import is_inside
-from neocog.data.sources.index import SPLIT_NAMES, SPLIT_OF, DatasetIndex, Sample
+from neocog.data.sources.index import DatasetIndex, Sample, split_of_shard
 from neocog.errors import NeocogError
 from neocog.json_fields import parse, short
+from neocog.storage import cache
+from neocog.storage.checksummed import load_arrays, save_arrays
 
 if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
 
-# Accepted column names of a CSV file, in lower case.
-COLUMNS = {
-    "path": ("path", "file", "filename", "image", "picture"),
-    "label": ("label", "class", "category", "target"),
-    "split": ("split", "set", "subset"),
-    "group": ("group",),
-}
 ROWS_PER_BATCH = 64  # of a Parquet file
 # A Parquet file may unpack to the larger of this ratio and this number of bytes.
 MAX_COMPRESSION_RATIO, MIN_UNPACKED_LIMIT_BYTES = 100, 256 * 2**20
 MAX_CLASSES = 100_000
-MAX_TABLE_BYTES, MAX_ROWS = 256 * 2**20, 2_000_000  # of a CSV file
 # Increment it if the same file gives other pixels: it invalidates the cache.
 DECODER_VERSION = 1
 
@@ -56,7 +45,14 @@ class Table:
     classes: tuple[str, ...]
 
 
-def list_parquet(path: Path) -> DatasetIndex:
+def can_read(path: Path) -> bool:
+    """Whether `path` is a Parquet file or a folder that contains Parquet files."""
+    if path.is_dir():
+        return bool(_parquet_files(path))
+    return path.suffix == ".parquet" and path.is_file()
+
+
+def read(path: Path, allow_outside: bool = False) -> DatasetIndex:  # noqa: ARG001 - as all readers
     """Index a Parquet file or folder. Raises as `read_parquet` does."""
     tables = read_parquet(path)
     if "train" not in tables and len(tables) > 1:
@@ -79,110 +75,6 @@ def list_parquet(path: Path) -> DatasetIndex:
     return DatasetIndex(path, samples, next(iter(tables.values())).classes)
 
 
-def list_csv(path: Path, allow_outside: bool = False) -> DatasetIndex:
-    """Index a CSV file with the columns path and label, and optionally split and group.
-
-    Columns are separated by commas, semicolons or tabs. Paths are relative to the file's folder;
-    files outside it are not used, unless `allow_outside` is set. Raises NeocogError if a required
-    column is missing or no row names an existing image.
-    """
-    samples: list[Sample] = []
-    unused = []
-    root, rows = path.parent.resolve(), 0
-    for number, row in _csv_rows(path):
-        rows += 1
-        name, label = row.get("path", ""), row.get("label", "")
-        file = path.parent / name
-        if not name or not label:
-            unused.append(("no_label", name or f"line {number}"))
-        elif not os.path.isfile(file):  # noqa: PTH113 - Path.is_file fails if the name is too long
-            unused.append(("special" if _is_special(file) else "missing", name))
-        elif not allow_outside and not is_inside(file, root):
-            unused.append(("outside", name))
-        else:
-            status = file.stat()
-            split = row.get("split", "").lower()
-            if split and split not in SPLIT_OF:
-                raise NeocogError(
-                    f"{path}, line {number}: there is no split {split!r}.",
-                    f"Known: {', '.join(SPLIT_OF)}.",
-                )
-            stamp = (status.st_size, status.st_mtime_ns)
-            group = row.get("group") or None
-            samples.append(Sample(name, label, file, stamp, SPLIT_OF.get(split), group))
-    if not samples:
-        outside = sum(kind == "outside" for kind, _ in unused)
-        if outside:
-            raise NeocogError(
-                f"{path} names only files outside its folder ({outside:,} of {rows:,} rows).",
-                "If you trust the file, add: --allow-outside",
-            )
-        raise NeocogError(
-            f"{path} names no labelled image that is there ({rows:,} rows).",
-            f"Paths are relative to {path.parent.resolve()}.",
-        )
-    if any(sample.split for sample in samples):  # rows without a split are training rows
-        samples = [replace(p, split=p.split or "train") for p in samples]
-    return DatasetIndex(path, samples, tuple(sorted({p.label for p in samples})), unused)
-
-
-def _is_special(file: Path) -> bool:
-    with suppress(OSError, ValueError):
-        return bool(special_file_type(file))
-    return False
-
-
-def _csv_rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    """Yield (line number, values by column name) for every row that is not empty."""
-    with path.open("rb") as file:
-        raw = file.read(MAX_TABLE_BYTES + 1)
-    if len(raw) > MAX_TABLE_BYTES:
-        raise NeocogError(f"{path} is larger than {MAX_TABLE_BYTES // 2**20} MB.")
-    wide = raw.startswith((b"\xff\xfe", b"\xfe\xff"))
-    try:
-        text = raw.decode("utf-16" if wide else "utf-8-sig")
-    except UnicodeDecodeError:
-        text = raw.decode("gb18030", errors="replace")  # the usual encoding of Chinese spreadsheets
-    head = text.partition("\n")[0]
-    delimiter = max(",;\t", key=head.count)
-    table = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-    try:
-        names = [name.strip().lower() for name in next(table, [])]
-        columns = _columns(path, names)
-        for number, row in enumerate(table):
-            if number >= MAX_ROWS:
-                raise NeocogError(f"{path} has more than {MAX_ROWS:,} rows.")
-            if any(row):
-                places = columns.items()
-                yield table.line_num, {k: row[n].strip() for k, n in places if n < len(row)}
-    except csv.Error as error:
-        raise NeocogError(f"{path}, line {table.line_num}: {error}.") from None
-
-
-def _columns(path: Path, names: list[str]) -> dict[str, int]:
-    """Map the column names path, label, split and group to positions. Raises NeocogError."""
-    columns = {
-        column: place
-        for column, aliases in COLUMNS.items()
-        for place in [next((names.index(name) for name in aliases if name in names), None)]
-        if place is not None
-    }
-    if not {"path", "label"} <= set(columns):
-        raise NeocogError(
-            f"{path} has the columns {', '.join(names) or '(none)'}.",
-            "Expected a first line path,label and, if you like, split and group (or file, image; "
-            "class, category, target).",
-        )
-    return columns
-
-
-def is_parquet(path: Path) -> bool:
-    """Whether `path` is a Parquet file or a folder that contains Parquet files."""
-    if path.is_dir():
-        return bool(_parquet_files(path))
-    return path.suffix == ".parquet" and path.is_file()
-
-
 def _parquet_files(folder: Path) -> list[Path]:
     """The files in the folder, or in its folder `data` as on the Hugging Face Hub."""
     return sorted(folder.glob("*.parquet")) or sorted(folder.glob("data/*.parquet"))
@@ -198,7 +90,7 @@ def read_parquet(path: Path) -> dict[str, Table]:
     """
     files: dict[str, list[Path]] = {}
     for file in _parquet_files(path) if path.is_dir() else [path]:
-        files.setdefault(_split_of(file), []).append(file)
+        files.setdefault(split_of_shard(file.name), []).append(file)
     tables = {split: _read_split(tuple(paths)) for split, paths in files.items()}
     class_lists = {table.classes for table in tables.values() if table.classes}
     if len(class_lists) > 1:
@@ -215,11 +107,6 @@ def read_parquet(path: Path) -> dict[str, Table]:
     if max_label >= len(classes):
         raise NeocogError(f"{path} has a label {max_label}, and there are {len(classes)} classes.")
     return {split: replace(table, classes=classes) for split, table in tables.items()}
-
-
-def _split_of(file: Path) -> str:
-    first = file.name.lower().split("-")[0].split("_")[0].removesuffix(".parquet")
-    return next((split for split, names in SPLIT_NAMES.items() if first in names), "train")
 
 
 def decode_table(table: Table, preprocessing: Preprocessing) -> tuple[ImageSet, list[str]]:
@@ -252,6 +139,28 @@ def decode_table(table: Table, preprocessing: Preprocessing) -> tuple[ImageSet, 
     images = cached(table.files, f"{DECODER_VERSION} {settings}", compute)
     readable = np.setdiff1d(np.arange(len(images)), np.array(unreadable, dtype=np.int64))
     return ImageSet(images[readable], table.labels[readable], table.classes), skipped
+
+
+def cached(
+    files: Sequence[Path], method: str, compute: Callable[[], tuple[NDArray[np.uint8], bool]]
+) -> NDArray[np.uint8]:
+    """Return the array that `compute` returns, cached on disk while `files` stay unchanged.
+
+    `compute` also returns whether the array should be cached. `method` is a part of the key: it
+    describes how the array is computed from the files. If the disk is not writable, the array is
+    computed again each time.
+    """
+    file_states = [(str(f.resolve()), f.stat().st_size, f.stat().st_mtime_ns) for f in files]
+    key = hashlib.sha256(repr((file_states, method)).encode()).hexdigest()[:32]
+    file = cache.entry("arrays", f"{key}.safetensors")
+    arrays = load_arrays(file)
+    if arrays and set(arrays) == {"array"} and arrays["array"].dtype == np.uint8:
+        return arrays["array"]
+    array, worth_keeping = compute()
+    if worth_keeping:
+        save_arrays(file, {"array": array})
+        cache.evict()
+    return array
 
 
 def _read_split(files: tuple[Path, ...]) -> Table:
@@ -340,18 +249,31 @@ def _rows(
     return samples, labels
 
 
-def _huggingface_features(schema: "pa.Schema") -> dict[str, Any]:
+@dataclass(frozen=True)
+class _Feature:
+    """What the Hugging Face metadata say of a column: its kind and, unchecked, its class names."""
+
+    kind: Any = None
+    names: Any = None
+
+
+def _huggingface_features(schema: "pa.Schema") -> dict[str, _Feature]:
     """The features in the Hugging Face metadata; empty if there are none."""
     try:
         content = parse((schema.metadata or {})[b"huggingface"])
-        return dict(content["info"]["features"])
+        features = dict(content["info"]["features"]).items()
+        return {
+            name: _Feature(feature.get("_type"), feature.get("names"))
+            for name, feature in features
+            if isinstance(feature, dict)
+        }
     except (KeyError, ValueError, TypeError):
         return {}
 
 
-def _class_names(feature: Any, file: Path) -> tuple[str, ...]:
+def _class_names(feature: _Feature | None, file: Path) -> tuple[str, ...]:
     """The class names in the metadata of the label column; empty if there are none."""
-    names = feature.get("names") if isinstance(feature, dict) else None
+    names = feature.names if feature else None
     if not names:
         return ()
     is_list = isinstance(names, list) and all(isinstance(name, str) for name in names)
@@ -363,7 +285,7 @@ def _class_names(feature: Any, file: Path) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _column(schema: "pa.Schema", features: dict[str, Any], kind: str, file: Path) -> str:
+def _column(schema: "pa.Schema", features: dict[str, _Feature], kind: str, file: Path) -> str:
     """The name of the first column of a kind, by the metadata or else by its type."""
     import pyarrow as pa
 
@@ -379,9 +301,7 @@ def _column(schema: "pa.Schema", features: dict[str, Any], kind: str, file: Path
     candidates = [str(field.name) for field in schema if matches(field)]
     candidates.sort(key=lambda name: name != "label")
     tagged = [
-        name
-        for name, feature in features.items()
-        if isinstance(feature, dict) and feature.get("_type") == kind and name in candidates
+        name for name, feature in features.items() if feature.kind == kind and name in candidates
     ]
     if tagged or candidates:
         return [*tagged, *candidates][0]

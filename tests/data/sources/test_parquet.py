@@ -9,10 +9,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from neocog import data
-from neocog.data import cache
-from neocog.data.decode import NOT_AN_IMAGE
 from neocog.data.preprocess import Preprocessing
-from neocog.data.sources import tables
+from neocog.data.sources import parquet as parquet_file
 from neocog.errors import NeocogError
 
 from ...memory import megabytes_of_refusals
@@ -22,7 +20,7 @@ PREPROCESSING = Preprocessing((8, 8), 3, "square", (0.5,) * 3, (0.5,) * 3)
 
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path, monkeypatch):
-    monkeypatch.setattr(cache, "cache_folder", lambda: tmp_path / "cache")
+    monkeypatch.setenv("NEOCOG_CACHE", str(tmp_path / "cache"))
 
 
 def images(count, seed=0):
@@ -34,8 +32,8 @@ def images(count, seed=0):
 def test_reads_images_labels_and_class_names(tmp_path, parquet):
     pixels, rows = images(6)
     file = parquet(tmp_path / "some.parquet", rows, ["cat", "dog"])
-    (table,) = tables.read_parquet(file).values()
-    decoded, skipped = tables.decode_table(table, PREPROCESSING)
+    (table,) = parquet_file.read_parquet(file).values()
+    decoded, skipped = parquet_file.decode_table(table, PREPROCESSING)
     assert (decoded.images == pixels).all()
     assert decoded.labels.tolist() == [0, 1, 0, 1, 0, 1]
     assert decoded.classes == ("cat", "dog") and not skipped
@@ -44,9 +42,9 @@ def test_reads_images_labels_and_class_names(tmp_path, parquet):
 def test_images_are_decoded_once(tmp_path, parquet, monkeypatch):
     pixels, rows = images(4)
     file = parquet(tmp_path / "some.parquet", rows, ["a", "b"])
-    tables.decode_table(tables.read_parquet(file)["train"], PREPROCESSING)
-    monkeypatch.setattr(tables, "read_images", lambda *_: pytest.fail("decoded again"))
-    again, _ = tables.decode_table(tables.read_parquet(file)["train"], PREPROCESSING)
+    parquet_file.decode_table(parquet_file.read_parquet(file)["train"], PREPROCESSING)
+    monkeypatch.setattr(parquet_file, "read_images", lambda *_: pytest.fail("decoded again"))
+    again, _ = parquet_file.decode_table(parquet_file.read_parquet(file)["train"], PREPROCESSING)
     assert (again.images == pixels).all()
 
 
@@ -55,7 +53,9 @@ def test_a_changed_file_is_decoded_again(tmp_path, parquet):
     for seed in (0, 1):
         pixels, rows = images(4, seed)
         parquet(file, rows, ["a", "b"])
-        decoded, _ = tables.decode_table(tables.read_parquet(file)["train"], PREPROCESSING)
+        decoded, _ = parquet_file.decode_table(
+            parquet_file.read_parquet(file)["train"], PREPROCESSING
+        )
         assert (decoded.images == pixels).all()
 
 
@@ -64,9 +64,13 @@ def test_an_unreadable_row_is_reported_every_time(tmp_path, parquet):
     rows[2] = (b"no image", 0)
     file = parquet(tmp_path / "some.parquet", rows, ["a", "b"])
     for _ in range(2):
-        decoded, skipped = tables.decode_table(tables.read_parquet(file)["train"], PREPROCESSING)
+        decoded, skipped = parquet_file.decode_table(
+            parquet_file.read_parquet(file)["train"], PREPROCESSING
+        )
         assert len(decoded) == 3 and decoded.labels.tolist() == [0, 1, 1]
-        assert skipped == [f"row 2: {NOT_AN_IMAGE}"]
+        assert skipped == [
+            "row 2: the file is not an image (PNG, JPEG, BMP, GIF, TIFF, WebP, AVIF, HEIC)"
+        ]
 
 
 def test_a_folder_of_tables_is_split_by_file_name(tmp_path, parquet):
@@ -87,20 +91,20 @@ def test_one_table_is_split_in_three(tmp_path, parquet):
 
 def test_a_table_without_metadata_is_read_by_its_types(tmp_path, parquet):
     file = parquet(tmp_path / "plain.parquet", images(4)[1], None)
-    (table,) = tables.read_parquet(file).values()
+    (table,) = parquet_file.read_parquet(file).values()
     assert table.classes == ("0", "1")
 
 
 def test_wrong_tables_are_refused(tmp_path, parquet):
     (tmp_path / "broken.parquet").write_bytes(b"PAR1 nothing")
     with pytest.raises(NeocogError, match=r"damaged or no Parquet file"):
-        tables.read_parquet(tmp_path / "broken.parquet")
+        parquet_file.read_parquet(tmp_path / "broken.parquet")
     pq.write_table(pa.table({"x": [1.0]}), tmp_path / "other.parquet")
     with pytest.raises(NeocogError, match=r"no column of images.*its columns are x"):
-        tables.read_parquet(tmp_path / "other.parquet")
+        parquet_file.read_parquet(tmp_path / "other.parquet")
     file = parquet(tmp_path / "label.parquet", [(images(1)[1][0][0], 7)], ["a", "b"])
     with pytest.raises(NeocogError, match=r"has a label 7, and there are 2 classes"):
-        tables.read_parquet(file)
+        parquet_file.read_parquet(file)
 
 
 def with_metadata(table, names, kind="ClassLabel"):
@@ -146,7 +150,7 @@ def test_sizes_in_headers_are_not_trusted(name, tmp_path):
     make, says = HUGE[name]
     pq.write_table(make(), tmp_path / "t.parquet", compression="zstd")
     with pytest.raises(NeocogError) as caught:
-        tables.read_parquet(tmp_path / "t.parquet")
+        parquet_file.read_parquet(tmp_path / "t.parquet")
     assert says in caught.value.message and "\n" not in caught.value.message
 
 
@@ -156,8 +160,8 @@ def test_a_small_table_takes_little_memory(tmp_path):
     megabytes, printed = megabytes_of_refusals(
         tmp_path,
         "*.parquet",
-        "import pyarrow.parquet\nfrom neocog.data.sources import tables",
-        "tables.read_parquet",
+        "import pyarrow.parquet\nfrom neocog.data.sources import parquet as parquet_file",
+        "parquet_file.read_parquet",
     )
     assert len(megabytes) == len(HUGE), printed
     assert max(megabytes) < 100, printed
@@ -182,7 +186,7 @@ def test_a_damaged_table_is_read_or_refused(small_file, data):
         damaged[place] = data.draw(st.integers(0, 255))
     path.write_bytes(damaged[: data.draw(st.integers(0, len(damaged)) | st.just(len(damaged)))])
     try:
-        decoded = tables.read_parquet(path)
+        decoded = parquet_file.read_parquet(path)
     except NeocogError as error:
         assert "\n" not in error.message  # noqa: PT017
         return
@@ -200,7 +204,7 @@ def test_any_labels_and_metadata_are_read_or_refused(tmp_path_factory, labels, n
     path = tmp_path_factory.getbasetemp() / "any.parquet"
     pq.write_table(with_metadata(raw(labels, kind=pa.int64()), names, kind), path)
     try:
-        (table,) = tables.read_parquet(path).values()
+        (table,) = parquet_file.read_parquet(path).values()
     except NeocogError as error:
         assert "\n" not in error.message  # noqa: PT017
         return

@@ -6,6 +6,7 @@ import os
 import shutil
 import tarfile
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -269,6 +270,27 @@ def test_a_read_only_cache_only_costs_time(photos, monkeypatch, tmp_path):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("NEOCOG_CACHE", str(tmp_path / "file"))
     assert data.load(str(photos), CONFIG).describe() == expected.describe()
+
+
+def test_a_wrong_bound_of_the_cache_loses_no_decoded_image(photos, monkeypatch, tmp_path):
+    monkeypatch.setenv("NEOCOG_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("NEOCOG_CACHE_SIZE", "much")
+    with pytest.raises(UsageError, match="number of gigabytes, not 'much'"):
+        data.load(str(photos), CONFIG)
+    monkeypatch.delenv("NEOCOG_CACHE_SIZE")
+    monkeypatch.setattr(decode_cache, "decode_with_metadata", lambda *_: pytest.fail("again"))
+    assert sum(map(len, data.load(str(photos), CONFIG).parts.values())) == 40
+
+
+def test_decoding_evicts_what_was_used_least_recently(photos, monkeypatch, tmp_path):
+    monkeypatch.setenv("NEOCOG_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("NEOCOG_CACHE_SIZE", "0.0001")  # 100 kB: one of the two stores
+    data.load(str(photos), CONFIG)
+    (old,) = decode_cache.decoded_folder().iterdir()
+    os.utime(old, (0, 0))
+    kept = data.load(str(photos), replace(CONFIG, image_size=24)).train
+    (new,) = decode_cache.decoded_folder().iterdir()
+    assert new != old and len(kept)
 
 
 def test_a_damaged_cache_is_rebuilt(photos):

@@ -378,10 +378,10 @@ def _sync(
             stamps = {p.path: (list(p.stamp), digests[p.path]) for p in samples if digests[p.path]}
             store.stamps = stamps
             store.save()
-            cache.evict()
         except BaseException:
             store.discard()
             raise
+        cache.evict()
     return [digests[sample.path] for sample in samples]
 
 

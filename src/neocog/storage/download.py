@@ -218,6 +218,7 @@ def _requested(url: str, begin: int) -> http.client.HTTPResponse:
     try:
         answer: http.client.HTTPResponse = opener.open(request, timeout=TIMEOUT_SECONDS)
     except urllib.error.HTTPError as error:
+        error.close()
         if error.code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
             raise _WrongContent(_reason(error)) from None
         raise

@@ -248,3 +248,9 @@ def test_the_command_reads_shards(tmp_path, neocog_command):
     assert code == 0 and result["n"] == 60 and result["classes"] == ["0", "1"]
     found = {finding["kind"]: finding["paths"] for finding in result["findings"]}
     assert found["no_cls"] == ["s-1.tar/x.png"]
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root reads every folder")
+def test_a_folder_that_cannot_be_listed_is_not_its_matter(tmp_path):
+    (tmp_path / "closed").mkdir(mode=0)
+    assert not webdataset.can_read(tmp_path / "closed")

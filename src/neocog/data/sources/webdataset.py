@@ -45,12 +45,13 @@ def can_read(path: Path) -> bool:
     """
     if is_pattern(str(path)):
         return True
-    if path.is_dir():
-        entries = [entry for entry in path.iterdir() if not is_system_file(entry.name)]
-        shards = [] if any(entry.is_dir() for entry in entries) else _shards(path)
-    else:
+    with suppress(OSError):  # a folder that cannot be listed: its own reader says so
         shards = _shards(path)
-    return bool(shards) and _begins_with_samples(min(shards))
+        if shards and path.is_dir():
+            entries = (entry for entry in path.iterdir() if not is_system_file(entry.name))
+            shards = [] if any(entry.is_dir() for entry in entries) else shards
+        return bool(shards) and _begins_with_samples(shards[0])
+    return False
 
 
 def is_pattern(name: str) -> bool:

@@ -24,6 +24,7 @@ FLOORS = [
     {"runs", "model_card", "engines"},
     {"classifier", "export"},
     {"training", "evaluation", "predict", "explanations", "examine"},
+    {"export_run"},
     {"report", "demos", "web", "terminal"},
     {"reproduce"},
     {"cli"},

@@ -23,7 +23,8 @@ MAX_CLASSES = 100_000  # ImageNet-21k has 21,841
 TEMPERATURE_RANGE = (1e-3, 1e3)
 REQUIRED = ("architecture", "preprocessing", "classes", "temperature", "threshold")
 _HINT = "Give a run folder or a model.safetensors that `neocog train` wrote."
-FACTS = ("recipe", "data", "selected", "measured")  # optional; added by `train` and `evaluate`
+# Optional; added by `train`, `evaluate` and `export`.
+FACTS = ("recipe", "data", "selected", "measured", "export")
 
 
 @dataclass(frozen=True)
@@ -203,6 +204,7 @@ _FACT_TYPES: dict[str, dict[str, type]] = {
     "data": {"name": str, "fingerprints": dict},
     "selected": {"epoch": int, "by": str},
     "measured": {},
+    "export": {},
 }
 
 

@@ -19,6 +19,7 @@ import typer
 import neocog
 from neocog.cli.demo import demos
 from neocog.cli.elapsed import STOPWATCH
+from neocog.cli.export import export
 from neocog.cli.memory import HINT as MEMORY_HINT
 from neocog.cli.memory import shortage
 from neocog.errors import NeocogError, UsageError
@@ -40,6 +41,7 @@ app = typer.Typer(
 )
 
 app.add_typer(demos, name="demo")
+app.command()(export)
 
 MOST_TOP = 10_000  # classes that `predict` reports of an image
 MOST_SEEDS = 1000  # runs of a recipe that `reproduce` makes

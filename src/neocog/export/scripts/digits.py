@@ -3,85 +3,59 @@
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageFilter
+from PIL import Image, ImageFilter, ImageOps
 
 
 def fit(image: Image.Image, rule: Any) -> Any:
     """Convert an RGB image to the network's input, uint8 `(H, W, 1)`: a digit on black."""
-    box, (high, wide), grey = rule["box"], rule["image_size"], np.asarray(image.convert("L"))
-    side = round(box * 28 / 20)
-    border, fitted = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]]), False
-    if grey.shape in ((high, wide), (side, side)) and np.median(border) <= 8 and grey.max() > 96:
-        length = max(map(np.ptp, np.nonzero(grey > 32))) + 1
-        middle = [
-            np.average(np.arange(n), weights=grey.sum(1 - a)) for a, n in enumerate(grey.shape)
-        ]
-        off = max(abs(m - n // 2) for m, n in zip(middle, grey.shape, strict=True))
-        fitted = min(grey.shape) <= box or (0.9 * box <= length <= box and off <= 1)
-    if not fitted:
-        return find_digit(image, high, box)[:, :, None]
-    room = [
-        ((max(0, n - m)) // 2, max(0, n - m) - max(0, n - m) // 2)
-        for n, m in zip((high, wide), grey.shape, strict=True)
-    ]
-    return np.pad(grey, room)[:high, :wide, None]
+    grey, (high, wide), box = np.asarray(image.convert("L")), rule["image_size"], rule["box"]
+    border, side = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]]), round(box * 1.4)
+    fitted = grey.shape in ((high, wide), (side, side)) and np.median(border) <= 8 < 96 < grey.max()
+    if fitted and min(grey.shape) > box:
+        length, y, x = _measure(grey, 32)
+        off = max(abs(y - 0.5 - len(grey) // 2), abs(x - 0.5 - len(grey[0]) // 2))
+        fitted = 0.9 * box <= length <= box and off <= 1
+    grey = grey if fitted else find_digit(image, high, box)
+    top, left = int((len(grey) - high) / 2), int((len(grey[0]) - wide) / 2)
+    return np.asarray(Image.fromarray(grey).crop((left, top, left + wide, top + high)))[:, :, None]
 
 
-def largest(x: Any, side: int = 3) -> Any:
-    """The maximum of the `side` x `side` neighbours of each pixel."""
-    windows = np.lib.stride_tricks.sliding_window_view(np.pad(x, side // 2), (side, side))
-    return windows.max((2, 3))
+def _measure(ink: Any, least: float) -> Any:  # the length above `least`, centre of mass
+    y, x = (np.average(np.arange(n) + 0.5, weights=ink.sum(1 - a)) for a, n in enumerate(ink.shape))
+    return max(map(np.ptp, np.nonzero(ink > least))) + 1, y, x
 
 
-def distance(inside: Any) -> Any:
-    """The distance of each pixel of a mask to the nearest pixel outside."""
-    for _ in range(2):
-        rows = np.arange(len(inside))
-        inside = np.array([(inside + (rows[:, None] - k) ** 2).min(0) for k in rows]).T
-    return np.sqrt(inside)
+def _grown(values: Any, radius: float) -> Any:  # the maximum around each pixel
+    return np.asarray(Image.fromarray(values).filter(ImageFilter.MaxFilter(2 * round(radius) + 1)))
 
 
-def find_digit(image: Image.Image, box: int, side: int) -> Any:
+def find_digit(image: Image.Image, side: int, box: int) -> Any:
     """Find the digit and place it as MNIST does: `box` pixels long, centred by mass."""
-    scale = 256 / max(image.size)
-    size = [max(1, round(length * scale)) for length in image.size]
-    work = image.resize(size, Image.Resampling.BOX if scale < 0.5 else Image.Resampling.BICUBIC)
+    scale, filters = 256 / max(image.size), Image.Resampling
+    work = ImageOps.contain(image, (256, 256), filters.BOX if scale < 0.5 else filters.BICUBIC)
     work = work.filter(ImageFilter.GaussianBlur(max(1.0, 0.35 * scale)))
-    paper = work.resize([-(-length // 6) for length in size], Image.Resampling.NEAREST)
-    paper = paper.filter(ImageFilter.MedianFilter(max(paper.size) // 2 | 1)).resize(
-        size, Image.Resampling.BILINEAR
-    )
+    paper = work.reduce(6).filter(ImageFilter.MedianFilter(21)).resize(work.size, filters.BILINEAR)
     ink = np.asarray(work, float) - np.asarray(paper)
     ink = np.clip(ink if (ink**3).sum() > 0 else -ink, 0, 255).max(2)
-    peak = np.percentile(ink[ink > min(14, ink.max() - 1)], 90)
-    strokes = ink > max(0.4 * peak, 6 * np.median(ink), 14)
-    labels = np.arange(1, ink.size + 1).reshape(ink.shape) * strokes
-    for _ in range(40):
-        labels = largest(labels) * strokes
-        labels = labels.flat[labels - 1] * strokes
-    rim = np.pad(np.zeros(np.array(ink.shape) - 4, bool), 2, constant_values=True)
-    parts = [labels == label for label in np.unique(labels[strokes])]
-    weights = [ink[p].max() * p.sum() * (1 - 0.98 * (p & rim).any()) for p in parts]
-    mask = parts[int(np.argmax(weights))]
-    length = max(map(np.ptp, np.nonzero(mask))) + 1
-    around = largest(mask, int(length / 4) * 2 + 1)
-    parts = [
-        p
-        for p, w in zip(parts, weights, strict=True)
-        if w > 0.02 * max(weights) and (p & around).any()
-    ]
-    mask = np.pad(np.any(parts, 0), 32)
-    inside, outside = distance(mask * 1e6), distance(~mask * 1e6)
-    width = 2 * np.median(inside[mask & (inside >= largest(inside))]) - 1
-    length = max(map(np.ptp, np.nonzero(mask))) + 1
+    assert ink.max() > 14, "no digit was found: the image shows no ink that stands out"
+    strokes = ink > max(0.4 * np.percentile(ink[ink > 14], 90), 6 * np.median(ink))
+    labels = np.arange(1, ink.size + 1, dtype=np.int32).reshape(ink.shape) * strokes
+    for _ in range(50):  # every pixel takes the largest number that its stroke has
+        labels = labels.flat[_grown(labels, 1) * strokes - 1] * strokes
+    parts = np.array([labels == label for label in np.unique(labels[strokes])])
+    weights = np.array([ink[p].sum() * (p[2:-2, 2:-2].sum() == p.sum() or 0.02) for p in parts])
+    main = parts[weights.argmax()].astype(np.uint8)
+    near = _grown(main, _measure(main, 0)[0] / 8) > 0
+    kept = parts[(weights > weights.max() / 50) & parts[:, near].any(axis=1)]
+    mask = np.pad(kept.any(axis=0), 256).astype(np.uint8)
+    length, outline = (
+        _measure(mask, 0)[0],
+        (np.diff(mask) != 0).sum() + (np.diff(mask.T) != 0).sum(),
+    )
+    width = 8 / np.pi * mask.sum() / outline
     grow = (np.clip(width, 0.095 * length, 0.22 * length) - width) / 2
-    soft = np.clip(np.where(mask, inside - 0.5, 0.5 - outside) + grow + 0.5, 0, 1)
-    span = (max(map(np.ptp, np.nonzero(soft > 0.5))) + 1) * side / box
-    y, x = (
-        np.average(np.arange(n) + 0.5, weights=soft.sum(1 - a)) for a, n in enumerate(soft.shape)
-    )
-    edges = (x + 256 - span / 2, y + 256 - span / 2, x + 256 + span / 2, y + 256 + span / 2)
-    placed = Image.fromarray(np.pad(soft, 256).astype(np.float32)).resize(
-        (side, side), Image.Resampling.BOX, edges
-    )
-    return np.rint(np.clip(np.asarray(placed), 0, 1) * 255).astype(np.uint8)
+    mask = _grown(mask, grow) if grow > 0 else 1 - _grown(1 - mask, -grow)
+    length, y, x = _measure(mask, 0)
+    half, canvas = length * side / box / 2, Image.fromarray(mask * np.uint8(255))
+    edges = x - half, y - half, x + half, y + half
+    return np.asarray(canvas.resize((side, side), filters.BOX, edges))

@@ -48,11 +48,8 @@ def find_digit(image: Image.Image, side: int, box: int) -> Any:
     near = _grown(main, _measure(main, 0)[0] / 8) > 0
     kept = parts[(weights > weights.max() / 50) & parts[:, near].any(axis=1)]
     mask = np.pad(kept.any(axis=0), 256).astype(np.uint8)
-    length, outline = (
-        _measure(mask, 0)[0],
-        (np.diff(mask) != 0).sum() + (np.diff(mask.T) != 0).sum(),
-    )
-    width = 8 / np.pi * mask.sum() / outline
+    length, outlines = _measure(mask, 0)[0], [np.diff(m) != 0 for m in (mask, mask.T)]
+    width = 8 / np.pi * mask.sum() / sum(outline.sum() for outline in outlines)
     grow = (np.clip(width, 0.095 * length, 0.22 * length) - width) / 2
     mask = _grown(mask, grow) if grow > 0 else 1 - _grown(1 - mask, -grow)
     length, y, x = _measure(mask, 0)

@@ -28,6 +28,7 @@ FLOORS = [
     {"onnx_file"},
     {"classifier", "recipe_context"},
     {"training", "evaluation", "predict", "explanations", "examine"},
+    {"export_run"},
     {"report", "demos", "web", "terminal"},
     {"reproduce"},
     {"cli"},

@@ -1,5 +1,6 @@
 """A classifier: an engine with preprocessing, classes, temperature and threshold."""
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
@@ -17,13 +18,15 @@ from neocog.engines import ENGINES, Engine, softmax
 from neocog.engines.onnx_runtime import OnnxEngine
 from neocog.errors import DamagedFileError, NeocogError, NotFoundError, UsageError, unknown
 from neocog.model_card import Architecture, ModelCard, card_in, read_card_of
-from neocog.onnx_file import find_or_export
+from neocog.onnx_file import ExportError, find_or_export
 from neocog.records import ModelFacts
 
 if TYPE_CHECKING:  # an exported network needs no torch
     from torch import Tensor, nn
 
     from neocog.models.inference import InferenceModule
+
+log = logging.getLogger(__name__)
 
 READ_AT_ONCE = 128  # files that are decoded before the network sees them
 
@@ -182,16 +185,19 @@ def load(
     if engine not in ENGINES:
         raise unknown("engine", engine, ENGINES)
     path = model_path(str(run), runs.runs_folder(runs_dir))
-    if engine == "auto":
-        engine = "onnx" if device in ("auto", "cpu") else "torch"
     if path.suffix == ".onnx":
         return _of_onnx_file(path, engine)
     card = read_card_of(path)
-    if engine == "torch":
-        model = _read_model(path, device)
-        return _of_card(card, _torch_engine(model, card), lambda: model)
-    onnx = find_or_export(path, card)
-    return _of_card(card, _run_by(engine, onnx), partial(_read_model, path, device))
+    if engine in ("onnx", "openvino") or (engine == "auto" and device in ("auto", "cpu")):
+        try:
+            onnx = find_or_export(path, card)
+            return _of_card(card, _run_by(engine, onnx), partial(_read_model, path, device))
+        except ExportError as error:
+            if engine != "auto":
+                raise
+            log.warning("%s It is run by PyTorch instead.", error.message)
+    model = _read_model(path, device)
+    return _of_card(card, _torch_engine(model, card), lambda: model)
 
 
 def _of_card(card: ModelCard, engine: Engine, read_model: "Callable[[], nn.Module]") -> Classifier:

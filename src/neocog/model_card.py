@@ -262,6 +262,7 @@ _FACT_TYPES: dict[str, dict[str, type | tuple[type, ...]]] = {
     "data": {"name": str, "fingerprints": dict},
     "selected": {"epoch": int, "by": (str, dict)},  # a metric or a Message
     "measured": {},
+    "export": {},
 }
 
 

@@ -1,6 +1,5 @@
 """The ONNX file of a model file: found, or exported when it is first needed."""
 
-import logging
 from contextlib import suppress
 from pathlib import Path
 
@@ -11,7 +10,11 @@ from neocog.runs import of_model_file
 from neocog.storage import cache
 from neocog.storage.atomic import make_folder, write_atomic
 
-log = logging.getLogger(__name__)
+CHECK_IMAGES = 16  # that a new file is compared on; `neocog export` takes the run's own images
+
+
+class ExportError(NeocogError):
+    """A network cannot be exported, or gives other probabilities when it is."""
 
 
 def find_or_export(path: Path, card: ModelCard) -> OnnxEngine:
@@ -35,16 +38,35 @@ def find_or_export(path: Path, card: ModelCard) -> OnnxEngine:
         with suppress(OSError):
             make_folder(place.parent)
             write_atomic(place, content)
+            cache.evict()
             break
     return OnnxEngine(content, path)
 
 
 def _export(path: Path, card: ModelCard, digest: str) -> bytes:
+    """Export the network of a model file. Raises ExportError if the result is not the same."""
     from neocog.engines.torch import network_facts
+    from neocog.export import parity
+    from neocog.export.images import stand_ins
     from neocog.export.onnx import to_onnx
+    from neocog.export.torch import module_network
     from neocog.model_file import read_network
     from neocog.models.inference import InferenceModule
 
     module = InferenceModule(read_network(path), card.preprocessing, card.temperature)
     metadata = {CARD_KEY: card.to_json(), **network_metadata(network_facts(module), digest)}
-    return to_onnx(module, metadata)
+    try:
+        content = to_onnx(module, metadata)
+        files, described = stand_ins(card.preprocessing, CHECK_IMAGES)
+        images, _ = parity.fit_files(files, card.preprocessing)
+        found = parity.compare(
+            parity.run_in_batches(module_network(module), images),
+            parity.run_in_batches(parity.onnx_network(content), images),
+            described,
+        )
+    except (RuntimeError, ValueError) as error:  # of the exporter, or a NeocogError
+        reason = str(error).strip().partition("\n")[0]
+        raise ExportError(f"{path} cannot be exported to ONNX ({reason}).") from error
+    if not found.passed:
+        raise ExportError(f"The network exported to ONNX differs: {found.describe()}.")
+    return content

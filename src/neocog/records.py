@@ -365,11 +365,58 @@ class MeasuredFacts(JsonRecord):
     interval: tuple[float, float]
 
 
+@dataclass(frozen=True)
+class ParityRecord(JsonRecord):
+    """How far an exported file's predictions are from the network's, on `n` images.
+
+    `images` names them. `labels_differ` counts the images with another label, and
+    `largest_difference` is that of any probability. `tolerance` is the largest that is accepted, or
+    None if the accuracy decides, as for int8.
+    """
+
+    n: int
+    images: str
+    labels_differ: int
+    largest_difference: float
+    tolerance: float | None = None
+
+
+@dataclass(frozen=True)
+class Int8Record(JsonRecord):
+    """The accuracy before and after quantization, 0..1, on `n` images of `split`.
+
+    `calibrated_on` is the number of training images that gave the ranges of the activations.
+    """
+
+    accuracy_before: float
+    accuracy_after: float
+    n: int
+    split: str
+    calibrated_on: int
+
+
+@dataclass(frozen=True)
+class ExportFacts(JsonRecord):
+    """How a file was exported: its format, precision (float32 or int8), and the checks it passed.
+
+    `versions` are those of the packages. `script` is the check of the script beside the file.
+    """
+
+    format: str
+    precision: str
+    opset: int | None
+    versions: Mapping[str, str]
+    parity: ParityRecord
+    script: ParityRecord | None = None
+    int8: Int8Record | None = None
+
+
 @dataclass(frozen=True, kw_only=True)
 class ModelFacts(JsonRecord):
-    """What a model file says of its training and evaluation; each part may be missing."""
+    """What a model file says of its training, evaluation and export; each part may be missing."""
 
     recipe: RecipeFacts | None = field(default=None, metadata=json_key(optional=True))
     data: DataInfo | None = field(default=None, metadata=json_key(optional=True))
     selected: SelectedFacts | None = field(default=None, metadata=json_key(optional=True))
     measured: MeasuredFacts | None = field(default=None, metadata=json_key(optional=True))
+    export: ExportFacts | None = field(default=None, metadata=json_key(optional=True))

@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 
 import neocog
-from neocog.cli import data, demo, evaluate, models, predict, reproduce, train
+from neocog.cli import data, demo, evaluate, export, models, predict, reproduce, train
 from neocog.cli.arguments import spell_out
 from neocog.cli.elapsed import STOPWATCH
 from neocog.cli.failure import CTRL_C, SIGTERM, Stopped, report_failure
@@ -34,6 +34,7 @@ for command in (
     predict.predict,
     predict.explain,
     evaluate.report,
+    export.export,
     data.data,
     models.models,
     models.recipes,

@@ -1,44 +1,155 @@
-"""Placeholder until the branch `export` is merged."""
+"""A trained network as one ONNX file: uint8 images in, logits and probabilities out.
+
+The TorchScript exporter of torch is used (`dynamo=False`). Measured for all networks of `MODELS` by
+`benchmarks/export.py` (docs/howto/elsewhere.md has the table): it takes 0.02 to 8 seconds, the
+newer exporter 1 to 79; both graphs give the network's probabilities to 1e-5; the newer exporter's
+files are up to 30% larger, and it needs onnxscript besides.
+"""
 
 import io
+import tempfile
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
-from torch import nn
+from numpy.typing import NDArray
+from torch import Tensor, nn
 
+from neocog.inspection.hooks import record_layers
 from neocog.models.inference import InferenceModule
 
+OPSET = 17  # the first with LayerNormalization; read by ONNX Runtime 1.12 (2022) and later
+FEATURE_MAPS = "feature_maps"
 
-class _Graph(nn.Module):
-    def __init__(self, module: InferenceModule) -> None:
+
+class ExportGraph(nn.Module):
+    """What a file computes: logits and probabilities `(N, K)` of uint8 images `(N, H, W, C)`.
+
+    With `pooling`, the name of the network's last global average pooling, the third output is that
+    layer's input, the feature maps `(N, M, h, w)` of the images (not of their mirror images).
+    """
+
+    def __init__(self, module: InferenceModule, pooling: str | None = None) -> None:
         super().__init__()
         self.module = module
+        self.pooling = pooling
 
-    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        logits = self.module(images)
-        return logits, torch.softmax(logits, 1)
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Return logits, probabilities and, if asked for, feature maps."""
+        maps: list[Tensor] = []
+        if self.pooling is None:
+            logits = self.module(images)
+        else:
+            layer = self.module.network.get_submodule(self.pooling)
+            handle = layer.register_forward_pre_hook(lambda _, inputs: maps.append(inputs[0]))
+            logits = self.module(images)
+            handle.remove()
+        return logits, torch.softmax(logits, dim=1), *maps[:1]
 
 
-def to_onnx(module: InferenceModule, metadata: Mapping[str, str]) -> bytes:
-    """The network as ONNX."""
-    import onnx
-
+def example_images(module: InferenceModule) -> Tensor:
+    """Two black images of the network's size, uint8 `(2, H, W, C)`, where the network is."""
     rule = module.preprocessing
-    example = torch.zeros((2, *rule.image_size, rule.channels), dtype=torch.uint8)
+    device = next(module.parameters()).device
+    return torch.zeros((2, *rule.image_size, rule.channels), dtype=torch.uint8, device=device)
+
+
+def to_onnx(
+    module: InferenceModule, metadata: Mapping[str, str], *, feature_maps: bool = False
+) -> bytes:
+    """Write a network with normalisation, mirrored views and temperature as one ONNX file.
+
+    The graph maps `images`, uint8 `(N, H, W, C)` with any N, to `logits` and `probabilities`,
+    float32 `(N, K)`. With `feature_maps` it has a third output of that name, `(N, M, h, w)`: what
+    the last global average pooling receives, if the network has one. `metadata` goes into the
+    file's `metadata_props`. The file is not checked: see `parity.check`.
+    """
+    example = example_images(module)
+    graph = ExportGraph(module, _last_pooling(module, example) if feature_maps else None).eval()
+    outputs = ["logits", "probabilities", *([FEATURE_MAPS] if graph.pooling else [])]
     buffer = io.BytesIO()
     with warnings.catch_warnings():
+        # Networks check the sizes of images, which a graph has fixed, and the exporter is old.
         warnings.simplefilter("ignore")
         torch.onnx.export(
-            _Graph(module).eval(),
+            graph,
             (example,),
-            buffer,  # type: ignore[arg-type]
+            buffer,  # type: ignore[arg-type]  # the annotation is the newer exporter's
             dynamo=False,
+            opset_version=OPSET,
             input_names=["images"],
-            output_names=["logits", "probabilities"],
-            dynamic_axes={n: {0: "N"} for n in ("images", "logits", "probabilities")},
-            opset_version=17,
+            output_names=outputs,
+            dynamic_axes={name: {0: "N"} for name in ("images", *outputs)},
         )
-    model = onnx.load_from_string(buffer.getvalue())
-    onnx.helper.set_model_props(model, dict(metadata))
-    return model.SerializeToString()
+    return with_metadata(buffer.getvalue(), metadata)
+
+
+def with_metadata(model: bytes, metadata: Mapping[str, str]) -> bytes:
+    """Replace the `metadata_props` of an ONNX file, and name Neocog as its producer."""
+    import onnx
+
+    import neocog
+
+    proto = onnx.load_from_string(model)
+    del proto.metadata_props[:]
+    onnx.helper.set_model_props(proto, dict(metadata))
+    proto.producer_name, proto.producer_version = "neocog", neocog.__version__
+    content: bytes = proto.SerializeToString()
+    return content
+
+
+def quantized(model: bytes, images: NDArray[np.uint8]) -> bytes:
+    """Quantize the convolutions and matrix products of an ONNX file to int8.
+
+    `images`, uint8 `(N, H, W, C)`, calibrate the ranges of the activations. Weights are quantized
+    per output channel.
+    """
+    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, quantize_static
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    class Reader(CalibrationDataReader):  # type: ignore[misc]
+        def __init__(self) -> None:
+            self.batches: Iterator[NDArray[np.uint8]] = iter(
+                images[k : k + CALIBRATION_BATCH] for k in range(0, len(images), CALIBRATION_BATCH)
+            )
+
+        def get_next(self) -> dict[str, Any] | None:
+            batch = next(self.batches, None)
+            return None if batch is None else {"images": batch}
+
+    with tempfile.TemporaryDirectory(prefix="neocog-") as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        source, prepared, target = (Path(folder, f"{k}.onnx") for k in range(3))
+        source.write_bytes(model)
+        quant_pre_process(source, prepared, skip_symbolic_shape=True)
+        quantize_static(
+            prepared,
+            target,
+            Reader(),
+            quant_format=QuantFormat.QDQ,
+            op_types_to_quantize=["Conv", "Gemm", "MatMul"],
+            per_channel=True,
+            reduce_range=True,  # CPUs without VNNI overflow at eight bits
+        )
+        return target.read_bytes()
+
+
+CALIBRATION_BATCH = 16
+
+
+def _last_pooling(module: InferenceModule, example: Tensor) -> str | None:
+    """The name of the layer that averages the last feature maps; None if there is none."""
+    names: list[str] = []
+
+    def record(name: str, layer: nn.Module, inputs: Tensor, output: Tensor) -> None:
+        is_pooling = isinstance(layer, nn.AdaptiveAvgPool2d) and output.shape[2:] == (1, 1)
+        if is_pooling and inputs.dim() == 4 and name in modules:
+            names.append(name)
+
+    modules = dict(module.network.named_modules())
+    with torch.no_grad(), record_layers(module.network, record):
+        module.eval()(example)
+    return names[-1] if names else None

@@ -1,0 +1,39 @@
+"""`neocog export`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from neocog.cli.options import JsonOption, RunsOption
+from neocog.escaping import to_json
+
+
+def export(
+    run: Annotated[str, typer.Argument(help="Run folder, model file or latest.")] = "latest",
+    to: Annotated[str, typer.Option(help="onnx, openvino or torch.")] = "onnx",
+    int8: Annotated[
+        bool, typer.Option("--int8", help="Quantize to int8, calibrated on training images.")
+    ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Write int8 even if it loses more than 0.3 points.")
+    ] = False,
+    output: Annotated[
+        Path | None,
+        typer.Option(help="The file to write.", show_default="beside the model file"),
+    ] = None,
+    runs: RunsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write the network for other programs; exits 3 if its answers are not the same there."""
+    from neocog.export.standalone import SCRIPT
+    from neocog.export_run import export as export_run
+    from neocog.terminal import make_console
+    from neocog.terminal.exported import show_exported
+
+    result = export_run(run, to, int8=int8, force=force, output=output, runs_dir=runs)
+    show_exported(make_console(stderr=as_json), result, SCRIPT)
+    if as_json:
+        print(to_json(result.to_json()))
+    if not result.files:
+        raise typer.Exit(3)

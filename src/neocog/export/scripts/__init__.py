@@ -1,0 +1,1 @@
+"""Scripts that are written beside an exported file; they import nothing of Neocog."""

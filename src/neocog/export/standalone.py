@@ -1,0 +1,74 @@
+"""What makes an exported file usable alone: a script beside it, and a self-test inside it."""
+
+import base64
+import json
+from collections.abc import Sequence
+from importlib import resources
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neocog.data.decode import read_images
+from neocog.data.preprocess import Preprocessing
+from neocog.export.images import examples
+from neocog.export.parity import TOLERANCE as PROBABILITY_TOLERANCE
+from neocog.export.parity import Network, Parity, compare
+from neocog.export.scripts import digits, predict_onnx
+
+SCRIPT = "predict_onnx.py"
+EXAMPLES = 8
+# Of a probability: other CPUs, other versions of ONNX Runtime. Int8 rounds differently on CPUs with
+# and without VNNI.
+TOLERANCE, INT8_TOLERANCE = 1e-4, 0.1
+SCRIPT_IMAGES = 16
+
+
+def selftest(network: Network, rule: Preprocessing, tolerance: float) -> str:
+    """Return the self-test of a file as JSON: images as base64 PNG, and their probabilities."""
+    files = examples(rule, EXAMPLES)
+    images = read_images(files, rule.transform_image, rule.shrink_to)
+    rows = []
+    for content, image in zip(files, images, strict=True):
+        assert not isinstance(image, str), image
+        (probabilities,) = network(image[None])
+        png = base64.b64encode(content).decode()
+        rows.append({"png": png, "probabilities": np.asarray(probabilities, float).tolist()})
+    return json.dumps({"tolerance": tolerance, "images": rows})
+
+
+def script_for(rule: Preprocessing, model_name: str) -> str:
+    """Return the script that predicts images with the file `model_name`, without Neocog."""
+    folder: Any = resources.files("neocog.export") / "scripts"
+    text: str = (folder / "predict_onnx.py").read_text("utf-8")
+    if rule.fit == "digit":
+        begin, end = text.index("def fit("), text.index("def main(")
+        own: str = (folder / "digits.py").read_text("utf-8")
+        text = text[:begin] + own[own.index("def ") :] + "\n\n" + text[end:]
+        text = text.replace("import Image, ImageOps", "import Image, ImageFilter, ImageOps")
+    return text.replace('"model.onnx"', json.dumps(model_name), 1)
+
+
+def check_script(
+    contents: Sequence[bytes],
+    images: NDArray[np.uint8],
+    rule: Preprocessing,
+    network: Network,
+) -> Parity:
+    """Compare the script's preprocessing with Neocog's, by the probabilities of SCRIPT_IMAGES.
+
+    `contents` are image files, and `images` the same after Neocog's preprocessing. Digits that the
+    script has to find in a photo have no tolerance: it does so in a shorter way.
+    """
+    script: Any = digits if rule.fit == "digit" else predict_onnx
+    chosen = np.unique(np.linspace(0, len(contents) - 1, SCRIPT_IMAGES).astype(int))
+    values = rule.to_json()
+    found = np.stack([script.fit(predict_onnx.decode(contents[n], values), values) for n in chosen])
+    same = np.array_equal(found, images[chosen])
+    exact = rule.fit != "digit" or same
+    return compare(
+        network(images[chosen]),
+        network(found),
+        "files read by the script",
+        PROBABILITY_TOLERANCE if exact else None,
+    )

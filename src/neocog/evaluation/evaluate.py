@@ -368,7 +368,7 @@ def _check_test(classifier: Classifier, splits: Splits, name: str) -> None:
     if known is None or splits.test.fingerprint() != known.fingerprints.test:
         raise DataError(
             f"The test images of {name} are not those that the run knew.",
-            f"Train anew: neocog train {name} --recipe {recipe.name if recipe else 'NAME'}",
+            f"Train anew: neocog train {name} --recipe {recipe.name}" if recipe else "Train anew.",
         )
 
 

@@ -103,7 +103,7 @@ def load(
     stratified and the same for every seed. By default (`config.validation_size` None) their number
     is the dataset's own; 0 leaves validation empty. `config.image_size` (pixels a side) is by
     default the dataset's own, and 64 for a user's images. `config.fit` applies only to a user's
-    images. The stage of `progress` is `decode`, in images.
+    images. The stages of `progress` are `download`, in bytes, and `decode`, in images.
 
     Raises UsageError if the name is unknown, and NeocogError if files are missing or damaged or no
     training images are left.
@@ -113,7 +113,7 @@ def load(
             raise unknown("data set or folder", name, DATASETS)
         return load_custom(open_dataset(name, config.allow_outside), config, progress)
     entry = DATASETS[name]
-    train, test = entry.read(no_progress)
+    train, test = entry.read(progress)
     if test is None:
         test_indices, train_indices = stratified(train.labels, [entry.test_size], SPLIT_SEED)
         train, test = train.subset(train_indices), train.subset(test_indices)

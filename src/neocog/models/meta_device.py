@@ -4,7 +4,7 @@ Tensors on torch's meta device have a shape but no data. Weight initialisation i
 have no effect, and torch would import its decompositions for it, which takes seconds.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -27,7 +27,7 @@ class _SkipInitialization(TorchFunctionMode):
         func: Callable[..., Any],
         types: Sequence[type],
         args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
         if getattr(func, "__name__", "") in _INITIALIZERS and args and isinstance(args[0], Tensor):
             return args[0]

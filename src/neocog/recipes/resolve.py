@@ -144,7 +144,7 @@ def choose(data: str | None, model: str | None, has_weights: Callable[[str], boo
     return default
 
 
-def scratch_overrides(count: int, side: int) -> dict[str, Any] | None:
+def scratch_overrides(count: int, side: int) -> dict[str, int] | None:
     """Return the overrides of `scratch` for `count` images with short sides of `side` pixels.
 
     None if the images are few or large, because a pretrained network is then more accurate.

@@ -80,12 +80,47 @@ class ReadingProgress:
             self.done = 0
 
 
+class DownloadProgress:
+    """Shows how much of a download is there: a bar on a terminal, nothing elsewhere."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.bar: Bar | None = None
+        self.done = 0
+
+    def __call__(self, stage: str, done: int, total: int) -> None:  # noqa: ARG002 - download
+        """Take note of the bytes that are there; a total of 0 is not known."""
+        if not self.console.is_terminal:
+            return
+        if self.bar is None:
+            self.bar = _bar(self.console)
+            self.task = self.bar.add_task("downloading", total=None, speed="")
+            self.bar.start()
+            self._begin(done)
+        if done < self.done:
+            self._begin(done)  # the next file
+        self.done = done
+        seconds = max(time.perf_counter() - self.begin, 1e-9)
+        speed = f"{(done - self.first) / seconds / 1e6:,.1f} MB/s"
+        self.bar.update(self.task, completed=done, total=total or None, speed=speed)
+
+    def _begin(self, done: int) -> None:
+        """Measure the speed from here: what is there already was not downloaded now."""
+        self.begin, self.first, self.done = time.perf_counter(), done, done
+
+    def close(self) -> None:
+        """Take the bar away."""
+        if self.bar:
+            self.bar.stop()
+            self.bar = None
+
+
 class TrainingProgress:
     """Shows training as it goes: a bar on a terminal, a plain line an epoch elsewhere."""
 
     def __init__(self, console: Console, recipe: Recipe) -> None:
         self.console = console
-        self.reading = ReadingProgress(console)
+        self.reading, self.download = ReadingProgress(console), DownloadProgress(console)
         self.epochs = recipe.epochs
         self.fine_tune, self.estimates = recipe.fine_tune, False
         self.begin = self.shown = time.perf_counter()
@@ -113,6 +148,7 @@ class TrainingProgress:
             self.estimates = self.fine_tune
 
     def _show_splits(self, splits: "Splits") -> None:
+        self.download.close()
         self.reading.close()
         if self.resumes:
             self._start_bar()
@@ -124,13 +160,15 @@ class TrainingProgress:
         show_findings(self.console, [f for f in splits.findings if _matters_in_training(f)])
 
     def __call__(self, stage: str, done: int, total: int) -> None:
-        """Take note of images that are decoded or seen, and of steps."""
-        if stage == "decode":
+        """Take note of bytes, of images that are decoded or seen, and of steps."""
+        if stage in ("download", "decode"):
             if self.bar:
                 self.bar.stop()  # two bars at a time are none
                 self.bar = None
                 self.resumes = True
-            self.reading(stage, done, total)
+            if stage == "decode":
+                self.download.close()
+            (self.reading if stage == "decode" else self.download)(stage, done, total)
             return
         if stage == "features":  # in batches, as the steps
             done, total = done // self.batch_size, max(1, total // self.batch_size)
@@ -156,7 +194,8 @@ class TrainingProgress:
         )
 
     def close(self) -> None:
-        """Take the bar away."""
+        """Take the bars away."""
+        self.download.close()
         if self.bar:
             self.bar.stop()
 

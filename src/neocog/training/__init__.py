@@ -53,9 +53,9 @@ def train(
 ) -> TrainingResult:
     """Train a recipe in a new run folder.
 
-    `device` is auto, cpu, cuda or mps. The stages of `progress` are `decode` and `features`, in
-    images, and `train`, in steps; `on_result` gets the splits, then the metrics of each epoch, when
-    they are there. Raises UsageError if the network cannot be built or trained,
+    `device` is auto, cpu, cuda or mps. The stages of `progress` are `download`, in bytes, `decode`
+    and `features`, in images, and `train`, in steps; `on_result` gets the splits, then the metrics
+    of each epoch, when they are there. Raises UsageError if the network cannot be built or trained,
     NeocogError if the data are missing, the loss is not finite or the disk is full, and Interrupted
     on Ctrl-C or SIGTERM; once training has begun, the run folder is kept in all these cases.
     """
@@ -63,7 +63,7 @@ def train(
     if name:
         runs.check_name(name)
     recipe = resolve(recipe_context, recipe)
-    check_weights(recipe)
+    check_weights(recipe, progress)
     begin = time.perf_counter()
     splits = _load_splits(recipe, progress, on_result)
     read_seconds = time.perf_counter() - begin

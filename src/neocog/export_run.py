@@ -286,7 +286,7 @@ def _metadata(card: ModelCard, done: ExportResult, exported: _Exported) -> dict[
     card = replace(card, facts=replace(card.facts, measured=measured, export=facts))
     tolerance = standalone.INT8_TOLERANCE if done.int8 else standalone.TOLERANCE
     test = standalone.selftest(exported.network, card.preprocessing, tolerance)
-    return {"neocog": card.to_json(), "neocog_selftest": test}
+    return {"neocog": card.to_json(), standalone.SELFTEST_KEY: test}
 
 
 def _write(target: Path, contents: Mapping[str, bytes], script: str | None) -> tuple[Path, ...]:

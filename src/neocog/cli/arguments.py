@@ -16,6 +16,7 @@ OPTIONS = {
     "fine_tune": "--fine-tune",
     "folds": "--folds",
     "input": "--input",
+    "int8": "--int8",
     "layer": "--layer",
     "learning_rate": "--lr",
     "model": "--model",

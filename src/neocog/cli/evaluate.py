@@ -43,13 +43,13 @@ def evaluate(
     console = make_console(stderr=as_json)
     judged.show_evaluation(console, evaluation.result)
     if evaluation.run and evaluation.recorded:
-        draw(evaluation, console, with_page=False)
+        draw(evaluation, console, trained=False)
     if as_json:
         print(to_json(evaluation.with_total_seconds(STOPWATCH.seconds()).result.to_json()))
 
 
-def draw(evaluation: "Evaluation", console: "Console", *, with_page: bool) -> None:
-    """Draw the plots of a run and, if wanted, its report.
+def draw(evaluation: "Evaluation", console: "Console", *, trained: bool) -> None:
+    """Draw the plots of a run and, if it was just trained, its report.
 
     `report` is a leaf: without it the results are the same, and only the plots are missing.
     """
@@ -63,8 +63,8 @@ def draw(evaluation: "Evaluation", console: "Console", *, with_page: bool) -> No
             raise
         console.print("neocog.report is missing: no plots and no report are written.")
         return
-    plots.draw(evaluation.run, evaluation)
-    if with_page:
+    plots.draw(evaluation.run, evaluation, trained=trained)
+    if trained:
         from neocog.report import page  # needs torch
 
         page.write(evaluation, language())

@@ -36,11 +36,14 @@ def evaluate(
     from neocog.evaluation.evaluate import evaluate as judge
     from neocog.terminal import make_console
     from neocog.terminal import results as judged
+    from neocog.terminal.predictions import show_engine
 
     evaluation = judge(
         run, data, runs_dir=runs, device=device, engine=engine, allow_outside=allow_outside
     )
     console = make_console(stderr=as_json)
+    used = evaluation.classifier.engine
+    show_engine(make_console(stderr=True), used.name, used.precision)
     judged.show_evaluation(console, evaluation.result)
     if evaluation.run and evaluation.recorded:
         draw(evaluation, console, trained=False)

@@ -40,7 +40,7 @@ def predict(
             "--json and --csv both print to standard output.", "Name a file: --csv answers.csv"
         )
     outcome = ask(arguments, top=top, device=device, engine=engine, runs_dir=runs)
-    answers.show_engine(make_console(stderr=True), outcome.engine)
+    answers.show_engine(make_console(stderr=True), outcome.engine, outcome.precision)
     if csv and csv != "-":
         answers.write_csv(Path(csv), outcome.predictions, top)
         answers.show_written(make_console(stderr=True), Path(csv), outcome.predictions)

@@ -28,6 +28,9 @@ def show_exported(console: Console, result: "ExportResult", script: str) -> None
         before, after = percent(change.accuracy_before, 2), percent(change.accuracy_after, 2)
         images = counted(change.n, f"{change.split} image")
         say(f"int8: accuracy {before} before, {after} after, on {images}.")
+    if result.bfloat16:
+        used = "float32" if result.bfloat16.labels_differ else "bfloat16"
+        say(f"bfloat16: {result.bfloat16.describe()}. `--engine openvino` uses {used}.")
     for path in result.files:
         say(f"Wrote {path} ({path.stat().st_size / 1e6:.1f} MB)")
     if result.files:

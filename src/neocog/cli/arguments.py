@@ -22,9 +22,11 @@ OPTIONS = {
     "model": "--model",
     "name": "--name",
     "out": "--out",
+    "output": "--output",
     "recipe": "--recipe",
     "runs_dir": "--runs",
     "seed": "--seed",
+    "to": "--to",
     "weights": "--weights",
 }
 

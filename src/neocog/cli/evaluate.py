@@ -43,7 +43,7 @@ def evaluate(
     )
     console = make_console(stderr=as_json)
     used = evaluation.classifier.engine
-    show_engine(make_console(stderr=True), used.name, used.precision)
+    show_engine(console, used.name, used.precision)
     judged.show_evaluation(console, evaluation.result)
     if evaluation.run and evaluation.recorded:
         draw(evaluation, console, trained=False)

@@ -14,6 +14,15 @@ from neocog.report import plots
 BY = Message("penalty_by_folds", {"folds": 5, "n": 202})
 
 
+def test_an_evaluation_leaves_the_first_batch_as_training_drew_it(digits_run):
+    found = evaluate(digits_run.path)
+    batch = digits_run.plots_folder / "batch.png"
+    assert batch in plots.draw(digits_run, found, trained=True)
+    batch.write_bytes(b"as it was drawn")
+    assert batch not in plots.draw(digits_run, found)
+    assert batch.read_bytes() == b"as it was drawn"
+
+
 def test_a_run_gets_its_four_images(digits_run):
     files = plots.draw(digits_run, evaluate(digits_run.path))
     names = {path.name for path in files}

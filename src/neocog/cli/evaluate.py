@@ -93,7 +93,6 @@ def report(
 
     spoken = language(lang)  # before the work
     from neocog.evaluation.recorded import evaluation_of_run
-    from neocog.report import page
 
     console = make_console(stderr=as_json)
     evaluation = evaluation_of_run(
@@ -103,6 +102,8 @@ def report(
         device=device,
         on_evaluate=lambda: judged.show_nothing_recorded(console),
     )
+    from neocog.report import page  # it waits for torch, and a missing run is said before
+
     written = page.write(evaluation, spoken)
     judged.show_report(console, written)
     if as_json:

@@ -73,19 +73,25 @@ def draw(run: Run, evaluation: Evaluation, *, trained: bool = False) -> list[Pat
     head = lines[0].head
     if head and head.losses is not None:
         figures["penalty.png"] = penalties(head)
-    if trained and evaluation.train is not None:
-        figures["batch.png"] = seen_batch(recipe, evaluation.train)
     for name in {"mistakes.png", "curves.png", "penalty.png"} - set(figures):
         (folder / name).unlink(missing_ok=True)
-    with mpl.rc_context(_style()):
-        for name, figure in figures.items():
-            drawn = io.BytesIO()
-            if isinstance(figure, Image.Image):
-                figure.save(drawn, "PNG", compress_level=1)
-            else:
-                figure.savefig(drawn, format="png", dpi=130, pil_kwargs={"compress_level": 2})
-            write_atomic(folder / name, drawn.getvalue())
+    for name, figure in figures.items():
+        _write(folder / name, figure)
+    if trained and evaluation.train is not None:  # last: it waits for torch
+        figures["batch.png"] = seen_batch(recipe, evaluation.train)
+        _write(folder / "batch.png", figures["batch.png"])
     return [folder / name for name in figures]
+
+
+def _write(path: Path, figure: Figure | Image.Image) -> None:
+    """Write a figure as a PNG file, whole or not at all."""
+    drawn = io.BytesIO()
+    if isinstance(figure, Image.Image):
+        figure.save(drawn, "PNG", compress_level=1)
+    else:
+        with mpl.rc_context(_style()):
+            figure.savefig(drawn, format="png", dpi=130, pil_kwargs={"compress_level": 2})
+    write_atomic(path, drawn.getvalue())
 
 
 def curves(recipe: Recipe, lines: Sequence[EpochMetrics]) -> Figure:

@@ -45,7 +45,7 @@ def enlarge(image: Image.Image, min_side: int = MIN_SIDE) -> Image.Image:
     return image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)
 
 
-def overlay(image: NDArray[np.uint8], heat: "Floats | Tensor") -> Image.Image:
+def overlay(image: NDArray[np.uint8], heat: "Floats | NDArray[np.float32] | Tensor") -> Image.Image:
     """An image (H, W, C) in grey under a heat map (h, w) with values >= 0.
 
     The largest value has the last colour of HEAT; at 0 the image shows through. Small images are

@@ -115,9 +115,8 @@ def _examples(evaluation: Evaluation) -> Examples:
     wrong = np.nonzero(probabilities.argmax(1) != labels)[0]
     worst = wrong[np.argsort(doubts[wrong], kind="stable")][:MAX_EXAMPLES]
     unsure = np.argsort(-doubts, kind="stable")[:MAX_EXAMPLES]
-    layer = model_section.gradcam_layer(evaluation.classifier, evaluation.test.images[:1])
     indices = np.concatenate([worst, unsure])
-    examples = model_section.heatmap_examples(evaluation, indices, layer)
+    examples, layer = model_section.heatmap_examples(evaluation, indices)
     return Examples(examples[: len(worst)], examples[len(worst) :], layer)
 
 

@@ -11,12 +11,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from neocog.classifier import Classifier
+from neocog.engines.onnx_runtime import OnnxEngine
+from neocog.engines.pooled_maps import PooledMaps
 from neocog.evaluation.evaluate import Evaluation
 from neocog.explain.filters import first_filters
 from neocog.explain.gradcam import default_layer, grad_cam
 from neocog.inspection.hooks import as_feature_maps, feature_maps
 from neocog.rendering import grids
 from neocog.report.page.diagram import DiagramBlock, stage_ends
+
+Heat = Tensor | NDArray[np.float32]  # (h, w)
 
 MAX_LAYERS, MAX_MAPS, MAX_UNITS, MAX_FILTERS, MAX_CLASSES = 12, 16, 256, 64, 5
 SIDE, COLUMNS = 56, 8  # pixels of a feature map at most; maps in a row
@@ -110,15 +114,18 @@ class LayerTrace:
 
 
 def heatmap_examples(
-    evaluation: Evaluation, indices: NDArray[np.int64], layer: str | None
-) -> list[HeatmapExample]:
-    """The predictions for these test images, with Grad-CAM of the predicted class at `layer`."""
+    evaluation: Evaluation, indices: NDArray[np.int64]
+) -> tuple[list[HeatmapExample], str | None]:
+    """The predictions for these test images, with Grad-CAM of the predicted class, and its layer.
+
+    The layer is None for a network without feature maps.
+    """
     test, classifier = evaluation.test, evaluation.classifier
     images = np.asarray(test.images[indices])
     probabilities = evaluation.probabilities[indices]
     predicted = probabilities.argmax(1)
-    heats = _heatmaps(classifier, images, predicted, layer) if layer else [None] * len(indices)
-    return [
+    heats, layer = _heatmaps(classifier, images, predicted)
+    examples = [
         HeatmapExample(
             image=_image_uri(image),
             heat=None if heat is None else _overlay_uri(image, heat),
@@ -131,11 +138,7 @@ def heatmap_examples(
             indices, images, probabilities, predicted, heats, strict=True
         )
     ]
-
-
-def gradcam_layer(classifier: Classifier, images: NDArray[np.uint8]) -> str | None:
-    """The layer for Grad-CAM; None for a network without feature maps."""
-    return default_layer(classifier.model, classifier.inputs(images[:1]))
+    return examples, layer
 
 
 def filters_image(classifier: Classifier, images: NDArray[np.uint8]) -> FiltersImage | None:
@@ -188,15 +191,27 @@ def select_correct(evaluation: Evaluation, count: int = 3) -> NDArray[np.int64]:
 
 
 def _heatmaps(
-    classifier: Classifier, images: NDArray[np.uint8], targets: NDArray[np.int64], layer: str
-) -> list[Tensor | None]:
-    heatmaps: list[Tensor | None] = []
+    classifier: Classifier, images: NDArray[np.uint8], targets: NDArray[np.int64]
+) -> tuple[Sequence[Heat | None], str | None]:
+    """Grad-CAM of each image, and its layer: by the engine where that has the maps.
+
+    Of averaged maps and a linear head it is the head's weights times the maps; any other network
+    needs gradients.
+    """
+    engine = classifier.engine
+    pooled = PooledMaps.of(engine.content) if isinstance(engine, OnnxEngine) else None
+    if pooled:
+        return [*np.nan_to_num(pooled.heat(images, targets))], pooled.layer
+    layer = default_layer(classifier.model, classifier.inputs(images[:1]))
+    if layer is None:
+        return [None] * len(images), None
+    heatmaps: list[Heat | None] = []
     for begin in range(0, len(images), GRADIENT_BATCH_SIZE):
         batch = slice(begin, begin + GRADIENT_BATCH_SIZE)
         inputs = classifier.inputs(images[batch])
         heat = grad_cam(classifier.model, inputs, torch.tensor(targets[batch]), layer)
         heatmaps += heat.nan_to_num()  # training may have diverged
-    return heatmaps
+    return heatmaps, layer
 
 
 def _select_layers(outputs: dict[str, Tensor], blocks: Sequence[DiagramBlock]) -> list[str]:
@@ -250,5 +265,5 @@ def _image_uri(image: NDArray[np.uint8]) -> str:
     return grids.data_uri(grids.enlarge(grids.to_image(image)), photo=True)
 
 
-def _overlay_uri(image: NDArray[np.uint8], heat: Tensor) -> str:
+def _overlay_uri(image: NDArray[np.uint8], heat: Heat) -> str:
     return grids.data_uri(grids.overlay(image, heat), photo=image.shape[2] == 3)

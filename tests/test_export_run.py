@@ -225,7 +225,7 @@ def test_a_folder_that_cannot_be_written(run, monkeypatch):
     monkeypatch.setattr(os, "access", lambda *_: False)
     with pytest.raises(NeocogError, match=r"model\.onnx cannot be written") as error:
         export_run.export(run)
-    assert error.value.hint == "Choose another place: --output FILE"
+    assert error.value.hint == 'Choose another place: output="FILE"'
 
 
 def test_a_damaged_model_file_is_one_error(neocog_command, run):

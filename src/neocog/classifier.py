@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,7 +59,7 @@ class Classifier:
     """
 
     engine: Engine
-    architecture: dict[str, Any]
+    architecture: Architecture
     preprocessing: Preprocessing
     classes: tuple[str, ...]
     temperature: float = 1.0
@@ -71,7 +71,7 @@ class Classifier:
     def of_network(
         cls,
         network: "nn.Module",
-        architecture: dict[str, Any],
+        architecture: Architecture,
         preprocessing: Preprocessing,
         classes: tuple[str, ...],
     ) -> "Classifier":
@@ -153,9 +153,8 @@ class Classifier:
         """Write one safetensors file that describes itself, whole or not at all."""
         from neocog.model_file import write_network
 
-        sizes = {**self.architecture, "image_size": tuple(self.architecture["image_size"])}
         card = ModelCard(
-            Architecture(**sizes),
+            self.architecture,
             self.preprocessing,
             self.classes,
             self.temperature,
@@ -203,7 +202,7 @@ def load(
 def _of_card(card: ModelCard, engine: Engine, read_model: "Callable[[], nn.Module]") -> Classifier:
     return Classifier(
         engine,
-        card.architecture.to_json(),
+        card.architecture,
         card.preprocessing,
         card.classes,
         card.temperature,

@@ -167,8 +167,9 @@ def _target(path: Path, to: str, int8: bool, output: Path | None) -> Path:
         raise unknown("format", to, FORMATS)
     if int8 and to == "torch":
         raise UsageError(
-            "--int8 quantizes an ONNX graph, and a .pt2 file has none.",
-            "Say: --to onnx --int8, or --to openvino --int8",
+            "int8 quantizes an ONNX graph, and a .pt2 file has none.",
+            "Say: {settings}",
+            [("to", "onnx"), ("int8", True)],
         )
     if to == "openvino":
         openvino_files.require()
@@ -176,8 +177,9 @@ def _target(path: Path, to: str, int8: bool, output: Path | None) -> Path:
     target = output or path.with_suffix(".int8" + suffix if int8 else suffix)
     if target.suffix != suffix:
         raise UsageError(
-            f"--output {target} does not end in {suffix}.",
-            f"For example: --output {target.with_suffix(suffix)}",
+            f"The output {target} does not end in {suffix}.",
+            "For example: {settings}",
+            [("output", str(target.with_suffix(suffix)))],
         )
     if not target.parent.is_dir():
         raise NeocogError(f"There is no folder {target.parent}.", "Make it, or name another one.")
@@ -252,7 +254,7 @@ def _calibration(splits: Splits | None) -> ImageSet:
     if splits is None:
         raise NeocogError(
             "int8 is calibrated and measured on the run's own images, and they are not there.",
-            "Put them back, or export without --int8.",
+            "Put them back, or export without int8.",
         )
     return _spread(splits.train, CALIBRATION_IMAGES)
 
@@ -310,5 +312,7 @@ def _write(target: Path, contents: Mapping[str, bytes], script: str | None) -> t
 
 def _unwritable(target: Path, reason: str) -> NeocogError:
     return NeocogError(
-        f"{target} cannot be written ({reason}).", "Choose another place: --output FILE"
+        f"{target} cannot be written ({reason}).",
+        "Choose another place: {settings}",
+        [("output", "FILE")],
     )

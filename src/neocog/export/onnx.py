@@ -1,9 +1,10 @@
 """A trained network as one ONNX file: uint8 images in, logits and probabilities out.
 
-The TorchScript exporter of torch is used (`dynamo=False`). Measured for all networks of `MODELS` by
-`benchmarks/export.py` (docs/howto/elsewhere.md has the table): it takes 0.02 to 8 seconds, the
-newer exporter 1 to 79; both graphs give the network's probabilities to 1e-5; the newer exporter's
-files are up to 30% larger, and it needs onnxscript besides.
+torch's older exporter is used, through TorchScript (`dynamo=False`). `benchmarks/export.py`
+measured both on all networks of `MODELS` (docs/howto/elsewhere.md has the table): for the 22 whose
+files are below 100 MB the older one takes 24 seconds in sum and the newer 115, above that neither
+is faster throughout; differences to torch are the same, at most 2.6e-6; the newer one's files are
+up to 12% larger, and it needs onnxscript besides.
 """
 
 import io

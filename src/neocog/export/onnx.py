@@ -11,6 +11,8 @@ import io
 import tempfile
 import warnings
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +74,7 @@ def to_onnx(
     graph = ExportGraph(module, _last_pooling(module, example) if feature_maps else None).eval()
     outputs = ["logits", "probabilities", *([FEATURE_MAPS] if graph.pooling else [])]
     buffer = io.BytesIO()
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _pooled_by_matrices(module, example):
         # Networks check the sizes of images, which a graph has fixed, and the exporter is old.
         warnings.simplefilter("ignore")
         torch.onnx.export(
@@ -156,3 +158,37 @@ def _last_pooling(module: InferenceModule, example: Tensor) -> str | None:
     with torch.no_grad(), record_layers(module.network, record):
         module.eval()(example)
     return names[-1] if names else None
+
+
+@contextmanager
+def _pooled_by_matrices(module: InferenceModule, example: Tensor) -> Iterator[None]:
+    """Let adaptive poolings be matrix products inside the context, where their sizes do not divide.
+
+    ONNX has no adaptive pooling, and the exporter writes only those whose windows are all alike:
+    not that of AlexNet and VGG for images of other sizes than theirs.
+    """
+    replaced: list[nn.Module] = []
+
+    def record(_: str, layer: nn.Module, inputs: Tensor, output: Tensor) -> None:
+        sizes = zip(inputs.shape[2:], output.shape[2:], strict=True)
+        if isinstance(layer, nn.AdaptiveAvgPool2d) and any(n % m for n, m in sizes):
+            rows, columns = map(_averages, inputs.shape[2:], output.shape[2:])
+            replaced.append(layer)
+            layer.forward = partial(_pool, rows.to(inputs), columns.to(inputs))  # type: ignore[method-assign]
+
+    try:
+        with torch.no_grad(), record_layers(module.network, record):
+            module.eval()(example)
+        yield
+    finally:
+        for layer in replaced:
+            layer.__dict__.pop("forward", None)
+
+
+def _averages(inputs: int, outputs: int) -> Tensor:
+    """The matrix `(outputs, inputs)` of adaptive average pooling along one axis."""
+    return nn.functional.adaptive_avg_pool1d(torch.eye(inputs), outputs).T
+
+
+def _pool(rows: Tensor, columns: Tensor, maps: Tensor) -> Tensor:
+    return rows @ maps @ columns.T

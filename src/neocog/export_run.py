@@ -185,6 +185,12 @@ def _target(path: Path, to: str, int8: bool, output: Path | None) -> Path:
         raise NeocogError(f"There is no folder {target.parent}.", "Make it, or name another one.")
     if not os.access(target.parent, os.W_OK):
         raise _unwritable(target, "Permission denied")
+    script = target.with_name(standalone.SCRIPT)
+    if to == "onnx" and script.exists() and not standalone.is_own(script):
+        raise NeocogError(
+            f"{script} would be replaced, and Neocog did not write it.",
+            "Rename it, or choose another place: --output FILE",
+        )
     return target
 
 

@@ -83,6 +83,17 @@ def test_a_layer_pattern_exports():
     assert result.passed, result.describe()
 
 
+@pytest.mark.parametrize("side", [1, 3, 13])
+def test_adaptive_pooling_of_any_size_exports(side):
+    rule = Preprocessing((side, side), 3, "crop", (0.5,) * 3, (0.5,) * 3)
+    network = torch.nn.Sequential(
+        torch.nn.AdaptiveAvgPool2d((6, 5)), torch.nn.Flatten(), torch.nn.Linear(90, 4)
+    ).eval()
+    result = check(InferenceModule(network, rule))
+    assert result.passed, result.describe()
+    assert "forward" not in network[0].__dict__  # the network is left as it was
+
+
 def test_the_file_says_what_it_takes_and_gives():
     module = module_of("lenet5")
     content = to_onnx(module, {"neocog": json.dumps({"classes": ["零", "<b>"]})})

@@ -44,9 +44,9 @@ class SameConv2d(nn.Conv2d):
         """Map `(N, inputs, H, W)` to `(N, outputs, ceil(H / stride), ceil(W / stride))`."""
         kernel, stride = self.kernel_size[0], self.stride[0]
         if stride > 1:
-            rows, columns = (
-                max(0, (-(-n // stride) - 1) * stride + kernel - n) for n in x.shape[2:]
-            )
+            # (n - 1) // stride is ceil(n / stride) - 1 without a negative number: in an ONNX graph
+            # that holds this division, integers are rounded towards 0, not down.
+            rows, columns = (max(0, (n - 1) // stride * stride + kernel - n) for n in x.shape[2:])
             x = F.pad(x, (columns // 2, columns - columns // 2, rows // 2, rows - rows // 2))
         return super().forward(x)
 

@@ -70,7 +70,7 @@ def test_every_large_network_answers_the_same_in_onnx(name):
     assert result.passed, result.describe()
 
 
-@pytest.mark.parametrize("name", ["efficientnet-lite0"])
+@pytest.mark.parametrize("name", ["efficientnet-lite0", "efficientnet-lite2"])
 def test_feature_maps_with_odd_sides_are_padded_the_same_in_onnx(name):
     result = check(module_of(name, side=43))  # 22, 11, 6, 3 and 2 pixels
     assert result.passed, result.describe()

@@ -22,13 +22,13 @@ SMALL = {"alexnet-2012": 67, "alexnet": 64, "squeezenet1_1": 32}
 LARGE = ("vgg", "alexnet", "vit", "convnext", "resnet50", "resnet101", "resnet152", "resnet110")
 
 
-def module_of(name, mirrored=False, seed=0):
+def module_of(name, mirrored=False, seed=0, side=None):
     """A network with random weights, and batch norms that have seen images."""
     torch.manual_seed(seed)
     network = MODELS[name]
-    channels, side = network.input[0], network.input[1]
-    if side > 64:
-        side = SMALL.get(name, 32)
+    channels = network.input[0]
+    if side is None:
+        side = network.input[1] if network.input[1] <= 64 else SMALL.get(name, 32)
     mean, std = ((0.13,), (0.31,)) if channels == 1 else ((0.48, 0.45, 0.4), (0.23, 0.22, 0.22))
     fit, box = ("digit", 20) if channels == 1 else ("crop", 20)
     rule = Preprocessing((side, side), channels, fit, mean, std, box=box, mirrored=mirrored)
@@ -67,6 +67,12 @@ def test_every_network_answers_the_same_in_onnx(name):
 @pytest.mark.parametrize("name", [n for n in MODELS if n.startswith(LARGE)])
 def test_every_large_network_answers_the_same_in_onnx(name):
     result = check(module_of(name))
+    assert result.passed, result.describe()
+
+
+@pytest.mark.parametrize("name", ["efficientnet-lite0", "efficientnet-lite2"])
+def test_feature_maps_with_odd_sides_are_padded_the_same_in_onnx(name):
+    result = check(module_of(name, side=43))  # 22, 11, 6, 3 and 2 pixels
     assert result.passed, result.describe()
 
 

@@ -20,9 +20,11 @@ from neocog.training.loss import check_gives_logits
 def check_weights(recipe: Recipe, progress: Progress = no_progress) -> None:
     """Find the file of the recipe's weights, so that a missing one is known before data are read.
 
-    Raises NeocogError if it is missing.
+    Raises NeocogError if it is missing. timm's own weights are fetched when the network is built.
     """
-    if recipe.weights != "random" and not recipe.model.startswith("timm/"):
+    if recipe.weights == "imagenet" and recipe.model.startswith("timm/"):
+        pretrained.check_timm(recipe.model)
+    elif recipe.weights != "random":
         pretrained.weights_path(recipe.model, recipe.weights, progress)
 
 

@@ -59,7 +59,7 @@ class Int8:
 
 @dataclass(frozen=True)
 class ExportResult:
-    """What came of an export. `files` is empty if a check failed: then nothing was written."""
+    """The result of an export. `files` is empty if a check failed: then nothing was written."""
 
     run: str
     to: str
@@ -121,7 +121,7 @@ def export(
     path = model_path(str(run), runs_folder(runs_dir))
     target = _target(path, to, int8, output)
     if path.suffix == ".onnx":
-        raise UsageError(f"{path} is exported already.", "Name the run or its model.safetensors.")
+        raise UsageError(f"{path} is exported already.", "Give the run or its model.safetensors.")
     classifier, card = load(path, device="cpu", engine="torch"), read_card_of(path)
     module = classifier.inference
     samples = _samples(classifier, path)
@@ -168,7 +168,7 @@ def _target(path: Path, to: str, int8: bool, output: Path | None) -> Path:
     if int8 and to == "torch":
         raise UsageError(
             "--int8 quantizes an ONNX graph, and a .pt2 file has none.",
-            "Say: --to onnx --int8, or --to openvino --int8",
+            "Use --to onnx --int8 or --to openvino --int8.",
         )
     if to == "openvino":
         openvino_files.require()
@@ -180,7 +180,9 @@ def _target(path: Path, to: str, int8: bool, output: Path | None) -> Path:
             f"For example: --output {target.with_suffix(suffix)}",
         )
     if not target.parent.is_dir():
-        raise NeocogError(f"There is no folder {target.parent}.", "Make it, or name another one.")
+        raise NeocogError(
+            f"There is no folder {target.parent}.", "Create it, or choose another one."
+        )
     if not os.access(target.parent, os.W_OK):
         raise _unwritable(target, "Permission denied")
     return target
@@ -251,7 +253,7 @@ def _spread(images: ImageSet, count: int) -> ImageSet:
 def _calibration(splits: Splits | None) -> ImageSet:
     if splits is None:
         raise NeocogError(
-            "int8 is calibrated and measured on the run's own images, and they are not there.",
+            "int8 needs the run's own images for calibration, and they are missing.",
             "Put them back, or export without --int8.",
         )
     return _spread(splits.train, CALIBRATION_IMAGES)

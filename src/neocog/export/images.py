@@ -29,7 +29,7 @@ def as_files(images: Images, count: int) -> list[bytes]:
 
 
 def stand_ins(rule: Preprocessing, count: int) -> tuple[list[bytes], str]:
-    """Return image files for a network whose own images are not there, and what they show.
+    """Return image files for a network whose own images are missing, and their description.
 
     They are the same each time: digits that arrive with pip for a network that reads digits, and
     parts of scikit-learn's two sample photos for any other.

@@ -18,7 +18,7 @@ def make_output_folder(out: Path | None, model: Path) -> Path:
     except OSError as error:
         raise UsageError(
             f"The folder {folder} cannot be created ({error.strerror}).",
-            "Name another one: {settings}",
+            "Choose another one: {settings}",
             [("out", "DIR")],
         ) from None
     return folder

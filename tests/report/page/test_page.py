@@ -217,7 +217,9 @@ def test_photos_have_their_penalties_and_their_findings(tmp_path, open_page):
     opened = open_page(file)
     main = opened.inner_text("main")
     assert "1 duplicate image" in main
-    assert "too few images to judge" in main or "too few for a reliable estimate" in main
+    assert (
+        "too few images for reliable results" in main or "too few for a reliable estimate" in main
+    )
     assert REPORT["held_out_loss"][0] in main
     assert REPORT["frozen_note"][0] in main
     assert opened.locator("[title='cat/1.png'], [title$='.png']").count() > 0

@@ -1,4 +1,4 @@
-"""The folder for what a command draws about a model."""
+"""The folder for the images and pages about a model."""
 
 from pathlib import Path
 

@@ -61,7 +61,10 @@ def test_the_page_opens_from_disk_and_fits_a_phone(written, open_page, dark, wid
 def test_the_verdict_comes_first(judged, written, open_page):
     opened = open_page(written)
     result = judged.result
-    assert opened.inner_text("h1") == f"{result.accuracy:.1%} of 1,000 test images right"
+    assert (
+        opened.inner_text("h1")
+        == f"{result.accuracy:.1%} of 1,000 test images classified correctly"
+    )
     low, high = (f"{v:.1%}" for v in result.interval)
     header = opened.inner_text("header")
     assert f"95% interval {low} to {high}" in header

@@ -169,7 +169,7 @@ def test_without_its_data_other_images_are_compared_and_that_is_said(
     assert code == 0
     assert "Note: The run's own images were not used. The images are away." in out
     assert "256 images, digits of mnist5k in place of the run's own images" in out
-    with pytest.raises(NeocogError, match="calibrated and measured on the run's own images"):
+    with pytest.raises(NeocogError, match="needs the run's own images"):
         export_run.export(run, int8=True)
 
 
@@ -247,7 +247,7 @@ def test_a_failed_check_leaves_an_earlier_file_as_it_was(neocog_command, run, wr
 def test_a_damaged_model_file_is_one_error(neocog_command, run):
     (run / "model.safetensors").write_bytes(b"damaged")
     code, _, err = neocog_command("export", run)
-    assert code == 1 and "is damaged or no model file" in err
+    assert code == 1 and "is damaged or not a model file" in err
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the faulty disk needs /proc")

@@ -59,7 +59,7 @@ class Int8:
 
 @dataclass(frozen=True)
 class ExportResult:
-    """What came of an export. `files` is empty if a check failed: then nothing was written."""
+    """The result of an export. `files` is empty if a check failed: then nothing was written."""
 
     run: str
     to: str
@@ -121,7 +121,7 @@ def export(
     path = model_path(str(run), runs_folder(runs_dir))
     target = _target(path, to, int8, output)
     if path.suffix == ".onnx":
-        raise UsageError(f"{path} is exported already.", "Name the run or its model.safetensors.")
+        raise UsageError(f"{path} is exported already.", "Give the run or its model.safetensors.")
     classifier, card = load(path, device="cpu", engine="torch"), read_card_of(path)
     module = classifier.inference
     samples = _samples(classifier, path)
@@ -182,14 +182,17 @@ def _target(path: Path, to: str, int8: bool, output: Path | None) -> Path:
             [("output", str(target.with_suffix(suffix)))],
         )
     if not target.parent.is_dir():
-        raise NeocogError(f"There is no folder {target.parent}.", "Make it, or name another one.")
+        raise NeocogError(
+            f"There is no folder {target.parent}.", "Create it, or choose another one."
+        )
     if not os.access(target.parent, os.W_OK):
         raise _unwritable(target, "Permission denied")
     script = target.with_name(standalone.SCRIPT)
     if to == "onnx" and script.exists() and not standalone.is_own(script):
         raise NeocogError(
             f"{script} would be replaced, and Neocog did not write it.",
-            "Rename it, or choose another place: --output FILE",
+            "Rename it, or choose another place: {settings}",
+            [("output", "FILE")],
         )
     return target
 
@@ -259,7 +262,7 @@ def _spread(images: ImageSet, count: int) -> ImageSet:
 def _calibration(splits: Splits | None) -> ImageSet:
     if splits is None:
         raise NeocogError(
-            "int8 is calibrated and measured on the run's own images, and they are not there.",
+            "int8 needs the run's own images for calibration, and they are missing.",
             "Put them back, or export without int8.",
         )
     return _spread(splits.train, CALIBRATION_IMAGES)

@@ -16,7 +16,7 @@ def export(
         bool, typer.Option("--int8", help="Quantize to int8, calibrated on training images.")
     ] = False,
     force: Annotated[
-        bool, typer.Option("--force", help="Write int8 even if it loses more than 0.3 points.")
+        bool, typer.Option("--force", help="Write int8 even if accuracy falls by over 0.3 points.")
     ] = False,
     output: Annotated[
         Path | None,
@@ -25,7 +25,7 @@ def export(
     runs: RunsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Write the network for other programs; exits 3 if its answers are not the same there."""
+    """Export a network for other programs; exits with 3 if it predicts differently there."""
     from neocog.export.standalone import SCRIPT
     from neocog.export_run import export as export_run
     from neocog.terminal import make_console

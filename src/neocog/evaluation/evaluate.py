@@ -195,8 +195,8 @@ def _with_training_results(
     selected = classifier.facts.selected
     if selected is None:
         raise NeocogError(
-            f"{run.model_file} does not say which epoch it holds: it is not this run's own.",
-            "Put the run's own file back, or judge this one in a folder of its own.",
+            f"{run.model_file} does not record its epoch: it was not written by this run.",
+            "Restore the run's own file, or evaluate this one in another folder.",
         )
     info, epochs = run.read_environment(), run.read_epochs()
     head = next((metrics.head for metrics in epochs if metrics.epoch == 0), None)
@@ -346,7 +346,7 @@ def own_splits(classifier: Classifier, name: str, allow_outside: bool = False) -
     if not name or recorded is None:
         raise NeocogError(
             "The model file does not say what it was trained on.",
-            "Name the data to judge it on: neocog evaluate MODEL DATA",
+            "Give the data: neocog evaluate MODEL DATA",
         )
     try:
         recipe = Recipe.from_json(recorded.values)
@@ -354,7 +354,7 @@ def own_splits(classifier: Classifier, name: str, allow_outside: bool = False) -
         raise NeocogError(f"The recipe in the model file cannot be used. {error.message}") from None
     if name not in data.DATASETS and not data.exists(name):
         raise NotFoundError(
-            f"The classifier was trained on {name}, which is not there; its own test images are "
+            f"The classifier was trained on {name}, which is missing; its own test images are "
             "needed.",
             "Put it back, or say where it is, or name other images: neocog evaluate RUN DATA",
         )
@@ -370,8 +370,10 @@ def _check_test(classifier: Classifier, splits: Splits, name: str) -> None:
     recipe, known = classifier.facts.recipe, classifier.facts.data
     if known is None or splits.test.fingerprint() != known.fingerprints.test:
         raise DataError(
-            f"The test images of {name} are not those that the run knew.",
-            f"Train anew: neocog train {name} --recipe {recipe.name}" if recipe else "Train anew.",
+            f"The test images of {name} are not those of the run.",
+            f"Train again: neocog train {name} --recipe {recipe.name}"
+            if recipe
+            else "Train again.",
         )
 
 

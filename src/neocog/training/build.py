@@ -35,21 +35,21 @@ def check_augmentation(recipe: Recipe, splits: Splits) -> None:
         raise UsageError(
             f"augment_grow_pixels ({recipe.augment_grow_pixels}) is smaller than the images "
             f"({height} x {width}).",
-            "Say: {settings}, or 0 not to grow.",
+            "Use {settings}, or 0 for no enlargement.",
             [("augment_grow_pixels", round(1.25 * max(height, width)))],
         )
     if recipe.augment_hand_fraction and splits.train.classes != tuple("0123456789"):
         raise UsageError(
-            "augment_hand_fraction adds strokes to the digits 1, 7 and 9: it wants the classes 0 "
+            "augment_hand_fraction adds strokes to the digits 1, 7 and 9: it needs the classes 0 "
             "to 9.",
-            "Say: {settings}",
+            "Use {settings}.",
             [("augment_hand_fraction", 0)],
         )
     if recipe.augment_edge == "reflect" and recipe.augment_shift_pixels >= min(height, width):
         raise UsageError(
             f"An image of {height} x {width} cannot be moved by {recipe.augment_shift_pixels} "
             "pixels and filled with its own edge.",
-            "Say: {settings}",
+            "Use {settings}.",
             [("augment_shift_pixels", 2)],
         )
 

@@ -61,7 +61,10 @@ def test_the_page_opens_from_disk_and_fits_a_phone(written, open_page, dark, wid
 def test_the_verdict_comes_first(judged, written, open_page):
     opened = open_page(written)
     result = judged.result
-    assert opened.inner_text("h1") == f"{result.accuracy:.1%} of 1,000 test images right"
+    assert (
+        opened.inner_text("h1")
+        == f"{result.accuracy:.1%} of 1,000 test images classified correctly"
+    )
     low, high = (f"{v:.1%}" for v in result.interval)
     header = opened.inner_text("header")
     assert f"95% interval {low} to {high}" in header
@@ -217,7 +220,9 @@ def test_photos_have_their_penalties_and_their_findings(tmp_path, open_page):
     opened = open_page(file)
     main = opened.inner_text("main")
     assert "1 duplicate image" in main
-    assert "too few images to judge" in main or "too few for a reliable estimate" in main
+    assert (
+        "too few images for reliable results" in main or "too few for a reliable estimate" in main
+    )
     assert REPORT["held_out_loss"][0] in main
     assert REPORT["frozen_note"][0] in main
     assert opened.locator("[title='cat/1.png'], [title$='.png']").count() > 0

@@ -51,7 +51,7 @@ class LayerRow:
 
 @dataclass(frozen=True)
 class TrainedSection:
-    """What was trained, and how: network, recipe and command.
+    """The training setup: network, recipe and command.
 
     `frozen` is set if only the head was fitted; `values` are those of the recipe that differ from
     the defaults.

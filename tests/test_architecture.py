@@ -28,7 +28,7 @@ FLOORS = [
     {"onnx_file"},
     {"classifier", "recipe_context"},
     {"training", "evaluation", "predict", "explanations", "examine"},
-    {"export_run"},
+    {"export_run", "export_check"},
     {"report", "demos", "web", "terminal"},
     {"reproduce"},
     {"cli"},

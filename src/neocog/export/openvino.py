@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from neocog.engines import openvino as openvino_engine
 from neocog.errors import UsageError
 from neocog.export.parity import Network
 
@@ -45,6 +46,11 @@ def openvino_network(weights: bytes, graph: bytes, precision: str = "f32") -> Ne
         return np.array(probabilities)
 
     return run
+
+
+def has_bfloat16() -> bool:
+    """Whether this processor computes in bfloat16."""
+    return openvino_engine.has_bfloat16(require().Core())
 
 
 def require() -> Any:

@@ -73,7 +73,7 @@ class Malice:
 
 def test_a_pickle_is_refused_and_not_run(tmp_path, capsys):
     (tmp_path / "evil.safetensors").write_bytes(pickle.dumps(Malice()))
-    with pytest.raises(NeocogError, match="damaged or no model file"):
+    with pytest.raises(NeocogError, match="damaged or not a model file"):
         classifier.load(tmp_path / "evil.safetensors")
     assert "was run" not in capsys.readouterr().out
 
@@ -81,7 +81,7 @@ def test_a_pickle_is_refused_and_not_run(tmp_path, capsys):
 def test_a_truncated_file_is_refused(digits_run, tmp_path):
     content = digits_run.model_file.read_bytes()
     (tmp_path / "short.safetensors").write_bytes(content[: len(content) // 2])
-    with pytest.raises(NeocogError, match="damaged or no model file"):
+    with pytest.raises(NeocogError, match="damaged or not a model file"):
         classifier.load(tmp_path / "short.safetensors")
 
 
@@ -147,5 +147,5 @@ def test_a_run_whose_model_is_not_its_own_says_so(digits_run, tmp_path):
     loaded = classifier.load(run)
     loaded.facts = replace(loaded.facts, selected=None)
     loaded.save(run / "model.safetensors")
-    with pytest.raises(NeocogError, match="does not say which epoch it holds"):
+    with pytest.raises(NeocogError, match="does not record its epoch"):
         evaluate(run)

@@ -106,7 +106,7 @@ def test_a_damaged_file_has_its_code(neocog_command, tmp_path):
 
 def test_the_command_line_spells_what_helps(neocog_command):
     code, _, err = neocog_command("train", "--set", "select=validation/loss", "validation_size=0")
-    assert code == 2 and "Say: --set select=last or --set validation_size=5000" in err
+    assert code == 2 and "Use --set select=last or --set validation_size=5000" in err
     code, _, err = neocog_command("train", "--set", "learning_rate=x")
     assert code == 2 and "For example: --lr 0.01" in err
 

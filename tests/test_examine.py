@@ -28,16 +28,16 @@ def test_a_valid_dataset_as_json(neocog_command, photos, tmp_path):
     assert {"data", "n", "classes", "splits", "findings"} <= set(values)
     assert values["splits"] == {"all": {"dog": 20, "猫": 20}}
     assert values["sheets"] == [str(tmp_path / "sheets" / f"{c}.png") for c in ("dog", "猫")]
-    assert "40 of 40 images are fit for use" in err
-    assert values["plan"] == "validation and test, 15% each, by the images' content"
+    assert "40 of 40 images are usable" in err
+    assert values["plan"] == "15% validation and 15% test, split by image content"
 
 
 @pytest.mark.parametrize(
     ("names", "plan"),
     [
-        (("train", "val"), "what is called validation as test, and a part of train as validation"),
-        (("training", "eval"), "what is called test as test, and a part of train as validation"),
-        (("train", "valid", "test"), "the splits as they are given"),
+        (("train", "val"), "validation as test, and a part of train as validation"),
+        (("training", "eval"), "test as provided, and a part of train as validation"),
+        (("train", "valid", "test"), "train, validation and test as provided"),
     ],
 )
 def test_the_plan_names_the_evaluation_splits(photos, tmp_path, names, plan):
@@ -50,16 +50,14 @@ def test_the_plan_names_the_evaluation_splits(photos, tmp_path, names, plan):
 def test_a_table_without_training_images_is_reported(photos, tmp_path):
     rows = [f"{p},{p.parent.name},test" for p in sorted(photos.rglob("*.png"))]
     (tmp_path / "set.csv").write_text("\n".join(["path,label,split", *rows]), "utf-8")
-    assert inspect_dataset(str(tmp_path / "set.csv")).plan.startswith(
-        "none of these: they are test"
-    )
+    assert inspect_dataset(str(tmp_path / "set.csv")).plan.startswith("none, because there is test")
 
 
 def test_errors_exit_with_3(neocog_command, photos, tmp_path):
     save(photos / "猫" / "too.png", 0)
     code, out, _ = neocog_command("data", photos, "--runs", tmp_path / "runs")
     assert code == 3
-    assert "error 1 copy of an image under another label" in out
+    assert "error 1 duplicate of an image with another label" in out
     assert "dog/0.png" in out and "猫/too.png" in out
     assert (tmp_path / "runs" / "data" / "photos" / "dog.png").is_file()
 
@@ -68,13 +66,13 @@ def test_the_cache_can_be_cleared(neocog_command, photos):
     inspect_dataset(str(photos))
     assert any(decode_cache.decoded_folder().iterdir())
     code, out, _ = neocog_command("data", "--clear-cache")
-    assert code == 0 and "MB of decoded images and features deleted" in out
+    assert code == 0 and "MB of decoded images and features." in out
     assert not any(decode_cache.decoded_folder().rglob("*.pixels"))
 
 
 def test_published_and_missing_datasets_are_refused(neocog_command, tmp_path):
     assert neocog_command("data")[0] == 2
-    with pytest.raises(UsageError, match="published data set"):
+    with pytest.raises(UsageError, match="published dataset"):
         inspect_dataset("mnist")
     code, _, err = neocog_command("data", tmp_path / "none")
     assert code == 2 and "There is no file or folder" in err
@@ -93,7 +91,7 @@ def test_many_small_images_are_trained_from_scratch(neocog_command, photos, monk
     monkeypatch.setattr(resolve, "MANY_IMAGES", 30)
     code, out, _ = neocog_command("train", photos, "--epochs", 1, "--set", "model=lenet5")
     assert code == 0
-    assert "40 images of about 24 pixels, small and many" in out
+    assert "40 images of about 24 pixels: many and small" in out
     assert (resolve.scratch_overrides(40, 24) or {})["image_size_pixels"] == 24
 
 

@@ -37,7 +37,10 @@ def change_metadata(path, key, value):
 def test_a_file_as_it_was_exported_passes(neocog_command, run):
     code, out, _ = neocog_command("export", run.path, "--check")
     assert code == 0
-    assert "Self-test: 8 images" in out and "model.onnx is as it was exported." in out
+    assert (
+        "Self-test: 8 images" in out
+        and "model.onnx predicts as it did when it was exported." in out
+    )
     found = check_export(run.path)
     recorded = run.read_evaluation()
     assert (found.accuracy.n, found.accuracy.accuracy) == (recorded.n, recorded.accuracy)

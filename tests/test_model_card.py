@@ -84,8 +84,11 @@ WRONG = {
     "twice": (changed(classes=["a", "b", "a"]), "class 'a' is there twice"),
     "no classes": (changed(classes=[], architecture__num_classes=0), "1 to 100,000 classes, not 0"),
     "surrogate": (changed(classes=["a", "b", "\ud800"]), "is no text"),
-    "fewer": (changed(classes=["a", "b"]), "has 3 classes and 2 are named"),
-    "ten million": (changed(architecture__num_classes=10**7), "has 10000000 classes and 3"),
+    "fewer": (changed(classes=["a", "b"]), "has 3 classes, but there are 2 class names"),
+    "ten million": (
+        changed(architecture__num_classes=10**7),
+        "has 10000000 classes, but there are 3",
+    ),
     "NaN": (changed(temperature=float("nan")), "NaN is not a JSON number"),
     "infinite": (changed(selected__metrics={"x": float("inf")}), "Infinity is not a JSON number"),
     "cold": (changed(temperature=0), "`temperature` lies between"),
@@ -229,7 +232,7 @@ def own_card(run):
         ({"name": "lenet5-1998"}, "lenet5-1998 is as published"),
         ({"name": "[conv3-8 relu"}, "The layer pattern is wrong at '['"),
         ({"name": "fc65536 fc65536 fc"}, "a pattern may have 250,000,000"),
-        ({"name": "timm/hf-hub:someone/something"}, "no name of timm's own networks"),
+        ({"name": "timm/hf-hub:someone/something"}, "not the name of a timm network"),
         ({"name": "threenet"}, "they have no 'f1.weight'"),
     ],
 )

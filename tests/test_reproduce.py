@@ -198,4 +198,4 @@ def test_the_command_that_was_stopped_says_how_to_go_on(
 
     monkeypatch.setattr(reproduce, "train", stopped)
     code, _, err = neocog_command("reproduce", "hard", "--runs", tmp_path)
-    assert code == 143 and "Go on with the same command" in err
+    assert code == 143 and "run the same command again" in err

@@ -55,7 +55,7 @@ def test_new_runs_get_the_next_free_number(tmp_path):
 
 def test_a_folder_that_cannot_be_created_is_named(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(NeocogError, match="cannot be made"):
+    with pytest.raises(NeocogError, match="cannot be created"):
         runs.create("x", tmp_path / "file")
 
 
@@ -101,7 +101,7 @@ def test_an_invalid_folder_name_is_rejected(tmp_path):
 
 def test_a_named_run_in_a_place_that_cannot_be_written_is_a_failure(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(NeocogError, match="cannot be made") as caught:
+    with pytest.raises(NeocogError, match="cannot be created") as caught:
         runs.create_named("x", tmp_path / "file")
     assert type(caught.value) is WriteError and 'runs_dir="FOLDER"' in caught.value.hint
 
@@ -112,7 +112,7 @@ def test_a_folder_that_was_killed_before_it_was_a_run_leads_to_no_dead_end(tmp_p
     with pytest.raises(NeocogError, match="stopped before training began") as caught:
         runs.find("early", tmp_path)
     assert "--resume" not in str(caught.value)
-    with pytest.raises(UsageError, match="holds no run that could go on") as caught:
+    with pytest.raises(UsageError, match="is not a run that could be continued") as caught:
         runs.create_named("early", tmp_path)
     assert "--resume" not in str(caught.value)
 

@@ -1,4 +1,4 @@
-"""Neocog trains, judges, explains and serves image classifiers.
+"""Neocog trains, evaluates, explains and exports image classifiers.
 
 Every public name is imported when it is first used, so that `import neocog` takes milliseconds.
 """

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,11 +33,11 @@ READ_AT_ONCE = 128  # files that are decoded before the network sees them
 
 @dataclass(frozen=True)
 class Prediction:
-    """What the classifier says of one image.
+    """The prediction for one image.
 
     `top` holds (class, probability) pairs, most likely first; `label` and `probability` are its
-    first. `rejected` is set where the probability lies below the classifier's threshold. Where the
-    image could not be used `error` is one line, and there is no label.
+    first. `rejected` is set if the probability is below the classifier's threshold. If the image
+    could not be used, `error` is one line and there is no label.
     """
 
     path: str
@@ -50,16 +50,16 @@ class Prediction:
 
 @dataclass
 class Classifier:
-    """A trained network with all that is needed to use it on a new image.
+    """A trained network with everything needed to classify a new image.
 
     `architecture` holds the arguments of `models.build`: name, num_classes, in_channels,
-    image_size. `temperature` divides the logits; a prediction whose probability lies below
+    image_size. `temperature` divides the logits; a prediction whose probability is below
     `threshold` (0..1) is rejected. `facts` is the rest of the model file's metadata: recipe, data,
-    accuracy. `read_model` builds the network for what an engine cannot do; use `model`.
+    accuracy. `read_model` builds the network when an engine is not enough; use `model`.
     """
 
     engine: Engine
-    architecture: dict[str, Any]
+    architecture: Architecture
     preprocessing: Preprocessing
     classes: tuple[str, ...]
     temperature: float = 1.0
@@ -71,11 +71,11 @@ class Classifier:
     def of_network(
         cls,
         network: "nn.Module",
-        architecture: dict[str, Any],
+        architecture: Architecture,
         preprocessing: Preprocessing,
         classes: tuple[str, ...],
     ) -> "Classifier":
-        """A classifier that runs a network in memory, for training."""
+        """Return a classifier that runs a network in memory, for training."""
         from neocog.engines.torch import TorchEngine
 
         engine = TorchEngine(network, preprocessing)
@@ -123,10 +123,10 @@ class Classifier:
     def predict(
         self, sources: Sequence[tuple[str, Path | bytes]], top: int = 3
     ) -> list[Prediction]:
-        """What each image shows: `sources` are (name to report, file or the file's bytes).
+        """Classify images; `sources` are pairs (name to report, file or the file's bytes).
 
         An image that cannot be read or used becomes a Prediction with its `error`; the others are
-        predicted all the same. `top` classes are reported.
+        classified. The `top` most likely classes are reported.
         """
         rule, found = self.preprocessing, []
         for begin in range(0, len(sources), READ_AT_ONCE):
@@ -143,19 +143,18 @@ class Classifier:
         return found
 
     def describe(self, name: str, row: NDArray[np.float32], top: int) -> Prediction:
-        """What an image called `name` shows, by its probabilities, K; `top` are reported."""
+        """Return the prediction for the image `name` from its probabilities, `(K,)`."""
         best = np.argsort(-row, kind="stable")[: max(1, top)]
         pairs = [(self.classes[k], float(row[k])) for k in best]
         label, probability = pairs[0]
         return Prediction(name, label, probability, pairs, rejected=probability < self.threshold)
 
     def save(self, path: Path) -> None:
-        """Write one safetensors file that describes itself, whole or not at all."""
+        """Write a self-describing safetensors file, whole or not at all."""
         from neocog.model_file import write_network
 
-        sizes = {**self.architecture, "image_size": tuple(self.architecture["image_size"])}
         card = ModelCard(
-            Architecture(**sizes),
+            self.architecture,
             self.preprocessing,
             self.classes,
             self.temperature,
@@ -167,7 +166,7 @@ class Classifier:
 
 def _no_network() -> "nn.Module":
     raise NeocogError(
-        "An ONNX file has no layers to look into.",
+        "An ONNX file has no layers to inspect.",
         "Name the run or the model.safetensors that it was exported from.",
     )
 
@@ -196,7 +195,7 @@ def load(
         except ExportError as error:
             if engine != "auto":
                 raise
-            log.warning("%s It is run by PyTorch instead.", error.message)
+            log.warning("%s PyTorch is used instead.", error.message)
     model = _read_model(path, device)
     return _of_card(card, _torch_engine(model, card), lambda: model)
 
@@ -204,7 +203,7 @@ def load(
 def _of_card(card: ModelCard, engine: Engine, read_model: "Callable[[], nn.Module]") -> Classifier:
     return Classifier(
         engine,
-        card.architecture.to_json(),
+        card.architecture,
         card.preprocessing,
         card.classes,
         card.temperature,
@@ -215,10 +214,10 @@ def _of_card(card: ModelCard, engine: Engine, read_model: "Callable[[], nn.Modul
 
 
 def _of_onnx_file(path: Path, engine: str) -> Classifier:
-    """The classifier in an exported file, which has no network to look into."""
+    """The classifier in an exported file, whose layers cannot be inspected."""
     if engine == "torch":
         raise UsageError(
-            f"{path} cannot be run by torch.",
+            f"{path} cannot be run by the torch engine.",
             "Name the run or the model.safetensors that it was exported from, or: {settings}",
             [("engine", "onnx")],
         )
@@ -269,13 +268,13 @@ def _read_model(path: Path, device: str) -> "nn.Module":
 
 
 def model_path(run: str, folder: Path) -> Path:
-    """The model file that was typed: itself, or that of the run. Raises as `runs.find` does."""
+    """Return the model file `run`, or that of the run `run`. Raises as `runs.find` does."""
     if run.endswith(runs.MODEL_SUFFIXES):
         return Path(run)
     found = runs.find(run, folder, with_model=True)
     if not found.model_file.is_file():
         raise NotFoundError(
-            f"The run {found.path} has no model yet: it did not get to the end of an epoch.",
-            f"Go on with it: neocog train --resume {found.path}",
+            f"The run {found.path} has no model yet: no epoch was finished.",
+            f"Continue it: neocog train --resume {found.path}",
         )
     return found.model_file

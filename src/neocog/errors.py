@@ -20,6 +20,7 @@ ALIASES = {
 # A recipe field, or an argument of the function that was called, and the value that helps: `...`
 # where the user has to choose one, None where the sentence names the field alone.
 Setting = tuple[str, object]
+SpellSettings = Callable[[Sequence[Setting]], str]
 
 
 class NeocogError(ValueError):
@@ -44,7 +45,7 @@ class NeocogError(ValueError):
         """What to do next, with settings as Python arguments: `fit="square"`."""
         return self.spell_hint(spell_in_python)
 
-    def spell_hint(self, spell: Callable[[Sequence[Setting]], str]) -> str:
+    def spell_hint(self, spell: SpellSettings) -> str:
         """Return the hint with its settings as `spell` writes them."""
         if not self.settings:
             return self._hint

@@ -1,4 +1,4 @@
-"""What a dataset holds, without training: contents, splits, problems, and the recipe for it."""
+"""Inspect a dataset without training: contents, splits and problems."""
 
 from collections import Counter
 from dataclasses import dataclass, replace
@@ -57,17 +57,20 @@ class DatasetInspection:
 
     @property
     def plan(self) -> str:
-        """How `neocog train` would choose the validation and test images, in words."""
+        """The splits that `neocog train` would use, in words."""
         splits = self.index.splits
         if len(self.index.classes) < 2:
-            return "nothing of one class: there is nothing to tell apart"
+            return "none, because there is only one class: nothing to classify"
         if splits and "train" not in splits:
-            return f"none of these: they are {' and '.join(splits)}, with nothing to train on"
+            return f"none, because there is {' and '.join(splits)} but no train split"
         if len(splits) == 3:
-            return "the splits as they are given"
+            return "train, validation and test as provided"
         if len(splits) == 2:
-            return f"what is called {splits[1]} as test, and a part of train as validation"
-        return f"validation and test, {TEST_FRACTION:.0%} each, by the images' content"
+            test = "test as provided" if splits[1] == "test" else f"{splits[1]} as test"
+            return f"{test}, and a part of train as validation"
+        return (
+            f"{TEST_FRACTION:.0%} validation and {TEST_FRACTION:.0%} test, split by image content"
+        )
 
     @property
     def sizes(self) -> dict[str, list[int]]:
@@ -115,7 +118,7 @@ def inspect_dataset(
     """
     if data in recipes.DEFAULT_FOR_DATA and not exists(data):
         raise UsageError(
-            f"{data} is a published data set; the doctor looks at images of your own.",
+            f"{data} is a published dataset; only your own images are checked.",
             "For example: neocog data photos/",
         )
     if not exists(data):

@@ -59,9 +59,9 @@ class Int8:
 
 @dataclass(frozen=True)
 class ExportResult:
-    """What came of an export. `files` is empty if a check failed: then nothing was written.
+    """The result of an export. `files` is empty if a check failed: then nothing was written.
 
-    `bfloat16` compares the labels of the validation split, if OpenVINO's file could be run so.
+    `bfloat16` compares the labels of the validation split, if OpenVINO can run the file in it.
     """
 
     run: str
@@ -126,7 +126,7 @@ def export(
     path = model_path(str(run), runs_folder(runs_dir))
     target = _target(path, to, int8, output)
     if path.suffix == ".onnx":
-        raise UsageError(f"{path} is exported already.", "Name the run or its model.safetensors.")
+        raise UsageError(f"{path} is exported already.", "Give the run or its model.safetensors.")
     classifier, card = load(path, device="cpu", engine="torch"), read_card_of(path)
     module = classifier.inference
     samples = _samples(classifier, path)
@@ -181,8 +181,9 @@ def _target(path: Path, to: str, int8: bool, output: Path | None) -> Path:
         raise unknown("format", to, FORMATS)
     if int8 and to == "torch":
         raise UsageError(
-            "--int8 quantizes an ONNX graph, and a .pt2 file has none.",
-            "Say: --to onnx --int8, or --to openvino --int8",
+            "int8 quantizes an ONNX graph, and a .pt2 file has none.",
+            "Say: {settings}",
+            [("to", "onnx"), ("int8", True)],
         )
     if to == "openvino":
         openvino_files.require()
@@ -190,13 +191,23 @@ def _target(path: Path, to: str, int8: bool, output: Path | None) -> Path:
     target = output or path.with_suffix(".int8" + suffix if int8 else suffix)
     if target.suffix != suffix:
         raise UsageError(
-            f"--output {target} does not end in {suffix}.",
-            f"For example: --output {target.with_suffix(suffix)}",
+            f"The output {target} does not end in {suffix}.",
+            "For example: {settings}",
+            [("output", str(target.with_suffix(suffix)))],
         )
     if not target.parent.is_dir():
-        raise NeocogError(f"There is no folder {target.parent}.", "Make it, or name another one.")
+        raise NeocogError(
+            f"There is no folder {target.parent}.", "Create it, or choose another one."
+        )
     if not os.access(target.parent, os.W_OK):
         raise _unwritable(target, "Permission denied")
+    script = target.with_name(standalone.SCRIPT)
+    if to == "onnx" and script.exists() and not standalone.is_own(script):
+        raise NeocogError(
+            f"{script} would be replaced, and Neocog did not write it.",
+            "Rename it, or choose another place: {settings}",
+            [("output", "FILE")],
+        )
     return target
 
 
@@ -270,8 +281,8 @@ def _spread(images: ImageSet, count: int) -> ImageSet:
 def _calibration(splits: Splits | None) -> ImageSet:
     if splits is None:
         raise NeocogError(
-            "int8 is calibrated and measured on the run's own images, and they are not there.",
-            "Put them back, or export without --int8.",
+            "int8 needs the run's own images for calibration, and they are missing.",
+            "Put them back, or export without int8.",
         )
     return _spread(splits.train, CALIBRATION_IMAGES)
 
@@ -330,5 +341,7 @@ def _write(target: Path, contents: Mapping[str, bytes], script: str | None) -> t
 
 def _unwritable(target: Path, reason: str) -> NeocogError:
     return NeocogError(
-        f"{target} cannot be written ({reason}).", "Choose another place: --output FILE"
+        f"{target} cannot be written ({reason}).",
+        "Choose another place: {settings}",
+        [("output", "FILE")],
     )

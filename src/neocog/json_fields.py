@@ -105,7 +105,7 @@ class JsonRecord:
 
 
 @functools.cache
-def _hints(kind: type) -> dict[str, Any]:
+def _hints(kind: type) -> Mapping[str, Any]:
     return typing.get_type_hints(kind)
 
 
@@ -147,12 +147,18 @@ def read_value(name: str, hint: Any, value: Any, finite: bool = True) -> Any:
         raise FieldError(name, value, _type_name(hint)) from None
 
 
-def short(value: Any) -> str:
-    """Return a value in at most 60 characters, on one line, for an error message."""
+def short(value: Any, length: int = 60) -> str:
+    """Return a value in at most `length` characters, on one line, for an error message.
+
+    A value is shown as in Python, an error by its message: some quote a whole file.
+    """
     if isinstance(value, dict | list | tuple) and len(value) > 20:
         return f"{type(value).__name__} of {len(value):,}"
-    text = repr(value) if not isinstance(value, int) or abs(value) < MAX_NUMBER else "so large"
-    return text if len(text) <= 60 else f"{text[:57]}..."
+    if isinstance(value, Exception):
+        text = " ".join(str(value).split()) or type(value).__name__
+    else:
+        text = repr(value) if not isinstance(value, int) or abs(value) < MAX_NUMBER else "so large"
+    return text if len(text) <= length else f"{text[: length - 3]}..."
 
 
 def _members(hint: Any) -> list[Any]:

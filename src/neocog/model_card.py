@@ -80,12 +80,13 @@ class ModelCard:
             raise NeocogError(f"the class {short(duplicate)} is there twice")
         if network.num_classes != len(self.classes):
             raise NeocogError(
-                f"its network has {network.num_classes} classes and {len(self.classes)} are named"
+                f"its network has {network.num_classes} classes, but there are "
+                f"{len(self.classes)} class names"
             )
         if (network.image_size, network.in_channels) != (rule.image_size, rule.channels):
             raise NeocogError(
                 f"its network takes images of {network.image_size} with {network.in_channels} "
-                f"channels, and its preprocessing makes {rule.image_size} with {rule.channels}"
+                f"channels, but its preprocessing gives {rule.image_size} with {rule.channels}"
             )
         low, high = TEMPERATURE_RANGE
         if not low <= self.temperature <= high:
@@ -213,9 +214,9 @@ def _split(path: Path) -> tuple[dict[str, Any], bytes]:
 
 
 def damaged(path: Path, error: Exception) -> NeocogError:
-    """Return the one-line error for a file that is no model file."""
+    """Return the one-line error for a file that is not a model file."""
     reason = str(error).strip().partition("\n")[0]
-    return DamagedFileError(f"{path} is damaged or no model file ({reason}).")
+    return DamagedFileError(f"{path} is damaged or not a model file ({reason}).")
 
 
 def find_card(path: Path) -> ModelCard | None:

@@ -79,7 +79,7 @@ def parse_inputs(
     has_run = bool(arguments) and is_run(arguments[0], folder)
     run, images = (arguments[0], arguments[1:]) if has_run else ("latest", arguments)
     if not images:
-        raise UsageError("No image is named.", f"For example: neocog {command} {run} digit.png")
+        raise UsageError("No image is given.", f"For example: neocog {command} {run} digit.png")
     if not has_run and len(arguments) > 1 and _is_meant_as_run(arguments[0]):
         find(arguments[0], folder)  # raises an error that lists the runs
     model = model_path(run, folder)  # resolved once: `latest` could change in between
@@ -93,11 +93,11 @@ def parse_inputs(
             members = list_images(path)
             sources += [(str(image), image) for image in members]
             if not members:
-                empty.append(Prediction(argument, error="the folder holds no images"))
+                empty.append(Prediction(argument, error="the folder contains no images"))
         elif archive.can_read(path) or path.suffix.lower() == ".csv":
             raise UsageError(
                 f"{argument} is not an image.",
-                "Name a folder or images. To evaluate a labelled dataset: "
+                "Give a folder or images. To evaluate a labelled dataset: "
                 f"neocog evaluate {run} {argument}",
             )
         else:
@@ -106,6 +106,6 @@ def parse_inputs(
 
 
 def _is_meant_as_run(argument: str) -> bool:
-    """Whether an argument that is not a run is meant as one: it is not a file or an image name."""
+    """Whether an argument that is not a run was probably meant as one."""
     looks_like_image = Path(argument).suffix.lower() in SUFFIXES
     return not (argument == "-" or looks_like_image or exists(argument))

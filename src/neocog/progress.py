@@ -1,4 +1,4 @@
-"""The one protocol by which a long operation says how far it is."""
+"""The protocol by which long operations report progress."""
 
 from typing import Protocol
 
@@ -7,8 +7,8 @@ class Progress(Protocol):
     """Called as work proceeds; a front end shows it as a bar or as lines, or ignores it."""
 
     def __call__(self, stage: str, done: int, total: int) -> None:
-        """Take note that `done` of `total` units of a stage, such as `decode`, are finished."""
+        """Report that `done` of `total` units of a stage, such as `decode`, are finished."""
 
 
 def no_progress(stage: str, done: int, total: int) -> None:
-    """Ignore progress; the default where nobody watches."""
+    """Ignore progress: the default."""

@@ -58,7 +58,7 @@ def weights_in_file(recipe: Recipe) -> WeightsPreprocessing | None:
         raise UsageError(
             f"{recipe.weights} takes {wanted} images, and the recipe {recipe.name} makes {other} "
             "ones.",
-            "Say: {settings}",
+            "Use {settings}.",
             [("mean", rule.mean), ("std", rule.std)],
         )
     return WeightsPreprocessing(rule.mean, rule.std, rule.image_size[0], rule.resize)

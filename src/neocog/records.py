@@ -1,4 +1,4 @@
-"""What is recorded of a run: frozen values that are JSON objects in its folder and its model file.
+"""The records of a run: frozen values, stored as JSON objects in its folder and its model file.
 
 The attributes are for Python; `json_key` has the keys of the files, which are part of their format.
 Fields that earlier versions did not record have defaults.
@@ -337,7 +337,7 @@ class RecipeFacts(JsonRecord):
     name: str
     values: Mapping[str, JsonValue]
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, JsonValue]:
         """Return the recorded values."""
         return dict(self.values)
 

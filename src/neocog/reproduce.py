@@ -13,7 +13,7 @@ import scipy.stats
 from neocog import recipes, runs
 from neocog.data import DATASETS, Splits
 from neocog.engines.torch import pick_device
-from neocog.errors import NeocogError, UsageError
+from neocog.errors import NeocogError, SpellSettings, UsageError, spell_in_python
 from neocog.evaluation.evaluate import evaluate
 from neocog.json_fields import JsonRecord, JsonValue
 from neocog.metrics.accuracy import wilson_interval
@@ -142,7 +142,7 @@ class Reproduction:
     recipe: Recipe
     published: Measurement | None = None
     honest: Measurement | None = None
-    error: str | None = None
+    error: NeocogError | None = None
 
     @property
     def as_published(self) -> bool:
@@ -157,7 +157,13 @@ class Reproduction:
             return None
         return "FAIL" if self.published.interval[1] < printed else "PASS"
 
-    def to_json(self) -> dict[str, Any]:
+    def error_text(self, spell: SpellSettings = spell_in_python) -> str | None:
+        """The error with its hint, whose settings are written by `spell`."""
+        if self.error is None:
+            return None
+        return f"{self.error.message} {self.error.spell_hint(spell)}".strip()
+
+    def to_json(self, spell: SpellSettings = spell_in_python) -> dict[str, Any]:
         """Return the row that `neocog reproduce --json` prints and `results` keep."""
         measured = self.published.to_json() if self.published else dict.fromkeys(_STATISTICS)
         return {
@@ -171,7 +177,7 @@ class Reproduction:
             **measured,
             "honest": self.honest.to_json() if self.honest else None,
             "verdict": self.verdict,
-            "error": self.error,
+            "error": self.error_text(spell),
         }
 
 
@@ -200,14 +206,14 @@ def reproduce(
     the first row for an unknown recipe or one for custom images, and otherwise as `train` does.
     """
     if quick and names:
-        raise UsageError("--quick has its own list of recipes.", "Say: neocog reproduce --quick")
+        raise UsageError("--quick has its own list of recipes.", "Type: neocog reproduce --quick")
     selected = [recipes.get(name) for name in names or (QUICK if quick else PUBLISHED)]
     for recipe in selected:
         if recipe.data not in DATASETS:
             raise UsageError(
-                f"The recipe {recipe.name} trains on a folder of yours: there is no figure to "
+                f"The recipe {recipe.name} trains on your own images: there is no figure to "
                 "reproduce.",
-                f"Train it: neocog train FOLDER --recipe {recipe.name}",
+                f"To train it: neocog train FOLDER --recipe {recipe.name}",
             )
     if seeds is None and quick:
         seeds = 1
@@ -220,7 +226,7 @@ def reproduce(
         except UsageError:
             raise
         except NeocogError as error:
-            yield Reproduction(recipe, error=str(error))
+            yield Reproduction(recipe, error=error)
             continue
         if results:
             _write(results, row)

@@ -27,7 +27,7 @@ from neocog.errors import (
     WriteError,
 )
 from neocog.escaping import csv_cell
-from neocog.json_fields import FieldError, MissingFieldError
+from neocog.json_fields import FieldError, MissingFieldError, short
 from neocog.recipes import Recipe
 from neocog.records import EpochMetrics, EvaluationRecord, RunInfo
 from neocog.storage.atomic import append, make_folder, sweep, write_atomic
@@ -131,7 +131,7 @@ class Run:
         except Timeout:
             raise BusyError(
                 f"{self.path} is being trained by {self._lock_owner()}.",
-                "Wait until it ends, or stop that process first: the run then goes on from its "
+                "Wait until it ends, or stop that process first: the run then continues from its "
                 "last checkpoint.",
             ) from None
         except OSError as error:
@@ -343,19 +343,19 @@ def create_named(name: str, folder: Path) -> Run:
     except FileExistsError:
         if not Run(path).recipe_file.is_file():
             raise UsageError(
-                f"{path} exists, and it holds no run that could go on.",
+                f"{path} exists, and is not a run that could be continued.",
                 f"Choose another {{name}}, or delete it if nothing in it is needed: {path}",
                 [("name", None)],
             ) from None
         raise UsageError(
-            f"{path} exists, and a run is never overwritten.",
-            f"Choose another {{name}}, or go on with it: neocog train --resume {path}",
+            f"{path} exists, and runs are never overwritten.",
+            f"Choose another {{name}}, or continue it: neocog train --resume {path}",
             [("name", None)],
         ) from None
     except OSError as error:
         if error.errno in (errno.ENAMETOOLONG, errno.EINVAL):
             raise UsageError(
-                f"No folder can be named {shortened(name)} ({error.strerror}).",
+                f"No folder can be named {short(name)} ({error.strerror}).",
                 "Choose a shorter {name}, of letters, digits and dashes.",
                 [("name", None)],
             ) from None
@@ -367,7 +367,7 @@ def check_name(name: str) -> None:
     """Raise UsageError for a name that is a path, or that commands would not take for a run."""
     if len(PurePath(name).parts) > 1 or "\\" in name:
         raise UsageError(
-            f"A run's name is the name of one folder, not a path: {shortened(name)}.",
+            f"A run's name is the name of one folder, not a path: {short(name)}.",
             "To put the run elsewhere: {settings}",
             [("runs_dir", "FOLDER")],
         )
@@ -377,7 +377,7 @@ def check_name(name: str) -> None:
             meaning = "a model file"
         raise UsageError(
             f"A run cannot be named {name!r}: every command takes that for {meaning}.",
-            "Choose another {name}, or leave it out.",
+            "Choose another {name}, or none.",
             [("name", None)],
         )
 
@@ -390,15 +390,9 @@ def sweep_leftovers(folder: Path) -> None:
                 sweep(subfolder)
 
 
-def shortened(name: str, length: int = 60) -> str:
-    """Return a name quoted for an error message, without its middle if it is long."""
-    half = length // 2
-    return repr(name if len(name) <= length else f"{name[:half]}...{name[-half:]}")
-
-
 def _cannot_make(path: Path, error: OSError) -> NeocogError:
     return WriteError(
-        f"The run folder {path} cannot be made ({error.strerror}).",
+        f"The run folder {path} cannot be created ({error.strerror}).",
         "Choose another place: {settings}",
         [("runs_dir", "FOLDER")],
     )
@@ -427,12 +421,12 @@ def find(run: str, folder: Path, with_model: bool = False) -> Run:
             raise NotFoundError(
                 f"{candidate.path} has no recipe.json: it was stopped before training began, or "
                 "the file was deleted.",
-                "There is nothing to go on with. Train anew with the command that you used, and "
+                "It cannot be continued. Train again with the same command and "
                 f"another {{name}}; {candidate.path} can be deleted.",
                 [("name", None)],
             )
     raise UnknownNameError(
-        f"There is no run {shortened(run)}.",
+        f"There is no run {short(run)}.",
         f"Runs in {folder}: {', '.join(r.path.name for r in known)}."
         if known
         else f"{folder} holds no runs yet. Train one: neocog train",

@@ -75,7 +75,7 @@ def test_convolution_of_a_trained_layer(demo, quick_run, image):
     ("arguments", "expected"),
     [
         (["convolution", "--kernel", 9], "(W - F + 2P)/S + 1 = (5 - 9 + 2 x 1)/2 + 1 = 0"),
-        (["convolution", "--size", 40], "can be 1 to 32"),
+        (["convolution", "--size", 40], "must be 1 to 32"),
         (["convolution", "--lang", "fr"], "no language 'fr'"),
         (["convolution", "--run", "latest"], "needs an image"),
         (["convolution", "--layer", "c1", "--size", "7"], "has its own dimensions"),

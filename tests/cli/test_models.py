@@ -29,4 +29,4 @@ def test_models_lists_and_shows_the_layers_of_one(neocog):
     )
     _, out, _ = neocog("models", "lenet5")
     assert "61,706 parameters, 833K FLOPs" in out
-    assert "every output to every input 3,692,640" in out
+    assert "3,692,640 parameters if fully connected" in out

@@ -78,4 +78,4 @@ def test_a_mistyped_run_is_not_answered_by_another(neocog_command, quick_run, im
 def test_one_of_a_thing_is_not_said_in_the_plural(neocog, quick_run, images, tmp_path):
     target = tmp_path / "out.csv"
     _, _, err = neocog("predict", quick_run.path, images / "0.png", "--csv", target)
-    assert "1 of 1 image answered (1 0)" in err
+    assert "1 of 1 image classified (1 0)" in err

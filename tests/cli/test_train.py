@@ -96,7 +96,7 @@ def test_a_finished_run_is_not_trained_again(neocog_command, tmp_path):
     neocog_command("train", "digits", "--epochs", 1, "--runs", tmp_path, "--name", "one")
     before = (tmp_path / "one" / "metrics.jsonl").read_text()
     code, out, _ = neocog_command("train", "--resume", tmp_path / "one")
-    assert code == 0 and "nothing is trained" in out
+    assert code == 0 and "already complete" in out
     assert (tmp_path / "one" / "metrics.jsonl").read_text() == before
 
 
@@ -114,6 +114,6 @@ def test_the_time_in_all_is_that_of_the_command(tmp_path):
     assert taken - spent["total"] < max(
         1.0, 0.35 * taken
     )  # the end of the process, on a busy machine
-    assert f"({spent['total']:.1f} s in all)" in answer.stderr
+    assert f"({spent['total']:.1f} s in total)" in answer.stderr
     kept = json.loads((tmp_path / "digits-digits-1" / "evaluation.json").read_text())
     assert kept["time_seconds"] == spent

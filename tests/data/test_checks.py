@@ -79,7 +79,7 @@ def test_duplicates_within_a_split_are_used_once_and_near_duplicates_stay_togeth
     (copies,) = [f for f in values if f["kind"] == "duplicates"]
     (nearly,) = [f for f in values if f["kind"] == "near_duplicates"]
     assert copies["count"] == nearly["count"] == 10  # 10 copies, not 20 images
-    assert nearly["message"].startswith("10 images that are nearly the same as another")
+    assert nearly["message"].startswith("10 near-duplicate images")
     assert copies["paths"][0] == "dog/0 again.png" and copies["same_as"][0] == "dog/0.png"
     splits = data.load(str(tmp_path), data.DataConfig((0.5,) * 3, (0.5,) * 3, image_size=16))
     assert sum(map(len, splits.parts.values())) == 70
@@ -200,8 +200,10 @@ def test_class_names_that_differ_by_case_or_spaces_are_reported(tmp_path):
     ]
     assert findings["similar_classes"][0] == "warning"
     assert values == [
-        '2 classes whose names differ by case or spaces only: "Dog", "dog": are they one?',
-        '2 classes whose names differ by case or spaces only: "hot dog", "hotdog ": are they one?',
+        '2 classes whose names differ only in case or spaces: "Dog", "dog". '
+        "Are they the same class?",
+        '2 classes whose names differ only in case or spaces: "hot dog", "hotdog ". '
+        "Are they the same class?",
     ]
 
 
@@ -214,9 +216,9 @@ def test_groups_in_a_table_are_reported(tmp_path):
     is_valid, findings = kinds(tmp_path / "list.csv")
     assert is_valid and list(findings) == ["groups"] and findings["groups"][0] == "note"
     (finding,) = inspect_dataset(str(tmp_path / "list.csv")).to_json()["findings"]
-    assert finding["message"].startswith("10 groups of images given: the images of a group stay")
+    assert finding["message"].startswith("10 groups of images: the images of a group stay")
     assert (finding["id"], finding["parameters"]) == ("groups", {"n": 10})
-    assert Message.from_json(finding).text("zh").startswith("数据集给出了 10 组图像")
+    assert Message.from_json(finding).text("zh").startswith("数据集定义了 10 组图像")
 
 
 def test_findings_about_files_list_their_names(photos, neocog_command):
@@ -224,7 +226,7 @@ def test_findings_about_files_list_their_names(photos, neocog_command):
     exif[0x0112] = 6
     image(700).save(photos / "train" / "cat" / "phone.jpg", exif=exif)
     _, out, _ = neocog_command("data", photos)
-    assert "note 1 image turned upright as its EXIF says\n    train/cat/phone.jpg\n" in out
+    assert "note 1 image rotated upright according to EXIF\n    train/cat/phone.jpg\n" in out
 
 
 def photo(seed, side=160):
@@ -306,4 +308,4 @@ def test_a_dataset_without_usable_images_gets_one_clear_message(
     if command == "train":
         assert code == 1 and "None of the 4 images" in err
     else:
-        assert code == 3 and "0 of 4 images are fit for use" in out
+        assert code == 3 and "0 of 4 images are usable" in out

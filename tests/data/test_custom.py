@@ -127,7 +127,7 @@ def test_a_read_only_cache_is_reported(neocog_command, photos, monkeypatch):
     monkeypatch.setenv("NEOCOG_CACHE", str(next(photos.rglob("*.png")) / "below"))
     try:
         _, out, _ = neocog_command("data", photos)
-        assert "they cannot be kept in" in out and "NEOCOG_CACHE=FOLDER" in out
+        assert "is not writable, so they are not cached" in out and "NEOCOG_CACHE" in out
     finally:
         decode_cache._temporary_folder.cache_clear()
 
@@ -162,7 +162,7 @@ def test_chinese_names_in_a_zip_without_the_flag_are_read(photos, tmp_path):
 @pytest.mark.parametrize("name", ["set.zip", "set.tar.gz", "set.tar"])
 def test_a_damaged_archive_is_refused(tmp_path, name):
     (tmp_path / name).write_bytes(b"PK nothing" * 100)
-    with pytest.raises(NeocogError, match="damaged or no archive"):
+    with pytest.raises(NeocogError, match="damaged or not an archive"):
         data.open_dataset(str(tmp_path / name))
 
 
@@ -200,7 +200,7 @@ def test_tables_written_by_spreadsheets_are_read(photos, tmp_path):
     ("text", "message"),
     [
         ("a,b\n1,2\n", r"has the columns a, b.*path,label"),
-        ("path,label\nno.png,x\n", "names no labelled image"),
+        ("path,label\nno.png,x\n", "names no existing labelled image"),
         ("path,label,split\nphotos/cat/1.png,cat,tomorrow\n", "no split 'tomorrow'"),
         ("", "has the columns"),
     ],
@@ -457,7 +457,7 @@ def test_grey_images_for_an_rgb_network_are_reported(tmp_path):
     rgb = data.DataConfig((0.5,) * 3, (0.5,) * 3)
     findings = [f for f in data.load(str(tmp_path), rgb).findings if f.kind == "grey_to_rgb"]
     assert [(f.severity, f.count) for f in findings] == [("note", 3)]
-    assert findings[0].message.text().startswith("3 images in shades of grey: the one")
+    assert findings[0].message.text().startswith("3 grey images: the channel")
     assert findings[0].paths == ("a/0.png", "a/2.png", "b/1.png")
     kinds = {f.kind for f in data.load(str(tmp_path), data.DataConfig()).findings}
     assert "grey_to_rgb" not in kinds  # the network takes grey images
@@ -538,7 +538,7 @@ def test_an_archive_of_too_many_entries_is_refused(photos, monkeypatch, kind):
 
     path = packed(photos, kind)
     monkeypatch.setattr(archive, "MAX_ENTRIES", 30)
-    with pytest.raises(NeocogError, match=r"more than 30 files and folders.*name the folder"):
+    with pytest.raises(NeocogError, match=r"more than 30 files and folders.*use the folder"):
         data.open_dataset(str(path))
 
 

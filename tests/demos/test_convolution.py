@@ -103,7 +103,7 @@ def test_what_does_not_fit_says_why_and_what_would():
     ("name", "value"), [("size", 33), ("size", 0), ("filters", 9), ("kernel", 12)]
 )
 def test_an_example_that_cannot_be_looked_at_is_refused(name, value):
-    with pytest.raises(UsageError, match=f"The example's {name} can be"):
+    with pytest.raises(UsageError, match=f"The {name} must be"):
         Dimensions(**{name: value})
 
 

@@ -37,11 +37,11 @@ def test_a_maximum_hands_its_gradient_to_one_number_and_a_mean_to_all():
 def test_windows_that_do_not_fit_are_refused_with_options_that_can_be_typed():
     with pytest.raises(UsageError, match="does not fit") as refused:
         pooling.pooling_example(4, 5)
-    assert refused.value.hint == "What fits: --window 1 to 4, or --size 5."
+    assert refused.value.hint == "Use --window 1 to 4, or --size 5."
     with pytest.raises(UsageError, match="does not fit") as refused:
         pooling.pooling_example(8, 33)
-    assert refused.value.hint == "What fits: --window 1 to 8."
-    with pytest.raises(UsageError, match="stride is 0"):
+    assert refused.value.hint == "Use --window 1 to 8."
+    with pytest.raises(UsageError, match="stride must be at least 1, not 0"):
         pooling.pooling_example(8, 4, 0)
     with pytest.raises(UsageError, match="does not fit"):
         pooling.pooling_example(8, 0)

@@ -69,7 +69,7 @@ def test_an_exported_file_stands_alone(digits_run, images, tmp_path):
     alone = classifier.load(file)
     assert (alone.classes, alone.preprocessing) == (run.classes, run.preprocessing)
     assert (alone.probabilities(images) == run.probabilities(images)).all()
-    with pytest.raises(NeocogError, match="no layers to look into"):
+    with pytest.raises(NeocogError, match="no layers to inspect"):
         alone.model  # noqa: B018
     with pytest.raises(UsageError, match="cannot be run by torch"):
         classifier.load(file, engine="torch")

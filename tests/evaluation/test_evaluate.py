@@ -122,7 +122,7 @@ def test_a_similar_class_name_is_noted(photos_like_run, tmp_path):
     run, folder = photos_like_run
     result = evaluate(run.path, str(folder)).result
     assert result.n == 12 and result.unknown_classes == ()
-    note = '"ZERO" is judged as "zero": the names differ only in case or spaces'
+    note = '"ZERO" is evaluated as "zero": the names differ only in case or spaces'
     assert note in sentences(result) and "“ZERO”按“zero”评判" in sentences(result, "zh")[0]
     (folder / "zero").mkdir()
     for file in list((folder / "ZERO").iterdir())[:3]:
@@ -154,7 +154,7 @@ def test_training_images_in_the_test_set_are_reported(quick_run, tmp_path):
             image = Image.fromarray(train.images[place, :, :, 0])
             image.save(tmp_path / str(label) / f"{place}.png")
     notes = sentences(evaluate(quick_run.path, str(tmp_path)).result)
-    assert any("10 of these 10 images were trained on" in note for note in notes)
+    assert any("10 of these 10 images were used for training" in note for note in notes)
 
 
 def test_images_of_another_size_are_resized(quick_run, monkeypatch):
@@ -168,7 +168,7 @@ def test_images_of_another_size_are_resized(quick_run, monkeypatch):
 
 
 def test_unknown_classes_and_unknown_data_are_rejected(quick_run, tmp_path):
-    with pytest.raises(UsageError, match="no data set or folder 'nonesuch'"):
+    with pytest.raises(UsageError, match="no dataset or folder 'nonesuch'"):
         evaluate(quick_run.path, "nonesuch")
     (tmp_path / "file.txt").write_text("")
     with pytest.raises(UsageError, match="is a file"):
@@ -193,7 +193,7 @@ def test_a_training_folder_is_evaluated_on_its_own_test_split(tmp_path, monkeypa
 
 def test_a_changed_test_split_is_rejected(digits_run, tmp_path, monkeypatch):
     monkeypatch.setattr(data, "SPLIT_SEED", 5)
-    with pytest.raises(NeocogError, match="not those that the run knew"):
+    with pytest.raises(NeocogError, match="not those of the run"):
         evaluate(digits_run.path)
 
 

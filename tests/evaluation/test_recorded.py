@@ -128,7 +128,7 @@ def test_a_model_file_alone_has_no_record(run, evaluated, tmp_path):
 
 
 def test_the_command_says_when_it_evaluates(neocog_command, run):
-    line = "it is evaluated first"
+    line = "evaluating it first"
     _, out, _ = neocog_command("report", run.path)
     assert line not in out
     drop_probabilities(run)

@@ -57,7 +57,7 @@ def test_every_message_in_the_source_is_in_the_catalogue():
 def test_the_ids_of_a_split_are_in_the_catalogue(mnist5k):
     assert mnist5k.note.id == "split_stratified"
     assert mnist5k.note.text() == (
-        "1,000 images set apart as test, 500 of the rest as validation; stratified, the same for "
+        "1,000 images held out as test, 500 of the rest as validation; stratified, the same for "
         "every seed"
     )
 
@@ -88,7 +88,7 @@ def test_placeholders_are_filled_in(text, values, filled):
         (Message("few_test_images", {"n": 12}), "12 images are too few for a reliable estimate"),
         (
             Message("trained_on", {"n": 1, "total": 1200}),
-            "1 of these 1,200 images was trained on: the accuracy is too high",
+            "1 of these 1,200 images was used for training: the accuracy is too high",
         ),
         (
             Message("not_an_image", {"n": 1}),
@@ -100,13 +100,13 @@ def test_placeholders_are_filled_in(text, values, filled):
         ),
         (
             Message("similar_class_names", {"name": "DOG", "similar": ("Dog", "dog")}),
-            '"DOG" and "Dog" and "dog" differ only in case or spaces: if they are one class, give '
-            "it one name",
+            '"DOG" and "Dog" and "dog" differ only in case or spaces: if they are the same '
+            "class, give them the same name",
         ),
         (
             Message("imbalance", {"n": 2, "most": "a", "most_images": 1000, "least": "b",
                                   "least_images": 1}),
-            "2 classes of very different size: a 1,000, b 1 image",
+            "2 classes of very different size: a has 1,000 images, b 1",
         ),
     ],
 )  # fmt: skip
@@ -120,16 +120,16 @@ def test_a_message_is_the_same_after_it_was_recorded():
     assert recorded == {
         "id": "modes",
         "parameters": {"n": 6, "modes": ["CMYK", "P"]},
-        "message": "6 images in other colour modes (CMYK, P), read as RGB",
+        "message": "6 images in other colour modes (CMYK, P), converted to RGB",
     }
     assert Message.from_json(recorded) == message
-    assert message.text("zh") == "6 张图像为其他颜色模式（CMYK、P），按 RGB 读取"
+    assert message.text("zh") == "6 张图像为其他颜色模式（CMYK、P），已转换为 RGB"
 
 
 @pytest.mark.parametrize(
     ("recorded", "sentence"),
     [
-        ("6 images set apart as test", "6 images set apart as test"),  # before ids
+        ("6 images held out as test", "6 images held out as test"),  # before ids
         ("validation/accuracy", "validation/accuracy"),
         ({"kind": "few_pictures", "count": 1, "message": "1 class {n}"}, "1 class {n}"),
         ({"id": "not_yet", "parameters": {"n": 1}, "message": "A sentence."}, "A sentence."),

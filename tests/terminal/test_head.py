@@ -39,8 +39,7 @@ def test_the_penalty_is_said_with_why_it_was_taken():
     shown = progress()
     shown.on_result(EpochMetrics.from_json(HEAD))
     assert said(shown) == [
-        "Last layer fitted in 1.0 s to the network's features, computed in 5.0 s: train 100.00%, "
-        "validation 95.00%.",
+        "Fitted the head in 1.0 s on features computed in 5.0 s: train 100.00%, validation 95.00%.",
         "Penalty 0.1, chosen by 5-fold cross-validation on 202 training images: the strongest "
         "within one standard error of the best, 0.01.",
     ]

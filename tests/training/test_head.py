@@ -205,7 +205,7 @@ def test_a_lone_model_file_knows_its_data_by_name(photos, tmp_path):
     assert expected.data == str(photos)
     lone = tmp_path / "lone.safetensors"
     lone.write_bytes(run.model_file.read_bytes())
-    with pytest.raises(NeocogError, match=f"trained on {photos.name}, which is not there"):
+    with pytest.raises(NeocogError, match=f"trained on {photos.name}, which is missing"):
         evaluate(lone)
     named = evaluate(lone, str(photos))
     assert named.result.split == "test" and named.run is None
@@ -425,20 +425,20 @@ def test_evaluating_on_what_was_trained_on_is_told(photos, tmp_path):
         return evaluation.result.n, [note.text() for note in evaluation.notes]
 
     count, said = judged()
-    assert any("were trained on" in note for note in said)
+    assert any("were used for training: the" in note for note in said)
     assert any("too few for a reliable estimate" in note for note in said)
     for n in range(8):
         shutil.copy(photos / "a" / f"{3 * n}.png", tmp_path / "copy" / "b" / f"wrong{n}.png")
     fewer, worse = judged()
     assert fewer == count - 8
-    assert not any("cannot be checked" in note for note in said)
+    assert not any("check whether these images were used" in note for note in said)
     (photos / "a" / "0.png").rename(tmp_path / "0.png")
     _, changed = judged()
-    assert any("were trained on: the accuracy" in note for note in changed)
-    assert any("cannot be checked wholly" in note for note in changed)
+    assert any("were used for training: the accuracy" in note for note in changed)
+    assert any("cannot fully check whether" in note for note in changed)
     photos.rename(tmp_path / "away")
     _, gone = judged()
-    assert any("cannot be checked: " in note and "is not here" in note for note in gone)
+    assert any("cannot check whether" in note and "is missing" in note for note in gone)
     (tmp_path / "away").rename(photos)
     (tmp_path / "0.png").rename(photos / "a" / "0.png")
-    assert any("under another label" in note for note in worse)
+    assert any("with another label" in note for note in worse)

@@ -113,7 +113,7 @@ def test_evaluation_takes_over_the_splits_of_a_training(recipe, tmp_path, monkey
     expected = evaluate(trained.run.path, device="cpu")
     written = trained.run.model_file.read_bytes()
     other = replace(trained.splits, test=trained.splits.validation)
-    with pytest.raises(NeocogError, match="are not those that the run knew"):
+    with pytest.raises(NeocogError, match="are not those of the run"):
         evaluate(trained.run.path, device="cpu", splits=other)
     monkeypatch.setattr(data, "load_for", lambda *_: pytest.fail("the data are read again"))
     found = evaluate(trained.run.path, device="cpu", splits=trained.splits)

@@ -16,17 +16,17 @@ import typer
 
 import neocog
 from neocog.cli import data, demo, evaluate, export, models, predict, reproduce, train
-from neocog.cli.arguments import spell_out
+from neocog.cli.arguments import check_habits, spell_out
 from neocog.cli.elapsed import STOPWATCH
 from neocog.cli.failure import CTRL_C, SIGTERM, Stopped, report_failure
 from neocog.escaping import visible_block
 
 app = typer.Typer(
-    help="Train, judge and use image classifiers, from LeNet-5 to your own images.",
+    help="Train, evaluate and use image classifiers, from LeNet-5 to your own photos.",
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="--debug, anywhere, shows the traceback of an error.",
+    epilog="Add --debug to any command to see the traceback of an error.",
 )
 for command in (
     train.train,
@@ -70,9 +70,9 @@ def main() -> None:
             stream.reconfigure(errors="backslashreplace")
     try:
         with _terminate_in_order():
-            code = app(spell_out(arguments), standalone_mode=False)
+            code = app(spell_out(check_habits(arguments)), standalone_mode=False)
         sys.stdout.flush()
-        if code == CTRL_C:  # typer's word for it
+        if code == CTRL_C:  # as typer reports it
             report_failure(KeyboardInterrupt(), as_json)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -86,7 +86,7 @@ def main() -> None:
 
 @contextmanager
 def _terminate_in_order() -> Iterator[None]:
-    """Make SIGTERM an exception, as Ctrl-C is; training catches it by itself meanwhile."""
+    """Turn SIGTERM into an exception, like Ctrl-C; while it runs, training handles it itself."""
 
     def terminate(_number: int, _frame: object) -> None:
         raise Stopped(SIGTERM)

@@ -1,10 +1,13 @@
-"""The arguments as typed: what the option parser needs spelled out, and `--set`."""
+"""Preparation of the typed arguments for the option parser, and `--set`."""
 
+import os
+import re
 import shlex
 import sys
 from collections.abc import Sequence
+from itertools import pairwise
 
-from neocog.errors import Setting, UsageError
+from neocog.errors import ALIASES, Setting, UsageError
 
 # Fields of a recipe and arguments of functions that have an option; `--set` takes the other fields.
 OPTIONS = {
@@ -30,12 +33,72 @@ OPTIONS = {
     "weights": "--weights",
 }
 
+# What users of other tools type by habit: commands, and options as `--arch x` or `arch=x`. The
+# empty option stands for the value alone.
+HABITUAL_COMMANDS = {
+    "classify": "predict",
+    "eval": "evaluate",
+    "finetune": "train",
+    "fit": "train",
+    "infer": "predict",
+    "test": "evaluate",
+    "val": "evaluate",
+    "validate": "evaluate",
+}
+HABITUAL_OPTIONS = {
+    "arch": "--model",
+    "batch": "--batch-size",
+    "batch_size": "--batch-size",
+    "bs": "--batch-size",
+    "data": "",
+    "dataset": "",
+    "format": "--to",
+    "learning_rate": "--lr",
+    "lr0": "--lr",
+    "source": "",
+}
+
+
+def check_habits(arguments: Sequence[str]) -> Sequence[str]:
+    """Return the arguments. Raises UsageError, with the right command, for those of other tools."""
+    translated = [HABITUAL_COMMANDS.get(word, word) for word in arguments[:1]]
+    wrong = [word for word in arguments[:1] if word in HABITUAL_COMMANDS]
+    setting = False
+    for before, argument in pairwise(arguments):
+        field, equals, value = argument.partition("=")
+        setting = field == "--set" or (setting and bool(equals) and not field.startswith("-"))
+        words = None
+        if field.startswith("--"):
+            option = HABITUAL_OPTIONS.get(field[2:].replace("-", "_"), field)
+            words = [option, value] if option != field else None
+        elif not setting and not before.startswith("-") and not os.path.exists(argument):  # noqa: PTH110
+            words = _translated(translated[0], field, value) if equals else None
+        wrong += [argument] if words else []
+        translated += [word for word in words if word] if words else [argument]
+    if wrong:
+        raise UsageError(
+            f"Neocog has no {wrong[0]!r}.", f"Type: {shlex.join(['neocog', *translated])}"
+        )
+    return arguments
+
+
+def _translated(command: str, field: str, value: str) -> list[str] | None:
+    """The words for `field=value`; None if it is not known."""
+    if field == "model" and command != "train":
+        return [value]  # the run
+    field = ALIASES.get(field, field)
+    option = {**OPTIONS, **HABITUAL_OPTIONS}.get(field)
+    if option is None:
+        known = command == "train" and re.fullmatch(r"\w+", field)
+        return ["--set", f"{field}={value}"] if known else None
+    return [option, value]
+
 
 def spell_out(arguments: Sequence[str]) -> list[str]:
-    """Spell out what the option parser does not know: `--set a=1 b=2`, `--csv` without a file.
+    """Expand shorthand that the option parser lacks: `--set a=1 b=2`, `--csv` without a file.
 
-    `--set` takes every FIELD=VALUE that follows; `--csv` takes what follows only if it is a dash
-    or ends in .csv.
+    `--set` takes every FIELD=VALUE that follows; `--csv` takes the next argument only if it is a
+    dash or ends in .csv.
     """
     result: list[str] = []
     setting = False
@@ -58,7 +121,7 @@ def parse_settings(texts: Sequence[str]) -> dict[str, str]:
     for text in texts:
         if "=" not in text:
             raise UsageError(
-                f"--set wants FIELD=VALUE, not {text!r}.", "For example: --set epochs=3"
+                f"--set expects FIELD=VALUE, not {text!r}.", "For example: --set epochs=3"
             )
     return dict(text.split("=", 1) for text in texts)
 

@@ -1,5 +1,6 @@
 """`neocog data`."""
 
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -13,23 +14,26 @@ from neocog.escaping import to_json
 def data(
     data: Annotated[
         str | None,
-        typer.Argument(help="A folder of class folders, a zip or tar file, a CSV file, Parquet."),
+        typer.Argument(
+            help="A folder with one folder per class, a zip or tar archive of one, a CSV file, "
+            "Parquet or WebDataset."
+        ),
     ] = None,
     sheets: Annotated[
         Path | None,
         typer.Option(
-            help="Folder for a contact sheet of each class.", show_default="RUNS/data/NAME"
+            help="Folder for the contact sheets, one per class.", show_default="RUNS/data/NAME"
         ),
     ] = None,
     clear_cache: Annotated[
         bool,
-        typer.Option("--clear-cache", help="Delete decoded images and features that are kept."),
+        typer.Option("--clear-cache", help="Delete the cache of decoded images and features."),
     ] = False,
     allow_outside: OutsideOption = False,
     runs: RunsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Say what is wrong with your images before you believe a number; exits 3 if it matters."""
+    """Check a dataset for problems before training on it; exits with 3 if there are errors."""
     from neocog.examine import inspect_dataset
     from neocog.storage import cache
     from neocog.terminal import dataset, make_console
@@ -40,7 +44,7 @@ def data(
         dataset.show_freed(console, cache.clear())
     if data is None:
         if not clear_cache:
-            raise UsageError("No images are named.", "For example: neocog data photos/")
+            raise UsageError("No dataset is given.", "For example: neocog data photos/")
         return
     progress = bars.ReadingProgress(console)
     try:
@@ -50,10 +54,16 @@ def data(
     from neocog import runs as run_folders
     from neocog.report import contact_sheets as contact
 
-    folder = sheets or run_folders.runs_folder(runs) / "data" / Path(data).name.partition(".")[0]
+    folder = sheets or run_folders.runs_folder(runs) / "data" / _sheets_name(data)
     drawn = contact.draw(found, folder)
     if as_json:
         print(to_json({**found.to_json(), "sheets": [str(p) for p in drawn]}))
     dataset.show_data(console, found, drawn)
     if not found.is_valid:
         raise typer.Exit(3)
+
+
+def _sheets_name(data: str) -> str:
+    """A folder name for a dataset: `photos` for photos.tar.gz or photos-{000..007}.tar."""
+    name = Path(data).absolute().name
+    return re.split(r"[.{]", name)[0].rstrip("-_ ") or "images"

@@ -1,4 +1,4 @@
-"""`neocog demo`: one idea each, on small numbers, your own, or those of a trained network."""
+"""`neocog demo`: one concept per command, on examples, your numbers or a trained network."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,9 +14,9 @@ from neocog.escaping import to_json
 if TYPE_CHECKING:
     from neocog.demos.convolution_page import Demo
 
-demos = typer.Typer(help="Try out an idea on your own numbers or images.")
+demos = typer.Typer(help="Try a concept on your own numbers or images.")
 
-SeedOption = Annotated[int, typer.Option(help="Random seed of the numbers.")]
+SeedOption = Annotated[int, typer.Option(help="Random seed of the example.")]
 
 
 @demos.callback(invoke_without_command=True)
@@ -37,17 +37,17 @@ StrideOption = Annotated[int | None, _dimension("Stride, in cells.", 2)]
 PaddingOption = Annotated[int | None, _dimension("Zero padding on each side.", 1)]
 DilationOption = Annotated[int | None, _dimension("Dilation, in cells.", 1)]
 RunOption = Annotated[
-    str | None, typer.Option(help="Use the filters of a trained network: a run, or latest.")
+    str | None, typer.Option(help="Use the filters of a trained network: a run or latest.")
 ]
 LayerOption = Annotated[
-    str | None, typer.Option(help="A convolution of the network.", show_default="the first")
+    str | None, typer.Option(help="Name of a convolution layer.", show_default="the first")
 ]
 ImageOption = Annotated[Path | None, typer.Option(help="The input image.")]
 FilterOption = Annotated[
     list[int] | None,
     typer.Option(
         "--filter",
-        help="A filter of the layer, counted from 0; can be repeated.",
+        help="Index of a filter, from 0; can be repeated.",
         show_default="all of up to 6, else those with the highest activations",
     ),
 ]
@@ -167,9 +167,9 @@ def pooling(
 @demos.command(context_settings={"ignore_unknown_options": True})
 def softmax(
     logits: Annotated[
-        list[float] | None, typer.Argument(help="Outputs of a network.", show_default="2.0 1.0 0.1")
+        list[float] | None, typer.Argument(help="Logits of one image.", show_default="2.0 1.0 0.1")
     ] = None,
-    label: Annotated[int, typer.Option(help="The true class, counted from 0.")] = 0,
+    label: Annotated[int, typer.Option(help="Index of the true class, from 0.")] = 0,
     as_json: JsonOption = False,
 ) -> None:
     """Softmax, log-softmax, cross-entropy and NLL loss on the same logits, and wrong pairings."""
@@ -207,23 +207,22 @@ def sharing(
     model: Annotated[
         str | None,
         typer.Option(
-            help="A network's name, or a layer pattern: neocog models", show_default="lenet5"
+            help="Name of a network or a layer pattern: see neocog models.", show_default="lenet5"
         ),
     ] = None,
     layer: Annotated[
         str | None,
-        typer.Option(
-            help="A convolution of the network; without --model also one of your own: conv5-6p0."
-        ),
+        typer.Option(help="Name of a convolution layer; with --input, a layer pattern: conv5-6p0."),
     ] = None,
     size: Annotated[
-        str | None, typer.Option("--input", metavar="CxHxW", help="The input, for example 1x28x28.")
+        str | None,
+        typer.Option("--input", metavar="CxHxW", help="Input size, for example 1x28x28."),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Parameters with full connections, local connections and shared weights.
+    """Compare the parameters of full connections, local connections and shared weights.
 
-    For a network's convolutions (--model lenet5 --layer c1) or for one of your own
+    For the convolutions of a network (--model lenet5 --layer c1) or for one that you define
     (--input 1x28x28 --layer conv5-6p0).
     """
     from dataclasses import asdict

@@ -1,4 +1,4 @@
-"""How long a command has taken, from the start of its process: imports are a part of it."""
+"""The time that a command takes, from the start of its process: imports are included."""
 
 import os
 import time
@@ -8,7 +8,7 @@ LONGEST = 600.0  # seconds that a process can have taken to come here; more is a
 
 
 def _age() -> float:
-    """The seconds since this process began, 0 where the system does not say."""
+    """The seconds since this process began; 0 if the system does not tell."""
     try:
         stat = Path("/proc/self/stat").read_text("utf-8")
         ticks = int(stat.rpartition(")")[2].split()[19])  # field 22, starttime: since the boot
@@ -19,14 +19,14 @@ def _age() -> float:
 
 
 class Stopwatch:
-    """The time since the process began; from the second command in one process on, since that."""
+    """The time since the process began, or for later commands in it, since the command began."""
 
     def __init__(self) -> None:
         self._begin = time.perf_counter() - _age()
         self._fresh = True
 
     def start(self) -> None:
-        """Take note that a command begins."""
+        """Note the start of a command."""
         if not self._fresh:
             self._begin = time.perf_counter()
         self._fresh = False

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def evaluate(
     run: Annotated[str, typer.Argument(help="Run folder, model file or latest.")] = "latest",
     data: Annotated[
-        str | None, typer.Argument(help="Another data set, or a folder of class folders.")
+        str | None, typer.Argument(help="Another dataset: a name or a path, as for neocog train.")
     ] = None,
     allow_outside: OutsideOption = False,
     device: DeviceOption = "auto",
@@ -32,19 +32,18 @@ def evaluate(
     runs: RunsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Judge a run on its test split, or on another data set."""
-    from neocog.evaluation.evaluate import evaluate as judge
-    from neocog.terminal import make_console
-    from neocog.terminal import results as judged
+    """Evaluate a run on its test split, or on another dataset."""
+    from neocog.evaluation.evaluate import evaluate as evaluate_run
+    from neocog.terminal import make_console, results
     from neocog.terminal.predictions import show_engine
 
-    evaluation = judge(
+    evaluation = evaluate_run(
         run, data, runs_dir=runs, device=device, engine=engine, allow_outside=allow_outside
     )
     console = make_console(stderr=as_json)
     used = evaluation.classifier.engine
     show_engine(console, used.name, used.precision)
-    judged.show_evaluation(console, evaluation.result)
+    results.show_evaluation(console, evaluation.result)
     if evaluation.run and evaluation.recorded:
         draw(evaluation, console, trained=False)
     if as_json:
@@ -64,7 +63,7 @@ def draw(evaluation: "Evaluation", console: "Console", *, trained: bool) -> None
     except ModuleNotFoundError as error:
         if error.name != "neocog.report":
             raise
-        console.print("neocog.report is missing: no plots and no report are written.")
+        console.print("neocog.report is missing: no plots or report are written.")
         return
     plots.draw(evaluation.run, evaluation, trained=trained)
     if trained:
@@ -78,7 +77,7 @@ def report(
     again: Annotated[
         bool,
         typer.Option(
-            "--evaluate", help="Evaluate again first, instead of drawing what is recorded."
+            "--evaluate", help="Evaluate again, instead of using the recorded evaluation."
         ),
     ] = False,
     lang: LangOption = None,
@@ -86,10 +85,9 @@ def report(
     runs: RunsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Write report.html: all of a run on one page, its mistakes and what the network sees."""
+    """Write report.html: the results, mistakes and feature maps of a run on one page."""
     from neocog.rendering.i18n import language
-    from neocog.terminal import make_console
-    from neocog.terminal import results as judged
+    from neocog.terminal import make_console, results
 
     spoken = language(lang)  # before the work
     from neocog.evaluation.recorded import evaluation_of_run
@@ -100,11 +98,11 @@ def report(
         again=again,
         runs_dir=runs,
         device=device,
-        on_evaluate=lambda: judged.show_nothing_recorded(console),
+        on_evaluate=lambda: results.show_nothing_recorded(console),
     )
     from neocog.report import page  # it waits for torch, and a missing run is said before
 
     written = page.write(evaluation, spoken)
-    judged.show_report(console, written)
+    results.show_report(console, written)
     if as_json:
         print(to_json({"run": str(written.parent), "report": str(written)}))

@@ -18,7 +18,7 @@ def export(
         bool, typer.Option("--int8", help="Quantize to int8, calibrated on training images.")
     ] = False,
     force: Annotated[
-        bool, typer.Option("--force", help="Write int8 even if it loses more than 0.3 points.")
+        bool, typer.Option("--force", help="Write int8 even if accuracy falls by over 0.3 points.")
     ] = False,
     output: Annotated[
         Path | None,
@@ -31,12 +31,12 @@ def export(
     runs: RunsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Write the network for other programs; exits 3 if its answers are not the same there."""
+    """Export a network for other programs; exits with 3 if it predicts differently there."""
     if check:
         if to != "onnx" or force or output:
             raise UsageError(
-                "--check is of the ONNX file that is there, and takes no option but --int8.",
-                f"Say: neocog export {shlex.quote(run)} --check",
+                "--check applies to an existing ONNX file and combines only with --int8.",
+                f"For example: neocog export {shlex.quote(run)} --check",
             )
         _check(run, int8, runs, as_json)
         return

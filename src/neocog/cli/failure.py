@@ -1,4 +1,4 @@
-"""How a command that fails ends: the error as two lines or as JSON, and the exit code."""
+"""Failed commands: the error as two lines or as JSON, and the exit code."""
 
 import re
 import sys
@@ -9,14 +9,14 @@ from neocog.errors import MemoryShortageError, NeocogError, UsageError
 from neocog.escaping import to_json, visible, visible_block
 
 CTRL_C, SIGTERM = 130, 143  # exit codes
-STOPPED = "stopped"  # the code of what ended on a signal
+STOPPED = "stopped"  # the error code of a command that a signal ended
 
 
 class Stopped(SystemExit):
-    """A signal ended the command: SIGTERM, or one that training has taken note of.
+    """A signal ended the command: SIGTERM, or one that training has noted.
 
     As a SystemExit it passes every `except Exception`, so that temporary files are deleted on the
-    way out. `hint` says how to go on.
+    way out. `hint` says how to continue.
     """
 
     def __init__(self, exit_code: int, message: str = "Stopped.", hint: str = "") -> None:
@@ -26,7 +26,7 @@ class Stopped(SystemExit):
 
 @dataclass(frozen=True)
 class Failure:
-    """What is printed of an error, and the exit code; `code` is the stable name of its kind."""
+    """An error as it is printed, and the exit code; `code` is the stable name of its kind."""
 
     code: str
     message: str
@@ -80,8 +80,8 @@ def _is_ctrl_c(error: BaseException) -> bool:
 
 
 def stopped_training(hint: str, exit_code: int) -> Stopped:
-    """Return what ends a command whose training a signal has stopped."""
-    return Stopped(exit_code, "Stopped after the step in hand.", hint)
+    """Return the exception that ends a command whose training a signal has stopped."""
+    return Stopped(exit_code, "Stopped after finishing the current step.", hint)
 
 
 def _lines(message: str) -> str:

@@ -11,20 +11,20 @@ from neocog.escaping import to_json
 def models(
     name: Annotated[
         str | None,
-        typer.Argument(help="Show the layers of one network, or of a layer pattern."),
+        typer.Argument(help="Show the layers of this network or layer pattern."),
     ] = None,
     size: Annotated[
         str | None,
-        typer.Option("--input", metavar="CxHxW", help="The input to show them for: 3x32x32"),
+        typer.Option("--input", metavar="CxHxW", help="Input size, for example 3x32x32."),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
     r"""List the networks, or show the layers of one.
 
-    A layer pattern is a network, too, for `train --model` as well: "\[\[conv3-32 relu]*2 pool2]*3
-    \[fc128 relu]*1 fc". Its words: conv3-32 (s2 strides, p0 pads by nothing), pool2, avgpool2, gap,
-    bn, relu, tanh, sigmoid, gelu, drop0.5, fc128, and fc, which ends it. It may have 2,000 layers
-    and 250 million parameters, and a layer may give 100 million values for an image.
+    A layer pattern defines a network, here and in `train --model`: "\[\[conv3-32 relu]*2 pool2]*3
+    \[fc128 relu]*1 fc". Its words: conv3-32 (add s2 for stride 2, p0 for no padding), pool2,
+    avgpool2, gap, bn, relu, tanh, sigmoid, gelu, drop0.5, fc128, and fc, which must come last.
+    Limits: 2,000 layers, 250 million parameters and 100 million output values per layer and image.
     """
     from neocog.models import summary
     from neocog.terminal import make_console, tables
@@ -43,7 +43,7 @@ def models(
 
 
 def recipes(
-    name: Annotated[str | None, typer.Argument(help="Show one recipe whole.")] = None,
+    name: Annotated[str | None, typer.Argument(help="Show all fields of this recipe.")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """List the recipes, or show one."""

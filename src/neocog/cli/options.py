@@ -7,9 +7,13 @@ import typer
 
 RunsOption = Annotated[
     Path | None,
-    typer.Option("--runs", help="Folder of runs.", show_default="NEOCOG_RUNS or ./runs"),
+    typer.Option(
+        "--runs", help="Folder that contains the runs.", show_default="NEOCOG_RUNS or ./runs"
+    ),
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="Print one JSON object to standard output.")
+]
 LangOption = Annotated[
     str | None, typer.Option(help="Language of the page: en or zh.", show_default="the system's")
 ]
@@ -18,10 +22,8 @@ OutsideOption = Annotated[
     typer.Option(
         "--allow-outside",
         "--follow-links",
-        help="Read files outside DATA's folder, too, where links or a CSV file lead there.",
+        help="Also read files outside DATA's folder that links or a CSV file refer to.",
     ),
 ]
-DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
-EngineOption = Annotated[
-    str, typer.Option(help="auto, onnx, torch or openvino: what computes the predictions.")
-]
+DeviceOption = Annotated[str, typer.Option(help="Device: auto, cpu, cuda or mps.")]
+EngineOption = Annotated[str, typer.Option(help="Inference engine: auto, onnx, torch or openvino.")]

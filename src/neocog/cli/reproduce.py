@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from neocog.cli.arguments import spell_settings
 from neocog.cli.failure import stopped_training
 from neocog.cli.options import DeviceOption, JsonOption, RunsOption
 from neocog.escaping import to_json
@@ -12,25 +13,26 @@ from neocog.escaping import to_json
 MAX_SEEDS = 1000  # runs of a recipe
 
 RecipesArgument = Annotated[
-    list[str] | None, typer.Argument(help="Recipes' names.", show_default="every published one")
+    list[str] | None, typer.Argument(help="Names of recipes.", show_default="all published ones")
 ]
 SeedsOption = Annotated[
     int | None,
     typer.Option(
         min=1,
         max=MAX_SEEDS,
-        help="Runs of each.",
-        show_default="5, 3 or 1, by how long one takes",
+        help="Number of seeds per recipe.",
+        show_default="5, 3 or 1, depending on training time",
     ),
 ]
 QuickOption = Annotated[
-    bool, typer.Option("--quick", help="Only what ends within a minute, one seed each.")
+    bool,
+    typer.Option("--quick", help="Only recipes that train within a minute, with one seed each."),
 ]
 ResultsOption = Annotated[
     Path | None,
     typer.Option(
-        help="Folder for the figures; one with more seeds is kept.",
-        show_default="benchmarks/results, if it is there",
+        help="Folder for the results; one with more seeds is not overwritten.",
+        show_default="benchmarks/results, if it exists",
     ),
 ]
 
@@ -44,7 +46,7 @@ def reproduce(
     results: ResultsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Train what was published, and set the printed figures beside the measured ones."""
+    """Train published recipes and compare the measured accuracy with the printed one."""
     from neocog import training
     from neocog.reproduce import Reproduction
     from neocog.reproduce import reproduce as run_all
@@ -70,14 +72,14 @@ def reproduce(
             )
         )
     except training.Interrupted as stopped:
-        hint = "Go on with the same command: what is finished is kept."
+        hint = "To continue, run the same command again: finished runs are kept."
         raise stopped_training(hint, stopped.exit_code) from None
     finally:
         progress.close()
         if rows:  # also those that were known before an error
-            tables.show_reproduction(console, rows)
+            tables.show_reproduction(console, rows, spell_settings)
     if as_json:
-        print(to_json({"rows": [row.to_json() for row in rows]}))
+        print(to_json({"rows": [row.to_json(spell_settings) for row in rows]}))
     if any(row.error for row in rows):
         raise typer.Exit(1)
     if any(row.verdict == "FAIL" for row in rows):

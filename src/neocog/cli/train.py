@@ -25,41 +25,43 @@ if TYPE_CHECKING:
 DataArgument = Annotated[
     str | None,
     typer.Argument(
-        help="A data set's name; or your images: a folder of class folders, a zip or tar "
-        "file of one, a CSV file (path,label), Parquet."
+        help="Name of a dataset, or path of your own: a folder with one folder per class, a zip or "
+        "tar archive of one, a CSV file (path,label), Parquet or WebDataset."
     ),
 ]
-RecipeOption = Annotated[str | None, typer.Option(help="A recipe's name: neocog recipes")]
+RecipeOption = Annotated[str | None, typer.Option(help="Name of a recipe: see neocog recipes.")]
 ModelOption = Annotated[
-    str | None, typer.Option(help="A network's name, or a layer pattern: neocog models")
+    str | None, typer.Option(help="Name of a network or a layer pattern: see neocog models.")
 ]
 SetOption = Annotated[
-    list[str] | None, typer.Option("--set", metavar="FIELD=VALUE ...", help="Change the recipe.")
+    list[str] | None,
+    typer.Option("--set", metavar="FIELD=VALUE ...", help="Change fields of the recipe."),
 ]
-EpochsOption = Annotated[int | None, typer.Option(help="How often every image is seen.")]
-BatchSizeOption = Annotated[int | None, typer.Option(help="Images of a training step.")]
+EpochsOption = Annotated[int | None, typer.Option(help="Number of passes over the training set.")]
+BatchSizeOption = Annotated[int | None, typer.Option(help="Images per training step.")]
 RateOption = Annotated[float | None, typer.Option("--lr", help="The learning rate.")]
 WeightsOption = Annotated[
-    str | None, typer.Option(help="Begin with imagenet, random, or a file: .safetensors, .pth.")
+    str | None,
+    typer.Option(help="Initial weights: imagenet, random or a file (.safetensors, .pth)."),
 ]
 FineTuneOption = Annotated[
     bool | None,
-    typer.Option("--fine-tune", help="Photos: train the whole network after its last layer."),
+    typer.Option(
+        "--fine-tune", help="Photos: after fitting the head, fine-tune the whole network."
+    ),
 ]
 FoldsOption = Annotated[
-    int | None, typer.Option(help="Photos: the spread of the accuracy over so many fits.")
+    int | None, typer.Option(help="Photos: also report k-fold cross-validated accuracy.")
 ]
 SeedOption = Annotated[
     int | None,
     typer.Option(
-        help="The same seed gives the same bits with the same number of threads "
-        "(OMP_NUM_THREADS), on one kind of CPU."
+        help="Random seed. Results are bit-identical for the same seed and number of threads "
+        "(OMP_NUM_THREADS) on the same kind of CPU."
     ),
 ]
 NameOption = Annotated[str | None, typer.Option(help="Name of the run folder.")]
-ResumeOption = Annotated[
-    str | None, typer.Option(metavar="RUN", help="Go on with a run that was stopped.")
-]
+ResumeOption = Annotated[str | None, typer.Option(metavar="RUN", help="Continue a stopped run.")]
 
 
 def train(
@@ -81,7 +83,7 @@ def train(
     resume: ResumeOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Train a network; alone, LeNet-5 on 5,000 real digits in seconds, offline."""
+    """Train a network. Without arguments: LeNet-5 on 5,000 real digits, in seconds, offline."""
     from neocog import recipe_context
     from neocog.recipes.resolve import resolve
     from neocog.terminal import dataset, make_console
@@ -97,8 +99,8 @@ def train(
     if resume:
         if overrides or recipe or name:
             raise UsageError(
-                "--resume goes on with the run's own recipe; nothing else can be changed.",
-                f"Say only: neocog train --resume {resume}",
+                "--resume uses the run's own recipe; no other option can change it.",
+                f"Type only: neocog train --resume {resume}",
             )
         trained = _resume(resume, console, device, runs)
     else:
@@ -109,7 +111,7 @@ def train(
         )  # fmt: skip
         if final.data == "PHOTOS":
             raise UsageError(
-                f"The recipe {final.name} is for your own images, and none are named.",
+                f"The recipe {final.name} is for your own images, but no dataset is given.",
                 f"For example: neocog train photos/ --recipe {final.name}",
             )
         trained = _train(final, console, device, runs, name)
@@ -143,7 +145,7 @@ def _train(
 
 def _resume(run_name: str, console: "Console", device: str, runs: Path | None) -> "TrainingResult":
     from neocog import runs as run_folders
-    from neocog.terminal import results as judged
+    from neocog.terminal import results
     from neocog.terminal.progress import TrainingProgress
 
     run = run_folders.find(run_name, run_folders.runs_folder(runs))
@@ -153,7 +155,7 @@ def _resume(run_name: str, console: "Console", device: str, runs: Path | None) -
     progress = TrainingProgress(console, recipe)
     try:
         if training.is_finished(run, recipe):
-            judged.show_nothing_to_train(console)
+            results.show_nothing_to_train(console)
         return training.resume(run, device=device, progress=progress, on_result=progress.on_result)
     except training.Interrupted as stopped:
         raise _as_stopped(stopped) from None
@@ -162,21 +164,23 @@ def _resume(run_name: str, console: "Console", device: str, runs: Path | None) -
 
 
 def _as_stopped(stopped: "Interrupted") -> Stopped:
-    return stopped_training(f"Go on: neocog train --resume {stopped.run.path}", stopped.exit_code)
+    return stopped_training(
+        f"To continue: neocog train --resume {stopped.run.path}", stopped.exit_code
+    )
 
 
 def _finish(trained: "TrainingResult", console: "Console", device: str) -> "EvaluationRecord":
-    """After training: judge, draw, and say what came of it."""
+    """After training: evaluate, draw, and print the results."""
     from neocog.evaluation.evaluate import evaluate
-    from neocog.terminal import results as judged
+    from neocog.terminal import results
 
     run = trained.run
     evaluation = evaluate(run.path, device=device, splits=trained.splits)
-    judged.show_evaluation(console, evaluation.result)
+    results.show_evaluation(console, evaluation.result)
     if evaluation.recorded:
         draw(evaluation, console, trained=True)
     result = evaluation.with_total_seconds(STOPWATCH.seconds()).result
     if evaluation.recorded:
         run.write_evaluation(result)
-    judged.show_trained(console, run, result)
+    results.show_trained(console, run, result)
     return result

@@ -46,7 +46,7 @@ class DatasetSpec:
 
 DATASETS: dict[str, DatasetSpec] = {
     "mnist5k": DatasetSpec(
-        "5,000 MNIST digits that arrive with pip",
+        "5,000 MNIST digits, installed with pip",
         lambda _: (bundled.read_mnist5k(), None),
         validation_size=500,
         test_size=1000,
@@ -61,7 +61,7 @@ DATASETS: dict[str, DatasetSpec] = {
         box=20,
     ),
     "fashion-mnist": DatasetSpec(
-        "Fashion-MNIST: 60,000 + 10,000 pieces of clothing",
+        "Fashion-MNIST: 60,000 + 10,000 images of clothing",
         partial(mnist.read_idx_dataset, mnist.FASHION_MNIST),
         validation_size=5000,
         fit="square",
@@ -110,7 +110,7 @@ def load(
     """
     if name not in DATASETS:
         if not exists(name):
-            raise unknown("data set or folder", name, DATASETS)
+            raise unknown("dataset or folder", name, DATASETS)
         return load_custom(open_dataset(name, config.allow_outside), config, progress)
     entry = DATASETS[name]
     train, test = entry.read(progress)

@@ -3,7 +3,6 @@
 import os
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -88,7 +87,8 @@ def open_dataset(name: str, allow_outside: bool = False) -> DatasetIndex:
     kind = special_file_type(path)
     raise UsageError(
         f"{name} is a {kind or 'file'}, and none of images.",
-        "Name a folder of class folders, a zip or tar file of one, a CSV file with the columns "
+        "Expected a folder with one folder per class, a zip or tar archive of one, a CSV file with "
+        "the columns "
         "path,label, Parquet, or WebDataset tar files.",
     )
 
@@ -111,7 +111,7 @@ def check_custom(
     index: DatasetIndex, preprocessing: Preprocessing, progress: Progress = no_progress
 ) -> tuple[DecodedDataset, DatasetReport]:
     """Decode the images of a user's dataset and check it."""
-    decoded = decode(index, preprocessing, partial(progress, "decode"))
+    decoded = decode(index, preprocessing, progress)
     return decoded, find_issues(index, decoded)
 
 
@@ -139,7 +139,7 @@ def load_custom(index: DatasetIndex, config: DataConfig, progress: Progress) -> 
         decoded_for_training = decode(
             index,
             replace(preprocessing, resize=config.train_resize),
-            partial(progress, "decode"),
+            progress,
         )
         train = to_image_set(index, decoded_for_training, report, classes).subset(parts[0])
     train, validation, test = (
@@ -288,7 +288,7 @@ def _check_enough(path: Path, splits: Splits, validation_size: int | None) -> No
     """Raise NeocogError if there is too little data to train and evaluate a network."""
     if len(splits.classes) < 2:
         raise DataError(
-            f"{path} holds one class, {splits.classes[0]}, and there is nothing to tell apart.",
+            f"{path} holds one class, {splits.classes[0]}, so there is nothing to classify.",
             f"Expected at least two class folders: {path / 'CLASS' / 'image.png'}",
         )
     missing = [c for k, c in enumerate(splits.classes) if not (splits.train.labels == k).any()]

@@ -34,6 +34,7 @@ from PIL import (
 )
 
 from neocog.errors import NeocogError
+from neocog.json_fields import short
 
 MAX_BYTES = 256 * 2**20
 MAX_PIXELS = 89_000_000  # just below the size at which Pillow warns
@@ -251,14 +252,9 @@ def _image_errors() -> Iterator[None]:
         ) from None
     except Exception as error:  # hostile files can raise nearly anything
         raise ImageError(
-            ImageErrorKind.DAMAGED, f"the image is damaged or truncated ({shortened(error)})"
+            ImageErrorKind.DAMAGED,
+            f"the image is damaged or truncated ({short(error, MAX_REASON_CHARACTERS)})",
         ) from None
-
-
-def shortened(error: Exception) -> str:
-    """The text of an error as one short line: some errors quote the whole file."""
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text if len(text) <= MAX_REASON_CHARACTERS else f"{text[:MAX_REASON_CHARACTERS]}..."
 
 
 @contextmanager

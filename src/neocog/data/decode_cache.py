@@ -39,6 +39,7 @@ from neocog.data.images import LazyImages
 from neocog.data.preprocess import Preprocessing
 from neocog.data.sources.index import DatasetIndex, Sample
 from neocog.errors import NeocogError, WriteError
+from neocog.progress import Progress, no_progress
 from neocog.storage import cache
 from neocog.storage.atomic import NewFile, make_folder, sweep, sync_folder, unique_name
 from neocog.storage.checksummed import load_json, save_json
@@ -55,7 +56,6 @@ MAX_IN_MEMORY_BYTES = 2**30  # larger datasets stay on disk and are read batch b
 MAX_ATTEMPTS = 3  # if other processes replace the same store
 CHUNK = 256  # images decoded at a time: it bounds the memory
 
-OnProgress = Callable[[int, int], None]  # (images read, total)
 # Metadata, pixels and thumbnail; or why there are none; None if the content is stored already.
 _Result = tuple[ImageMetadata, NDArray[np.uint8], NDArray[np.uint8]] | UnreadableImage | None
 
@@ -101,12 +101,12 @@ def cache_is_persistent() -> bool:
 
 
 def decode(
-    index: DatasetIndex, preprocessing: Preprocessing, on_progress: OnProgress | None = None
+    index: DatasetIndex, preprocessing: Preprocessing, progress: Progress = no_progress
 ) -> DecodedDataset:
     """Decode and preprocess every image of a dataset on all cores, using the disk cache.
 
-    If the cache is not writable, a temporary folder is used, which is deleted when the process
-    exits. Raises NeocogError if the disk is full.
+    The stage of `progress` is `decode`, in images. If the cache is not writable, a temporary folder
+    is used, which is deleted when the process exits. Raises NeocogError if the disk is full.
     """
     settings = [
         DECODER_VERSION,
@@ -130,13 +130,13 @@ def decode(
     for _ in range(MAX_ATTEMPTS):
         try:
             make_folder(folder)
-            return _decoded_dataset(PixelStore(folder, shape), index, preprocessing, on_progress)
+            return _decoded_dataset(PixelStore(folder, shape), index, preprocessing, progress)
         except FileNotFoundError:  # another process replaced or deleted the store
             continue
         except OSError as error:
             raise WriteError(
-                f"Decoded images cannot be kept in {folder} ({error.strerror or error}).",
-                "Name another place: NEOCOG_CACHE=FOLDER",
+                f"Decoded images cannot be cached in {folder} ({error.strerror or error}).",
+                "Choose another folder: NEOCOG_CACHE=FOLDER",
             ) from None
     raise NeocogError(
         f"Decoded images in {folder} were deleted while they were in use, {MAX_ATTEMPTS} times.",
@@ -148,9 +148,9 @@ def _decoded_dataset(
     store: "PixelStore",
     index: DatasetIndex,
     preprocessing: Preprocessing,
-    on_progress: OnProgress | None,
+    progress: Progress,
 ) -> DecodedDataset:
-    digests = _sync(store, index.samples, preprocessing, on_progress)
+    digests = _sync(store, index.samples, preprocessing, progress)
     rows = [store.row_of.get(digest, -1) for digest in digests]
     metadata = [
         store.metadata[row] if row >= 0 else store.unreadable[sample.path]
@@ -332,7 +332,7 @@ class PixelStore:
 
     def save(self) -> None:
         """Write the index for the complete new files, then delete the previous files."""
-        index: dict[str, Any] = {
+        index = {
             "pixels": self.pixels.name,
             "thumbs": self.thumbnails_path.name,
             "facts": [asdict(f) for f in self.metadata],
@@ -365,7 +365,7 @@ def _sync(
     store: PixelStore,
     samples: list[Sample],
     preprocessing: Preprocessing,
-    on_progress: OnProgress | None,
+    progress: Progress,
 ) -> list[str]:
     """Decode the samples that the store lacks, and return the digest of every sample."""
     digests = {sample.path: store.stamps[sample.path][1] for sample in samples if store.has(sample)}
@@ -373,7 +373,7 @@ def _sync(
     if undecoded:
         _check_disk_space(store, len(undecoded))
         try:
-            digests |= dict(_decode_samples(store, undecoded, preprocessing, on_progress))
+            digests |= dict(_decode_samples(store, undecoded, preprocessing, progress))
             store.close()
             stamps = {p.path: (list(p.stamp), digests[p.path]) for p in samples if digests[p.path]}
             store.stamps = stamps
@@ -393,7 +393,7 @@ def _check_disk_space(store: PixelStore, count: int) -> None:
         raise NeocogError(
             f"{count:,} decoded images take {needed_bytes / 1e9:.1f} GB, and {store.folder} "
             f"has room for {free_bytes / 1e9:.1f} GB.",
-            "Name a larger disk in NEOCOG_CACHE, or delete what is kept: neocog data --clear-cache",
+            "Set NEOCOG_CACHE to a larger disk, or clear the cache: neocog data --clear-cache",
         )
 
 
@@ -401,7 +401,7 @@ def _decode_samples(
     store: PixelStore,
     undecoded: list[Sample],
     preprocessing: Preprocessing,
-    on_progress: OnProgress | None,
+    progress: Progress,
 ) -> Iterator[tuple[str, str]]:
     """Decode samples, add new contents to the store, and yield (path, digest)."""
 
@@ -419,8 +419,7 @@ def _decode_samples(
                 yield sample.path, digest
             with suppress(OSError):
                 os.utime(store.folder)  # or another process may evict what is being written
-            if on_progress:
-                on_progress(min(begin + CHUNK, len(undecoded)), len(undecoded))
+            progress("decode", min(begin + CHUNK, len(undecoded)), len(undecoded))
 
 
 def _load_sample(

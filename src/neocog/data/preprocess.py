@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from neocog.errors import NeocogError
-from neocog.json_fields import FieldError, read_fields, short
+from neocog.json_fields import FieldError, JsonValue, read_fields, short
 from neocog.recipes.recipe import MOST_PIXELS_A_SIDE
 
 if TYPE_CHECKING:
@@ -67,14 +67,14 @@ class Preprocessing:
             raise NeocogError(
                 f"Digits in a box of {self.box} x {self.box} do not fit into images of "
                 f"{self.image_size[0]} x {self.image_size[1]}.",
-                "Say: {settings} or more",
+                "Use {settings} or more.",
                 [("image_size_pixels", round(self.box * 28 / 20))],
             )
         if not len(self.mean) == len(self.std) == self.channels:
             raise NeocogError(
                 f"mean {short(self.mean)} and std {short(self.std)} must have one number for "
                 f"each channel, and images have {'1' if self.channels == 1 else 'RGB, 3'}.",
-                "Say: {settings}",
+                "Use {settings}.",
                 [("mean", (0.5,) * self.channels), ("std", (0.5,) * self.channels)],
             )
         if not all(map(math.isfinite, (*self.mean, *self.std))) or not min(self.std) > 0:
@@ -223,7 +223,7 @@ class Preprocessing:
         mean = torch.tensor(self.mean, device=pixels.device).view(1, -1, 1, 1)
         return pixels.mul_(1 / (255 * std)).sub_(mean / std)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, JsonValue]:
         """Return all fields as JSON values, which `from_json` reads."""
         return dataclasses.asdict(self)
 

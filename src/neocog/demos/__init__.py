@@ -1,1 +1,1 @@
-"""Demos: one idea each, on small numbers or on a trained network; numbers, pages, images, text."""
+"""Demos: one concept each, on small numbers or on a trained network; numbers, pages, images."""

@@ -39,7 +39,7 @@ class Dimensions:
             value = getattr(self, name)
             if not least <= value <= most:
                 raise UsageError(
-                    f"The example's {name} can be {least} to {most}, not {value}.",
+                    f"The {name} must be {least} to {most}, not {value}.",
                     f"For example: --{name} {getattr(Dimensions, name)}",
                 )
         _ = self.output
@@ -166,6 +166,18 @@ class Sum(JsonRecord):
     total: float
 
 
+def check_window(name: str, window: int, size: int) -> None:
+    """Raise UsageError if a window does not fit; `name` is its name in the message."""
+    if not 1 <= size <= SIDE:
+        raise UsageError(f"The size must be 1 to {SIDE}, not {size}.", "For example: --size 8")
+    if not 1 <= window <= size:
+        larger = f", or --size {window}" if size < window <= SIDE else ""
+        raise UsageError(
+            f"A {name} of {window} x {window} does not fit into {size} x {size} cells.",
+            f"Use --{name} 1 to {size}{larger}.",
+        )
+
+
 def output_size(
     size: int, kernel: int, stride: int = 1, padding: float = 0, dilation: int = 1
 ) -> int:
@@ -177,16 +189,16 @@ def output_size(
     named = {"size": size, "kernel": kernel, "stride": stride, "dilation": dilation}
     for name, value in named.items():
         if value < 1:
-            raise UsageError(f"The {name} is {value}.", "It must be at least 1.")
+            raise UsageError(f"The {name} must be at least 1, not {value}.")
     if padding < 0:
-        raise UsageError(f"The padding is {padding}.", "It must be at least 0.")
+        raise UsageError(f"The padding must be at least 0, not {padding:g}.")
     span, room = dilation * (kernel - 1) + 1, size + round(2 * padding)
     if span > room:
         widest, least = (room - 1) // dilation + 1, max(1, span - round(2 * padding))
         raise UsageError(
-            f"A window that spans {span} cells does not fit into {size} + 2 x {padding:g} = {room} "
+            f"A kernel that spans {span} cells does not fit into {size} + 2 x {padding:g} = {room} "
             f"cells: {formula(size, kernel, stride, padding, dilation)}, and there is no output.",
-            f"What fits: a kernel of at most {widest}, a padding of at least "
+            f"Use a kernel of at most {widest}, a padding of at least "
             f"{math.ceil((span - size) / 2)}, or an input of at least {least}.",
         )
     return (room - span) // stride + 1

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from neocog.demos.convolution import SIDE, formula, output_size
-from neocog.errors import UsageError
+from neocog.demos.convolution import check_window, formula, output_size
 from neocog.json_fields import JsonRecord
 
 
@@ -48,14 +47,7 @@ class PaddingComparison(JsonRecord):
 
 def compare_paddings(size: int = 5, kernel: int = 3) -> PaddingComparison:
     """Compare valid, same and full padding. Raises UsageError if the kernel does not fit."""
-    if not 1 <= size <= SIDE:
-        raise UsageError(f"The size can be 1 to {SIDE}, not {size}.", "For example: --size 5")
-    if not 1 <= kernel <= size:
-        raise UsageError(
-            f"A kernel of {kernel} x {kernel} does not fit into {size} x {size} cells.",
-            f"What fits: --kernel 1 to {size}"
-            + (f", or --size {kernel}." if size < kernel <= SIDE else "."),
-        )
+    check_window("kernel", kernel, size)
     before = (kernel - 1) // 2
     zeros = {
         "valid": (0, 0),

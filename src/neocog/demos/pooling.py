@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from neocog.demos.convolution import SIDE, formula, output_size
+from neocog.demos.convolution import check_window, formula, output_size
 from neocog.errors import UsageError
 from neocog.json_fields import JsonRecord
 
@@ -68,17 +68,10 @@ def pooling_example(
 
     `stride` is the window by default. Raises UsageError for windows that do not fit.
     """
-    if not 1 <= size <= SIDE:
-        raise UsageError(f"The size can be 1 to {SIDE}, not {size}.", "For example: --size 8")
-    if not 1 <= window <= size:
-        raise UsageError(
-            f"A window of {window} x {window} does not fit into {size} x {size} numbers.",
-            f"What fits: --window 1 to {size}"
-            + (f", or --size {window}." if size < window <= SIDE else "."),
-        )
+    check_window("window", window, size)
     stride = window if stride is None else stride
     if stride < 1:
-        raise UsageError(f"The stride is {stride}.", "For example: --stride 2")
+        raise UsageError(f"The stride must be at least 1, not {stride}.")
     generator = torch.Generator().manual_seed(seed)
     numbers = torch.randint(0, 100, (size, size), generator=generator).double()
     return PoolingExample(

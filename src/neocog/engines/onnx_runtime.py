@@ -116,11 +116,10 @@ def _read_facts(path: Path, metadata: Mapping[str, str]) -> NetworkFacts:
 
 def _foreign(path: Path) -> NeocogError:
     return NeocogError(
-        f"{path} is not an ONNX file that Neocog exported: it does not say how images become its "
-        "input.",
+        f"{path} is not an ONNX file that Neocog exported: its metadata has no preprocessing.",
         HINT,
     )
 
 
 def _damaged(path: Path, reason: str) -> NeocogError:
-    return DamagedFileError(f"{path} is damaged or no ONNX file ({reason.rstrip('.')}).", HINT)
+    return DamagedFileError(f"{path} is damaged or not an ONNX file ({reason.rstrip('.')}).", HINT)

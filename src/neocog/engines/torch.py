@@ -62,6 +62,6 @@ def pick_device(name: str) -> torch.device:
         raise UnknownNameError(f"There is no device {name!r}.", "Known: auto, cpu, cuda, mps.")
     if not has[name]:
         raise UsageError(
-            f"This machine has no {name} device.", "Say: {settings}", [("device", "auto")]
+            f"This machine has no {name} device.", "Use {settings}.", [("device", "auto")]
         )
     return torch.device(name)

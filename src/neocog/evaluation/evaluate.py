@@ -109,11 +109,10 @@ def evaluate(
     logits = classifier.logits(test.images)
     probabilities = softmax(logits)
     seconds = time.perf_counter() - loaded
-    recipe = classifier.facts.recipe
     result = EvaluationRecord(
         run=display_name(path),
-        recipe=recipe.name if recipe else None,
-        model=classifier.architecture["name"],
+        recipe=classifier.facts.recipe.name if classifier.facts.recipe else None,
+        model=classifier.architecture.name,
         engine=classifier.engine.name,
         precision=classifier.engine.precision,
         data=trained_on if splits else str(data_name),
@@ -194,8 +193,8 @@ def _with_training_results(
     selected = classifier.facts.selected
     if selected is None:
         raise NeocogError(
-            f"{run.model_file} does not say which epoch it holds: it is not this run's own.",
-            "Put the run's own file back, or judge this one in a folder of its own.",
+            f"{run.model_file} does not record its epoch: it was not written by this run.",
+            "Restore the run's own file, or evaluate this one in another folder.",
         )
     info, epochs = run.read_environment(), run.read_epochs()
     head = next((metrics.head for metrics in epochs if metrics.epoch == 0), None)
@@ -345,7 +344,7 @@ def own_splits(classifier: Classifier, name: str, allow_outside: bool = False) -
     if not name or recorded is None:
         raise NeocogError(
             "The model file does not say what it was trained on.",
-            "Name the data to judge it on: neocog evaluate MODEL DATA",
+            "Give the data: neocog evaluate MODEL DATA",
         )
     try:
         recipe = Recipe.from_json(recorded.values)
@@ -353,7 +352,7 @@ def own_splits(classifier: Classifier, name: str, allow_outside: bool = False) -
         raise NeocogError(f"The recipe in the model file cannot be used. {error.message}") from None
     if name not in data.DATASETS and not data.exists(name):
         raise NotFoundError(
-            f"The classifier was trained on {name}, which is not there; its own test images are "
+            f"The classifier was trained on {name}, which is missing; its own test images are "
             "needed.",
             "Put it back, or say where it is, or name other images: neocog evaluate RUN DATA",
         )
@@ -369,8 +368,10 @@ def _check_test(classifier: Classifier, splits: Splits, name: str) -> None:
     recipe, known = classifier.facts.recipe, classifier.facts.data
     if known is None or splits.test.fingerprint() != known.fingerprints.test:
         raise DataError(
-            f"The test images of {name} are not those that the run knew.",
-            f"Train anew: neocog train {name} --recipe {recipe.name}" if recipe else "Train anew.",
+            f"The test images of {name} are not those of the run.",
+            f"Train again: neocog train {name} --recipe {recipe.name}"
+            if recipe
+            else "Train again.",
         )
 
 

@@ -31,8 +31,8 @@ def evaluation_of_run(
     owner = of_model_file(path)
     if owner is None:
         raise UsageError(
-            f"{run} is a model file on its own, and a report is of a run folder.",
-            "Name a run: neocog report latest",
+            f"{run} is a model file, and a report needs a run folder.",
+            "For example: neocog report latest",
         )
     found = None if again else _read(owner, device)
     if found is None:

@@ -74,7 +74,7 @@ def grad_cam(model: nn.Module, inputs: Tensor, targets: Tensor, layer: str) -> T
     if maps is None or gradients is None:
         raise UsageError(
             f"The layer {layer} has no feature maps.",
-            "Name a convolution, for example: {settings}",
+            "Choose a convolution, for example: {settings}",
             [("layer", "c1")],
         )
     weights = gradients.mean((2, 3), keepdim=True)

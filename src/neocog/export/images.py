@@ -29,9 +29,9 @@ def as_files(images: Images, count: int) -> list[bytes]:
 
 
 def stand_ins(rule: Preprocessing, count: int) -> tuple[list[bytes], str]:
-    """Return image files for a network whose own images are not there, and what they show.
+    """Return image files for a network whose own images are missing, and their description.
 
-    They are the same each time: digits that arrive with pip for a network that reads digits, and
+    They are the same each time: digits of mnist5k for a network that reads digits, and
     parts of scikit-learn's two sample photos for any other.
     """
     if rule.fit == "digit":
@@ -55,7 +55,7 @@ def stand_ins(rule: Preprocessing, count: int) -> tuple[list[bytes], str]:
 def examples(rule: Preprocessing, count: int) -> list[bytes]:
     """Return small PNG files to be embedded in an exported file: digits, or coloured shapes.
 
-    A person's own photos are not embedded: the file is made to be passed on.
+    A user's own photos are not embedded, because the file may be passed on.
     """
     if rule.fit == "digit":
         images = data.load("mnist5k").validation.images[:count]

@@ -59,7 +59,7 @@ def require() -> Any:
         import openvino
     except ImportError:
         raise UsageError(
-            "--to openvino needs the package openvino.",
+            "OpenVINO is not installed.",
             "Install it: pip install 'neocog[openvino]'",
         ) from None
     return openvino

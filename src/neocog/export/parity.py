@@ -22,11 +22,11 @@ Network = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
 @dataclass(frozen=True)
 class Parity:
-    """How far a file's answers are from the network's, on `n` images.
+    """The difference between a file's predictions and the network's, on `n` images.
 
     `images` names them. `labels_differ` counts the images with another label;
     `largest_difference` is that of any probability. `tolerance` is the largest that is accepted,
-    or None where the accuracy decides, as for int8.
+    or None if the accuracy decides, as for int8.
     """
 
     n: int
@@ -44,13 +44,13 @@ class Parity:
 
     def describe(self) -> str:
         """The result as one sentence."""
-        same = "the same labels"
+        same = "same labels"
         if self.labels_differ:
             same = f"{counted(self.labels_differ, 'label')} of {self.n:,} differ"
-        limit = "" if self.tolerance is None else f" (at most {self.tolerance:g} is accepted)"
+        limit = "" if self.tolerance is None else f" (limit {self.tolerance:g})"
         return (
-            f"{counted(self.n, 'image')}, {self.images}: {same}, largest difference of a "
-            f"probability {self.largest_difference:.1e}{limit}"
+            f"{counted(self.n, 'image')} ({self.images}): {same}, probabilities differ by at most "
+            f"{self.largest_difference:.1e}{limit}"
         )
 
 

@@ -5,6 +5,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -73,6 +74,14 @@ def script_for(rule: Preprocessing, model_name: str) -> str:
         text = text[:begin] + own[own.index("def ") :] + "\n\n" + text[end:]
         text = text.replace("import Image, ImageOps", "import Image, ImageFilter, ImageOps")
     return text.replace('"model.onnx"', json.dumps(model_name), 1)
+
+
+def is_own(script: Path) -> bool:
+    """Whether a file is a script that `script_for` wrote."""
+    try:
+        return '"neocog_selftest"' in script.read_text("utf-8", errors="replace")
+    except OSError:
+        return False
 
 
 def check_script(

@@ -2,13 +2,13 @@
 
 import math
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from neocog.inspection.hooks import evaluation_mode, record_layers
 from neocog.inspection.receptive_field import ReceptiveFieldTensor, update_receptive_field
+from neocog.json_fields import JsonValue
 
 ImageShape = tuple[int, int, int]  # (C, H, W)
 
@@ -53,7 +53,7 @@ class LayerSummary:
         stride = f" / {self.stride}" if self.stride > 1 else ""
         return f"{self.kernel_size} x {self.kernel_size}{stride}"
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, JsonValue]:
         """The fields as JSON values, with `kernel` as text."""
         return {**asdict(self), "kernel": self.kernel, "output": list(self.output)}
 

@@ -1,4 +1,4 @@
-"""Messages that are recorded for people: an id with parameters, made into a sentence at the end."""
+"""Recorded messages: an id with parameters, rendered as a sentence at the end."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""Sentences about a dataset: how it was split, and what its checks found."""
+"""Messages about a dataset: how it was split, and the findings of its checks."""
 
 from neocog.messages.phrases import Phrases
 
@@ -10,13 +10,13 @@ _SPLITS: Phrases = {
         "分层抽样，与随机种子无关",
     ),
     "split_stratified": (
-        "{test:image|images} set apart as test, {validation:,} of the rest as validation; "
+        "{test:image|images} held out as test, {validation:,} of the rest as validation; "
         "stratified, the same for every seed",
         "留出 {test:,} 张图像作测试集，再从其余图像中取 {validation:,} 张作验证集；"
         "分层抽样，与随机种子无关",
     ),
     "split_by_content": (
-        "{test:image|images} set apart as test, {validation:,} of the rest as validation; "
+        "{test:image|images} held out as test, {validation:,} of the rest as validation; "
         "by content, the same for every seed",
         "留出 {test:,} 张图像作测试集，再从其余图像中取 {validation:,} 张作验证集；"
         "按图像内容划分，与随机种子无关",
@@ -28,7 +28,7 @@ _SPLITS: Phrases = {
         "按图像内容划分，与随机种子无关",
     ),
     "split_as_given": (
-        "train, validation and test as they were given",
+        "train, validation and test as provided by the dataset",
         "训练集、验证集和测试集沿用数据集原有的划分",
     ),
 }
@@ -36,8 +36,8 @@ _SPLITS: Phrases = {
 # By the kind of a finding; `n` is its count.
 _FILES: Phrases = {
     "link": (
-        "{n:link|links} to something outside, or to nothing: not followed (--follow-links follows "
-        "what leads outside)",
+        "{n:link that is broken or leaves|links that are broken or leave} the dataset: not "
+        "followed (--follow-links follows links to files outside)",
         "{n:,} 个链接指向数据集之外或已失效：未读取（--follow-links 可读取指向外部的链接）",
     ),
     "outside": (
@@ -53,19 +53,19 @@ _FILES: Phrases = {
         "{n:,} 个文件名指向压缩包之外",
     ),
     "other_file": (
-        "{n:file that is no image by its name|files that are no images by name}",
+        "{n:file|files} without an image extension",
         "{n:,} 个文件从名称看不是图像",
     ),
     "unread_folder": (
-        "{n:folder|folders} that cannot be read",
+        "{n:unreadable folder|unreadable folders}",
         "{n:,} 个文件夹无法读取",
     ),
     "no_class": (
-        "{n:image|images} in no class folder: nothing says what {n:|it shows|they show}",
+        "{n:image|images} outside the class folders: label unknown",
         "{n:,} 张图像不在任何类别文件夹中：无从得知类别",
     ),
     "beside_splits": (
-        "{n:image|images} beside the folders of the splits",
+        "{n:image|images} outside the split folders",
         "{n:,} 张图像不在各划分的文件夹中",
     ),
     "empty_folder": ("{n:empty folder|empty folders}", "{n:,} 个空文件夹"),
@@ -79,8 +79,8 @@ _FILES: Phrases = {
         "{n:,} 张图像的键与同一文件中靠前的图像重复：未使用",
     ),
     "missing": (
-        "{n:file|files} that the table names and that {n:|is|are} not there",
-        "表格列出的 {n:,} 个文件不存在",
+        "{n:file|files} listed in the table, but missing",
+        "表格中列出的 {n:,} 个文件不存在",
     ),
     "empty": ("{n:empty file|empty files}", "{n:,} 个空文件"),
     "unread_kind": (
@@ -96,55 +96,54 @@ _FILES: Phrases = {
         "{n:,} 个文件无法读取：{reasons:；}",
     ),
     "wrong_suffix": (
-        "{n:image|images} of another format than {n:|its name says|their names say}: read",
+        "{n:image|images} whose format does not match the extension (decoded anyway)",
         "{n:,} 张图像的实际格式与扩展名不符：已读取",
     ),
 }
 
 _IMAGES: Phrases = {
     "turned": (
-        "{n:image|images} turned upright as {n:|its|their} EXIF says",
+        "{n:image|images} rotated upright according to EXIF",
         "{n:,} 张图像已按 EXIF 信息转正",
     ),
     "exif_stale": (
-        "{n:image|images} whose EXIF says to turn what seems to be turned already: look at "
-        "{n:|it|them}",
+        "{n:image|images} whose EXIF rotation seems to be applied already: check {n:|it|them}",
         "{n:,} 张图像的 EXIF 要求旋转，但图像似乎已经转正：请查看",
     ),
     "exif_missing": (
-        "{n:JPEG|JPEGs} without EXIF, most others have it: whether {n:|it is|they are} upright is "
-        "not known",
+        "{n:JPEG|JPEGs} without EXIF, unlike most others: orientation unknown",
         "{n:,} 张 JPEG 图像没有 EXIF，而其余多数都有：无法判断方向是否正确",
     ),
     "elongated": (
-        "{n:image|images} more than {ratio:g} times as long as wide: photos are cut to their "
-        "middle (--set fit=square shows all of it)",
+        "{n:image|images} with one side more than {ratio:g} times the other: photos are "
+        "center-cropped (--set fit=square keeps the whole image)",
         "{n:,} 张图像的长边超过短边的 {ratio:g} 倍：只取照片的中间部分"
         "（--set fit=square 可保留整幅图像）",
     ),
     "blank": (
-        "{n:image|images} of one colour, blank or transparent: look at {n:|it|them}",
-        "{n:,} 张图像只有一种颜色，空白或透明：请查看",
+        "{n:image|images} of a single colour, blank or transparent: check {n:|it|them}",
+        "{n:,} 张图像为纯色、空白或透明：请查看",
     ),
     "modes": (
-        "{n:image in another colour mode|images in other colour modes} ({modes:, }), read as RGB",
-        "{n:,} 张图像为其他颜色模式（{modes:、}），按 RGB 读取",
+        "{n:image in another colour mode|images in other colour modes} ({modes:, }), "
+        "converted to RGB",
+        "{n:,} 张图像为其他颜色模式（{modes:、}），已转换为 RGB",
     ),
     "grey_to_rgb": (
-        "{n:image|images} in shades of grey: the one channel is repeated as red, green and blue, "
-        "which is what the network takes",
+        "{n:grey image|grey images}: the channel is repeated as red, green and blue, as the "
+        "network expects",
         "{n:,} 张灰度图像：单个通道复制为网络所需的红、绿、蓝三个通道",
     ),
     "none_usable": (
-        "{n:image, and it cannot|images, and none of them can} be used",
+        "0 usable images out of {n:,}",
         "共 {n:,} 张图像，没有一张可用",
     ),
 }
 
 _DUPLICATES: Phrases = {
     "conflicting_labels": (
-        "{n:copy|copies} of an image under another label: all of them are left out, since nobody "
-        "knows which label is right",
+        "{n:duplicate|duplicates} of an image with another label: all copies are left out, because "
+        "the correct label is unknown",
         "{n:,} 张图像与另一张完全相同而标签不同：无法判断哪个标签正确，全部剔除",
     ),
     "duplicates_across_splits": (
@@ -158,7 +157,7 @@ _DUPLICATES: Phrases = {
         "{n:,} 张图像与验证集或测试集中的图像近似重复：已从另一部分剔除",
     ),
     "near_conflicting_labels": (
-        "{n:image|images} nearly the same as one with another label: look at {n:|it|them}",
+        "{n:near-duplicate|near-duplicates} of an image with another label: check {n:|it|them}",
         "{n:,} 张图像与标签不同的另一张图像几乎相同：请查看",
     ),
     "duplicates": (
@@ -166,16 +165,16 @@ _DUPLICATES: Phrases = {
         "{n:,} 张重复图像：每张只用一次",
     ),
     "near_duplicates": (
-        "{n:image that is|images that are} nearly the same as another: kept on one side of a split",
-        "{n:,} 张图像与另一张几乎相同：划分时放在同一部分",
+        "{n:near-duplicate image|near-duplicate images}: kept in the same split",
+        "{n:,} 张近似重复的图像：划分时放在同一部分",
     ),
     "group_across_splits": (
         "{n:image|images} of a group that also has validation or test images: removed",
         "{n:,} 张图像与验证集或测试集中的图像同属一组：已剔除",
     ),
     "groups": (
-        "{n:group|groups} of images given: the images of a group stay on one side of a split",
-        "数据集给出了 {n:,} 组图像：同组图像划分在同一部分",
+        "{n:group|groups} of images: the images of a group stay in the same split",
+        "数据集定义了 {n:,} 组图像：同组图像划分在同一部分",
     ),
 }
 
@@ -193,17 +192,17 @@ _CLASSES: Phrases = {
         "{n:,} 个类别的图像少于 {least} 张：{classes:、}",
     ),
     "similar_classes": (
-        '{n:class|classes} whose names differ by case or spaces only: "{classes:", "}": are they '
-        "one?",
+        '{n:class|classes} whose names differ only in case or spaces: "{classes:", "}". Are they '
+        "the same class?",
         "{n:,} 个类别的名称只有大小写或空格不同：“{classes:”、“}”，是否为同一类别？",
     ),
     "one_class": (
-        "{n:class|classes}: there is nothing to tell apart",
-        "只有 {n:,} 个类别，无从区分",
+        "only {n:class|classes}: nothing to classify",
+        "只有 {n:,} 个类别，无法分类",
     ),
     "imbalance": (
-        "{n:class|classes} of very different size: {most} {most_images:,}, {least} "
-        "{least_images:image|images}",
+        "{n:class|classes} of very different size: {most} has {most_images:image|images}, "
+        "{least} {least_images:,}",
         "{n:,} 个类别的图像数量相差悬殊：{most} {most_images:,} 张，{least} {least_images:,} 张",
     ),
 }

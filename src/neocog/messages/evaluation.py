@@ -1,8 +1,8 @@
-"""Sentences about a trained classifier: how it was selected, and what qualifies its accuracy."""
+"""Messages about a trained classifier: how it was selected, and notes on its accuracy."""
 
 from neocog.messages.phrases import Phrases
 
-_UNCHECKED = "whether any of these images were trained on cannot be checked"
+_UNCHECKED = "cannot check whether these images were used for training"
 
 EVALUATION: Phrases = {
     # how the penalty of a fitted head was chosen
@@ -24,8 +24,8 @@ EVALUATION: Phrases = {
         "只有 {n:,} 张图像，不足以得到可靠的估计",
     ),
     "few_class_images": (
-        "{classes:, }: too few images to judge these classes",
-        "{classes:、}：图像太少，不足以评判这些类别",
+        "{classes:, }: too few images for reliable results",
+        "{classes:、}：图像太少，结果不可靠",
     ),
     "not_recorded": (
         "the result could not be recorded in {folder} ({reason})",
@@ -36,8 +36,8 @@ EVALUATION: Phrases = {
         "在该数据集自带的 {split} 部分上评估",
     ),
     "without_ink": (
-        "{n:image|images} left out: no ink was found there",
-        "剔除 {n:,} 张图像：其中没有找到笔迹",
+        "{n:image|images} without ink left out",
+        "剔除 {n:,} 张没有笔迹的图像",
     ),
     "unknown_classes": (
         "left out: {n:image|images} of {count:class|classes} that the classifier does not know: "
@@ -51,28 +51,29 @@ EVALUATION: Phrases = {
         "另有 {more:,} 个",
     ),
     "matched_class": (
-        '"{name}" is judged as "{known}": the names differ only in case or spaces',
-        "“{name}”按“{known}”评判：名称只有大小写或空格不同",
+        '"{name}" is evaluated as "{known}": the names differ only in case or spaces',
+        "“{name}”按“{known}”评估：名称只有大小写或空格不同",
     ),
     "similar_class_names": (
-        '"{name}" and "{similar:" and "}" differ only in case or spaces: if they are one class, '
-        "give it one name",
+        '"{name}" and "{similar:" and "}" differ only in case or spaces: if they are the same '
+        "class, give them the same name",
         "“{name}”与“{similar:”、“}”只有大小写或空格不同：若为同一类别，请统一名称",
     ),
     "trained_on": (
-        "{n:,} of these {total:image|images} {n:|was|were} trained on: the accuracy is too high",
+        "{n:,} of these {total:image|images} {n:|was|were} used for training: the accuracy is too "
+        "high",
         "{total:,} 张图像中有 {n:,} 张曾用于训练：准确率偏高",
     ),
     "training_data_missing": (
-        f"{_UNCHECKED}: {{data}} is not here",
+        f"{_UNCHECKED}: {{data}} is missing",
         "无法检查这些图像是否曾用于训练：找不到 {data}",
     ),
     "training_data_unknown": (
-        f"{_UNCHECKED}: the training data is not here",
+        f"{_UNCHECKED}: the training data is missing",
         "无法检查这些图像是否曾用于训练：找不到训练数据",
     ),
     "training_data_changed": (
-        f"{_UNCHECKED} wholly: {{data}} has changed since",
+        "cannot fully check whether these images were used for training: {data} has changed since",
         "无法全面检查这些图像是否曾用于训练：{data} 此后有改动",
     ),
 }

@@ -13,6 +13,6 @@ def require(network: str, image_size: tuple[int, int], fits: bool, minimum: str)
     if not fits:
         raise UsageError(
             f"{network} needs images of at least {minimum}, not {image_size[0]} x {image_size[1]}.",
-            "Say {image_size_pixels}, or choose another network: {model} takes any.",
+            "Use {image_size_pixels}, or another network: {model} takes any size.",
             [("image_size_pixels", int(minimum.split()[0])), ("model", "threenet")],
         )

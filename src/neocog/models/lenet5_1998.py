@@ -131,7 +131,7 @@ class LeNet5Of1998(nn.Module):
                 "lenet5-1998 is as published: ten digits, grey, 32 x 32; not "
                 f"{counted(num_classes, 'class')} of {counted(in_channels, 'channel')}, "
                 f"{image_size[0]} x {image_size[1]}.",
-                "For MNIST say {recipe} (or {image_size_pixels}); for other images its modern "
+                "For MNIST use {recipe} (or {image_size_pixels}); for other images its modern "
                 "form: {model}",
                 [("recipe", "lenet5-1998"), ("image_size_pixels", 32), ("model", "lenet5")],
             )

@@ -130,7 +130,7 @@ def build(
     if len(pattern) > MAX_CHARACTERS:
         raise UsageError(
             f"The layer pattern has {len(pattern):,} characters, and may have {MAX_CHARACTERS:,}.",
-            "Write what is repeated once: [...]*8",
+            "Write repetitions as [...]*8.",
         )
     words = _expand(pattern)
     builder = _Builder(pattern, num_classes, (in_channels, *image_size))
@@ -138,8 +138,8 @@ def build(
         kind, values = _parse_word(pattern, word)
         if kind == "fc" and not values["width"] and index < len(words) - 1:
             raise _wrong(
-                pattern, word, "`fc` without a number gives the classes, and ends the pattern",
-                "Give the layer in between a width: fc128",
+                pattern, word, "`fc` without a number is the output layer, and must come last",
+                "Give a hidden layer a width: fc128",
             )  # fmt: skip
         _ADD[kind](builder, word, values)
         builder.last_word = word
@@ -147,7 +147,7 @@ def build(
         raise _wrong(
             pattern,
             Word("", len(pattern)),
-            "the pattern must end in `fc`, one unit a class",
+            "the pattern must end in `fc`, one unit per class",
             f"For example: {f'{pattern} fc'.strip()}",
         )
     init_he(list(builder.layers.values())[:-1])
@@ -170,7 +170,7 @@ def _expand(pattern: str) -> list[Word]:
             brackets.append(start)
         elif text.startswith("]"):
             if not brackets:
-                raise _wrong(pattern, Word("]", start), "this bracket closes none", "Remove it.")
+                raise _wrong(pattern, Word("]", start), "this bracket closes nothing", "Remove it.")
             brackets.pop()
             times, inner = int(match.group(1) or 1), stack.pop()
             count += len(inner) * (times - 1)
@@ -202,7 +202,7 @@ def _parse_word(pattern: str, word: Word) -> tuple[str, dict[str, str | None]]:
         hint = f"For example {example}: see `neocog models --help` for the words."
     else:
         hint = unknown("word", word.text, _EXAMPLES).hint or f"Known: {', '.join(_EXAMPLES)}."
-    raise _wrong(pattern, word, "this is no layer", hint)
+    raise _wrong(pattern, word, "this is not a layer", hint)
 
 
 def _too_many(pattern: str, word: Word) -> UsageError:
@@ -223,7 +223,7 @@ def _maps(builder: _Builder, word: Word) -> tuple[int, int, int]:
     if len(builder.shape) != 3:
         last = builder.last_word.text if builder.last_word else ""
         raise _wrong(
-            builder.pattern, word, f"it works on maps, and after {last!r} there are none",
+            builder.pattern, word, f"it needs feature maps, and after {last!r} there are none",
             "Put it before the first fc.",
         )  # fmt: skip
     return builder.shape[0], builder.shape[1], builder.shape[2]
@@ -244,7 +244,9 @@ def _output_size(builder: _Builder, word: Word, window: tuple[int, int, int]) ->
     _, height, width = _maps(builder, word)
     kernel, stride, padding = window
     if not kernel or not stride:
-        raise _wrong(builder.pattern, word, "kernel and stride are at least 1", "Say: conv3-32s1")
+        raise _wrong(
+            builder.pattern, word, "kernel and stride are at least 1", "For example: conv3-32s1"
+        )
     room = min(height, width) + 2 * padding
     if kernel > room:
         raise _wrong(
@@ -264,14 +266,17 @@ def _add_conv(builder: _Builder, word: Word, values: dict[str, str | None]) -> N
         if kernel and kernel % 2 == 0:
             raise _wrong(
                 builder.pattern, word, "an even kernel cannot keep the size",
-                f"Say how it is padded: conv{kernel}-{maps}p0",
+                f"Give the padding: conv{kernel}-{maps}p0",
             )  # fmt: skip
         if kernel // 2 > min(_maps(builder, word)[1:]):  # more padding than image
             _output_size(builder, word, (kernel, window[1], 0))
     height, width = _output_size(builder, word, window)
     if not 1 <= maps <= MAX_UNITS:
         raise _wrong(
-            builder.pattern, word, f"a convolution has 1 to {MAX_UNITS:,} maps", "Say: conv3-32"
+            builder.pattern,
+            word,
+            f"a convolution has 1 to {MAX_UNITS:,} maps",
+            "For example: conv3-32",
         )
     parameters = maps * (builder.shape[0] * kernel * kernel + 1)
     builder.check_size(word, parameters, (maps, height, width))
@@ -285,7 +290,7 @@ def _add_pool(builder: _Builder, word: Word, values: dict[str, str | None]) -> N
     if window[2] > window[0] // 2:
         raise _wrong(
             builder.pattern, word, "a pool is padded by at most half its window",
-            f"Say: p{window[0] // 2} or less.",
+            f"Use p{window[0] // 2} or less.",
         )  # fmt: skip
     builder.check_size(word, 0, (builder.shape[0], height, width))
     layer = nn.AvgPool2d if word.text.lower().startswith("avg") else nn.MaxPool2d
@@ -324,7 +329,9 @@ def _add_fc(builder: _Builder, word: Word, values: dict[str, str | None]) -> Non
         return
     units = int(values["width"] or 0)
     if not 1 <= units <= MAX_UNITS:
-        raise _wrong(builder.pattern, word, f"a layer has 1 to {MAX_UNITS:,} units", "Say: fc128")
+        raise _wrong(
+            builder.pattern, word, f"a layer has 1 to {MAX_UNITS:,} units", "For example: fc128"
+        )
     builder.check_size(word, (inputs + 1) * units, (units,))
     builder.add("fc", nn.Linear(inputs, units), (units,))
 

@@ -1,4 +1,4 @@
-"""What a network may offer beside `forward`; checked with isinstance."""
+"""Optional methods of a network beside `forward`; checked with isinstance."""
 
 from typing import Protocol, runtime_checkable
 

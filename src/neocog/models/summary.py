@@ -16,7 +16,7 @@ class NetworkSummary:
     """A network and its layers, for an `input` of (C, H, W) and `num_classes` classes."""
 
     name: str
-    year: int
+    year: int | None
     paper: str
     input: ImageShape
     num_classes: int
@@ -31,7 +31,7 @@ class NetworkSummary:
 
     def to_json(self, *, with_layers: bool) -> dict[str, Any]:
         """What `neocog models --json` prints for one network."""
-        values = {
+        values: dict[str, Any] = {
             "name": self.name,
             "year": self.year,
             "paper": self.paper,

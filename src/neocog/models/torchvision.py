@@ -56,7 +56,7 @@ def timm_model(name: str) -> Callable[[int, int, tuple[int, int]], nn.Module]:
             ) from None
         if not re.fullmatch(r"[\w.]{1,100}", name):  # timm would fetch hf-hub:ANYBODY/ANYTHING
             raise UsageError(
-                f"timm/{short(name)} is no name of timm's own networks.",
+                f"timm/{short(name)} is not the name of a timm network.",
                 "For example: timm/resnet10t; see timm.list_models()",
             )
         options = {"num_classes": num_classes, "in_chans": in_channels}

@@ -56,8 +56,8 @@ def get(name: str, overrides: Mapping[str, Any] | None = None) -> Recipe:
     unused = {"epochs", "learning_rate", "batch_size"} & set(overrides or {})
     if unused and recipe.feature_views and not recipe.fine_tune:
         raise UsageError(
-            f"{', '.join(sorted(unused))}: {name} fits the last layer alone, once and to its end, "
-            "and needs none.",
+            f"{', '.join(sorted(unused))}: {name} fits only the head, in one step, and "
+            "does not use this.",
             "To train the whole network, add: {settings}",
             [("fine_tune", True)],
         )

@@ -9,7 +9,7 @@ LENET_MEAN, LENET_STD = (0.1 / 1.275,), (1 / 1.275,)  # background -0.1, ink 1.1
 # 16 s on two. torch 2.15: neocog reproduce quickstart --seeds 5
 QUICKSTART = Recipe(
     name="quickstart",
-    source="Neocog: LeNet-5 on the digits that arrive with pip; what `neocog train` runs",
+    source="Neocog: LeNet-5 on digits installed with pip; the default of `neocog train`",
     data="mnist5k",
     model="lenet5",
     epochs=30,
@@ -33,7 +33,7 @@ QUICKSTART = Recipe(
 # torch 2.15: neocog reproduce mnist --seeds 3; other handwriting: benchmarks/handwriting.py
 MNIST = Recipe(
     name="mnist",
-    source="Neocog: strided BatchNorm network, one-cycle SGD, digits bent, worn and in other hands",
+    source="Neocog: strided BatchNorm network, one-cycle SGD, digits augmented in many ways",
     printed_test_accuracy=0.995,
     data="mnist",
     model="stridednet",
@@ -230,7 +230,7 @@ DIGITS = Recipe(
 
 FASHION_MNIST = Recipe(
     name="fashion-mnist",
-    source="Neocog: the network of the recipe `mnist` on clothes, shifts only",
+    source="Neocog: the network of the recipe `mnist` on clothing, shifts only",
     data="fashion-mnist",
     model="stridednet",
     epochs=12,

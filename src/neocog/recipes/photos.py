@@ -8,7 +8,7 @@ from neocog.recipes.recipe import Recipe
 # unknown classes: benchmarks/strangers.py.
 PHOTOS = Recipe(
     name="photos",
-    source="Neocog: a network that knows ImageNet, with a last layer for your classes",
+    source="Neocog: a network pretrained on ImageNet, with a new head for your classes",
     data="PHOTOS",
     model="efficientnet-lite0",
     weights="imagenet",

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from neocog.errors import UsageError, unknown
-from neocog.json_fields import MAX_NUMBER, FieldError, read_fields, read_value, short
+from neocog.json_fields import MAX_NUMBER, FieldError, JsonValue, read_fields, read_value, short
 
 MOST_PIXELS_A_SIDE = 2048  # of a network's input; `Preprocessing` rejects more
 
@@ -210,12 +210,12 @@ class Recipe:
     def _check_combinations(self) -> None:
         if len(self.mean) != len(self.std):
             raise UsageError(
-                f"mean and std want one number a channel each, not {short(self.mean)} and "
+                f"mean and std need one number per channel, not {short(self.mean)} and "
                 f"{short(self.std)}."
             )
         if len(self.mean) not in (0, 1, 3):
             raise UsageError(
-                f"mean and std want 1 number (grey) or 3 (RGB), not {len(self.mean)}.",
+                f"mean and std need 1 number (grey) or 3 (RGB), not {len(self.mean)}.",
                 "For example: {settings}",
                 [("mean", (0.5, 0.5, 0.5)), ("std", (0.5, 0.5, 0.5))],
             )
@@ -223,12 +223,12 @@ class Recipe:
         self._check_schedule()
         if self.nesterov and not self.momentum > 0:
             raise UsageError(
-                "nesterov needs momentum above 0.", "Say: {settings}", [("momentum", 0.9)]
+                "nesterov needs momentum above 0.", "Use {settings}.", [("momentum", 0.9)]
             )
         if self.label_smoothing and self.loss != "cross_entropy":
             raise UsageError(
                 "label_smoothing works with loss=cross_entropy.",
-                "Say: {settings}",
+                "Use {settings}.",
                 [("loss", "cross_entropy")],
             )
         warps = (
@@ -240,8 +240,8 @@ class Recipe:
         )
         if self.augment_edge == "reflect" and any(warps):
             raise UsageError(
-                "augment_edge=reflect goes with shifts by whole pixels only.",
-                "Say: {settings}, or leave turns, stretches and shears out.",
+                "augment_edge=reflect works only with shifts by whole pixels.",
+                "Use {settings}, or no rotation, scaling and shear.",
                 [("augment_edge", "black")],
             )
         loss = self.loss if self.loss == "nll" else "cross_entropy"  # the others take logits, too
@@ -250,7 +250,7 @@ class Recipe:
             expected = "log_softmax" if self.loss == "nll" else "logits"
             raise UsageError(
                 f"output={self.output} does not go with loss={self.loss}: {reason}.",
-                "Say: {settings}",
+                "Use {settings}.",
                 [("output", expected)],
             )
 
@@ -270,27 +270,27 @@ class Recipe:
         if self.select.startswith("validation") and self.validation_size == 0:
             raise UsageError(
                 f"select={self.select} needs a validation split, and validation_size is 0.",
-                "Say: {select} or {validation_size}",
+                "Use {select} or {validation_size}.",
                 [("select", "last"), ("validation_size", 5000)],
             )
 
     def _check_transfer(self) -> None:
         if self.fine_tune and not self.feature_views:
             raise UsageError(
-                "fine_tune comes after a fit of the last layer: it needs feature_views above 0.",
-                "Say: {recipe}, or {feature_views}",
+                "fine_tune follows a fit of the head: it needs feature_views above 0.",
+                "Use {recipe} or {feature_views}.",
                 [("recipe", "photos"), ("feature_views", 1)],
             )
         if self.folds == 1 or (self.folds and not self.feature_views):
             raise UsageError(
-                "folds wants 2 or more, and a recipe that fits the last layer to features.",
-                "Say: {settings}",
+                "folds must be at least 2, and needs feature_views above 0.",
+                "Use {settings}.",
                 [("recipe", "photos"), ("folds", 5)],
             )
         if self.feature_views and self.weights == "random":
             raise UsageError(
-                "feature_views needs a network that knows images already.",
-                "Say: {weights}, or {feature_views}",
+                "feature_views needs a pretrained network.",
+                "Use {weights} or {feature_views}.",
                 [("weights", "imagenet"), ("feature_views", 0)],
             )
 
@@ -301,7 +301,7 @@ class Recipe:
             return self.output
         return "log_softmax" if self.loss == "nll" else "logits"
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, JsonValue]:
         """Return all fields as JSON values, which `from_json` reads."""
         return dataclasses.asdict(self)
 
@@ -433,5 +433,7 @@ def _parse(name: str, hint: Any, text: str) -> Any:
     expected = {int: "a whole number", float: "a number", bool: "true or false"}[hint]
     example = {int: 10, float: 0.01, bool: True}[hint]
     raise UsageError(
-        f"{name} wants {expected}, not {short(text)}.", "For example: {settings}", [(name, example)]
+        f"{name} must be {expected}, not {short(text)}.",
+        "For example: {settings}",
+        [(name, example)],
     )

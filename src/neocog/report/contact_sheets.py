@@ -1,4 +1,4 @@
-"""Contact sheets: one image per class with many of its images, to see what is wrong."""
+"""Contact sheets: one sheet per class with many of its images, to spot problems."""
 
 import io
 from collections.abc import Sequence

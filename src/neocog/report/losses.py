@@ -1,4 +1,4 @@
-"""Which loss the curves of a run show, in words."""
+"""The name of the loss that the curves of a run show."""
 
 from collections.abc import Sequence
 

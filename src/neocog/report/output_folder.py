@@ -1,4 +1,4 @@
-"""The folder for what a command draws about a model."""
+"""The folder for the images and pages about a model."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ def make_output_folder(out: Path | None, model: Path) -> Path:
     except OSError as error:
         raise UsageError(
             f"The folder {folder} cannot be created ({error.strerror}).",
-            "Name another one: {settings}",
+            "Choose another one: {settings}",
             [("out", "DIR")],
         ) from None
     return folder

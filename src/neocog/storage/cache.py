@@ -1,4 +1,4 @@
-"""One cache of what can be computed again: decoded images, features.
+"""The cache of computed results: decoded images, features.
 
 An entry is a file or a folder, `computed/KIND/KEY` in the cache folder, in whatever format its
 owner writes. Its time of modification is when it was last used. If all entries together exceed the
@@ -65,7 +65,7 @@ def max_bytes() -> int:
         return round(float(text) * 10**9)
     if text:
         raise UsageError(
-            f"NEOCOG_CACHE_SIZE wants a number of gigabytes, not {short(text)}.",
+            f"NEOCOG_CACHE_SIZE must be a number of gigabytes, not {short(text)}.",
             "For example: NEOCOG_CACHE_SIZE=5",
         )
     with suppress(OSError):

@@ -1,4 +1,4 @@
-"""Arrays and JSON values in files with a checksum, for caches: what is damaged is made anew."""
+"""Arrays and JSON values in files with a checksum, for caches."""
 
 import json
 import logging
@@ -38,7 +38,7 @@ def load_arrays(file: Path) -> dict[str, NDArray[Any]] | None:
         return None
     except (OSError, SafetensorError, TypeError, ValueError):
         pass
-    log.warning("%s is damaged or of an earlier version; it is made anew.", file)
+    log.warning("%s is damaged or of an earlier version; computing it again.", file)
     return None
 
 
@@ -71,5 +71,5 @@ def load_json(file: Path) -> Any:
         return None
     except (OSError, ValueError, RecursionError):
         pass
-    log.warning("%s is damaged or of an earlier version; it is made anew.", file)
+    log.warning("%s is damaged or of an earlier version; computing it again.", file)
     return None

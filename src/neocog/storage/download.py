@@ -1,9 +1,9 @@
 """Download one file from a list of mirrors, check its hash, and rename it into place.
 
 A server may be broken or hostile: size and time are limited, data goes straight to disk, and the
-file has a temporary name until its hash has been checked. A download that broke off goes on where
+file has a temporary name until its hash has been checked. An interrupted download continues where
 it stopped. `pooch` checks hashes, renames and has a progress bar as well, but its downloader has
-neither a size limit nor an overall deadline, it begins anew each time, and a bad server can stall
+neither a size limit nor an overall deadline, it starts over each time, and a bad server can stall
 `requests` in headers and trailers for ever.
 """
 
@@ -62,7 +62,7 @@ def fetch(
         return destination
     if offline():
         raise DownloadError(
-            f"{destination.name} is not here and NEOCOG_OFFLINE=1 forbids to fetch it."
+            f"{destination.name} is missing, and NEOCOG_OFFLINE=1 forbids downloads."
         )
     destination.parent.mkdir(parents=True, exist_ok=True)
     deadline = time.monotonic() + DEADLINE_SECONDS

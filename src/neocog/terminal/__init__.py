@@ -1,4 +1,4 @@
-"""What people read in the terminal: tables, progress, and what to type next."""
+"""Terminal output: tables, progress, and the commands to type next."""
 
 import os
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""A person's own images: what is there, and what is wrong with it."""
+"""A user's dataset: its images and the problems found."""
 
 from collections.abc import Sequence
 from itertools import zip_longest
@@ -15,7 +15,7 @@ if TYPE_CHECKING:  # they import torch and NumPy
     from neocog.data.findings import Finding
     from neocog.examine import DatasetInspection
 
-# Findings whose paths are names of classes, which the message has already.
+# Findings whose paths are class names, which the message already contains.
 ABOUT_CLASSES = ("class_missing", "few_images", "imbalance", "one_class", "similar_classes")
 # Findings about images that training leaves out.
 REMOVED = (
@@ -28,10 +28,10 @@ FINDING_PATHS, MOST_ROWS = 3, 40  # lines of a list that a terminal shows
 
 
 def show_small(console: Console, count: int, side: int) -> None:
-    """Why a network is trained from nothing."""
+    """Why a network is trained from scratch."""
     console.print(
-        f"{counted(count, 'image')} of about {counted(side, 'pixel')}, small and many: a small "
-        "network learns them from nothing (recipe scratch). To fit a network pretrained on photos: "
+        f"{counted(count, 'image')} of about {counted(side, 'pixel')}: many and small, so a small "
+        "network is trained from scratch (recipe scratch). To use a network pretrained on photos: "
         "--recipe photos",
         highlight=False,
         soft_wrap=True,
@@ -39,12 +39,12 @@ def show_small(console: Console, count: int, side: int) -> None:
 
 
 def show_freed(console: Console, count: int) -> None:
-    """How much room the decoded images and the features took."""
-    console.print(f"{count / 1e6:,.1f} MB of decoded images and features deleted.", highlight=False)
+    """The disk space of the deleted cache."""
+    console.print(f"Deleted {count / 1e6:,.1f} MB of decoded images and features.", highlight=False)
 
 
 def show_findings(console: Console, findings: Sequence["Finding"]) -> None:
-    """What is wrong with a data set: a line each, with the first of the images."""
+    """The findings about a dataset: one line each, followed by the first images concerned."""
     colours = {"error": "red", "warning": "yellow", "note": "dim"}
     for finding in findings:
         severity = finding.severity
@@ -63,11 +63,11 @@ def show_findings(console: Console, findings: Sequence["Finding"]) -> None:
 
 
 def show_data(console: Console, found: "DatasetInspection", sheets: Sequence[Path]) -> None:
-    """A data set's images by class and split, what they are like, and what is wrong."""
+    """The images of a dataset by class and split, their sizes and formats, and the findings."""
     classes, splits, count = found.index.classes, found.splits, len(found.index.samples)
     nouns = "image" if count == 1 else plural("image")
     are = "is" if found.used == 1 else "are"
-    title = f"{found.data}: {found.used:,} of {count:,} {nouns} {are} fit for use"
+    title = f"{found.data}: {found.used:,} of {count:,} {nouns} {are} usable"
     console.print(rich_escape(title), style="bold", highlight=False, soft_wrap=True)
     table = Table()
     table.add_column("class")
@@ -79,7 +79,7 @@ def show_data(console: Console, found: "DatasetInspection", sheets: Sequence[Pat
         table.add_row(f"and {len(classes) - MOST_ROWS:,} more", *[""] * len(splits))
     table.add_row("[bold]all[/bold]", *(f"{sum(n.values()):,}" for n in splits.values()))
     console.print(table)
-    console.print(f"`neocog train` takes {found.plan}.", highlight=False)
+    console.print(f"Splits for training: {found.plan}.", highlight=False)
     sizes = " to ".join(
         f"{width:,} x {height:,}" for width, height in (found.sizes[k] for k in ("least", "most"))
     )
@@ -92,7 +92,7 @@ def show_data(console: Console, found: "DatasetInspection", sheets: Sequence[Pat
         console.print(f"Contact sheets: {where}", highlight=False, soft_wrap=True)
     if not found.is_valid:
         out = [f for f in found.report.findings if f.kind in REMOVED]
-        then = "; `neocog train` leaves those images out" if out else ""
+        then = "; `neocog train` leaves out those images" if out else ""
         console.print(
-            f"Findings marked `error` make the reported accuracy wrong{then}.", highlight=False
+            f"Findings marked `error` would make the accuracy wrong{then}.", highlight=False
         )

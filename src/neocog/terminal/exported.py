@@ -1,4 +1,4 @@
-"""What `neocog export` prints."""
+"""The output of `neocog export`."""
 
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:  # export_run imports torch
 
 
 def show_exported(console: Console, result: "ExportResult", script: str) -> None:
-    """The checks, and what was written or why nothing was."""
+    """The checks, and the files written or why there are none."""
 
     def say(text: str) -> None:
         _say(console, text)
@@ -38,11 +38,11 @@ def show_exported(console: Console, result: "ExportResult", script: str) -> None
     if result.int8 and not result.int8.passed:
         say("Nothing was written: int8 loses more than 0.3 points. To write it anyway: --force")
     else:
-        say("Nothing was written: the exported network answers differently. Please report this.")
+        say("Nothing was written: the exported network predicts differently. Please report this.")
 
 
 def show_checked(console: Console, result: "ExportCheck") -> None:
-    """The checks of an exported file, one a line, and whether it passed them."""
+    """The checks of an exported file, one per line, and whether it passed them."""
     for note in result.notes:
         _say(console, f"Note: {note}")
     if result.selftest:
@@ -52,11 +52,11 @@ def show_checked(console: Console, result: "ExportCheck") -> None:
     if result.accuracy:
         now, before = percent(result.accuracy.accuracy, 2), percent(result.accuracy.recorded, 2)
         images = counted(result.accuracy.n, f"{result.accuracy.split} image")
-        _say(console, f"Accuracy {now}, {before} on record, on {images}.")
+        _say(console, f"Accuracy {now} on {images}; recorded: {before}.")
     if result.passed:
-        _say(console, f"{result.file} is as it was exported.")
+        _say(console, f"{result.file} predicts as it did when it was exported.")
     else:
-        _say(console, f"{result.file} answers differently. Export it again: neocog export")
+        _say(console, f"{result.file} predicts differently. Export it again: neocog export")
 
 
 def _say(console: Console, text: str) -> None:

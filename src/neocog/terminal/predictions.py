@@ -1,4 +1,4 @@
-"""What is on images, and why the network says so."""
+"""Predictions and explanations."""
 
 import csv
 import io
@@ -24,7 +24,7 @@ ENGINE_NAMES = {"onnx": "ONNX Runtime", "torch": "PyTorch", "openvino": "OpenVIN
 
 
 def show_engine(console: Console, engine: str, precision: str | None) -> None:
-    """Say in a line which engine was used, and the precision if it chose that."""
+    """One line with the engine that was used, and the precision if it chose one."""
     used = f"{ENGINE_NAMES[engine]}, {precision}" if precision else ENGINE_NAMES[engine]
     console.print(f"Engine: {used}.", style="dim", highlight=False)
 
@@ -37,7 +37,7 @@ def show_predictions(console: Console, predictions: Sequence["Prediction"]) -> N
         table.add_column("image", overflow="fold")
         table.add_column("label")
         table.add_column("probability", justify="right")
-        table.add_column("next")
+        table.add_column("next best")
         for p in good:
             others = ", ".join(
                 f"{label} {format_probability(share)}"
@@ -61,22 +61,22 @@ def show_explained(
     page: Path | None,
     files: int,
 ) -> None:
-    """What was explained, and where it is to be seen."""
+    """The predictions that were explained, and where to find the page."""
     show_predictions(console, [p for p in predictions if p.error is None])
     if page is None:
         return
     if layer is None:
-        console.print("The network has no maps: there is no Grad-CAM of it.", highlight=False)
+        console.print("The network has no feature maps, so there is no Grad-CAM.", highlight=False)
     else:
-        console.print(rich_escape(f"Grad-CAM of the layer {layer}."), highlight=False)
+        console.print(rich_escape(f"Grad-CAM of layer {layer}."), highlight=False)
     console.print(f"Page: {rich_escape(str(page))}", highlight=False)
-    console.print(f"and {counted(files, 'PNG file')} beside it.", highlight=False)
+    console.print(f"{counted(files, 'PNG file')} beside it.", highlight=False)
 
 
 def show_maximized(console: Console, layer: str, page: Path, image: Path) -> None:
-    """Where the images that excite a layer are to be seen."""
-    text = f"The test images that each map of {layer} answers most strongly."
-    for line in (text, f"Page: {page}", f"Sample: {image}"):
+    """Where to find the page with the highest activations of a layer."""
+    text = f"Test images with the highest activation of each feature map of {layer}."
+    for line in (text, f"Page: {page}", f"Image: {image}"):
         console.print(rich_escape(line), highlight=False)
 
 
@@ -106,17 +106,17 @@ def predictions_csv(predictions: Sequence["Prediction"], top: int) -> str:
 
 
 def show_written(console: Console, path: Path, predictions: Sequence["Prediction"]) -> None:
-    """What was written: how many images, and how many of each class."""
+    """The number of images written, and of each class."""
     counts = Counter(p.label for p in predictions if p.error is None)
     kinds = ", ".join(f"{n:,} {label}" for label, n in counts.most_common(10))
     nouns = "image" if len(predictions) == 1 else plural("image")
-    answered = f"{counts.total():,} of {len(predictions):,} {nouns} answered"
-    text = f"{path}: {answered} ({kinds or 'none could be used'})"
+    classified = f"{counts.total():,} of {len(predictions):,} {nouns} classified"
+    text = f"{path}: {classified} ({kinds or 'none could be used'})"
     console.print(rich_escape(text), highlight=False, soft_wrap=True)
 
 
 def write_csv(path: Path, predictions: Sequence["Prediction"], top: int) -> None:
-    """Write the predictions, whole or not at all. Raises WriteError where that fails."""
+    """Write the predictions, whole or not at all. Raises WriteError if that fails."""
     try:
         write_atomic(path, predictions_csv(predictions, top))
     except OSError as error:

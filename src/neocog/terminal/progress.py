@@ -1,4 +1,4 @@
-"""Bars on a terminal, plain lines elsewhere: what is going on."""
+"""Progress: bars on a terminal, plain lines elsewhere."""
 
 import time
 from collections.abc import Iterator
@@ -44,7 +44,7 @@ class ReadingProgress:
         self.done = 0
 
     def __call__(self, stage: str, done: int, total: int) -> None:  # noqa: ARG002 - decode
-        """Take note of what is decoded."""
+        """Update the number of decoded images."""
         self.done = done
         speed = f"{done / (time.perf_counter() - self.begin):,.0f} images/s"
         if self.bar is None and self.console.is_terminal:
@@ -55,7 +55,7 @@ class ReadingProgress:
             self.bar.update(self.task, completed=done, total=total, speed=speed)
 
     def close(self) -> None:
-        """Take the bar away and say what was done."""
+        """Remove the bar and print a summary."""
         if self.bar:
             self.bar.stop()
             self.bar = None
@@ -64,15 +64,15 @@ class ReadingProgress:
 
             seconds = time.perf_counter() - self.begin
             kept = (
-                "they are kept for the next time."
+                "cached for next time."
                 if decode_cache.cache_is_persistent()
-                else f"they cannot be kept in {decode_cache.decoded_folder()}. Name another place: "
-                "NEOCOG_CACHE=FOLDER"
+                else f"{decode_cache.decoded_folder()} is not writable, so they are not cached. "
+                "Set NEOCOG_CACHE to another folder."
             )
             self.console.print(
                 rich_escape(
-                    f"Decoded {counted(self.done, 'image')}, {self.done / seconds:,.0f} a second;"
-                    f" {kept}"
+                    f"Decoded {counted(self.done, 'image')}, {self.done / seconds:,.0f} images/s; "
+                    f"{kept}"
                 ),
                 highlight=False,
                 soft_wrap=True,
@@ -81,7 +81,7 @@ class ReadingProgress:
 
 
 class DownloadProgress:
-    """Shows how much of a download is there: a bar on a terminal, nothing elsewhere."""
+    """Shows the progress of a download: a bar on a terminal, nothing elsewhere."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
@@ -89,7 +89,7 @@ class DownloadProgress:
         self.done = 0
 
     def __call__(self, stage: str, done: int, total: int) -> None:  # noqa: ARG002 - download
-        """Take note of the bytes that are there; a total of 0 is not known."""
+        """Update the number of bytes; a total of 0 means unknown."""
         if not self.console.is_terminal:
             return
         if self.bar is None:
@@ -105,18 +105,18 @@ class DownloadProgress:
         self.bar.update(self.task, completed=done, total=total or None, speed=speed)
 
     def _begin(self, done: int) -> None:
-        """Measure the speed from here: what is there already was not downloaded now."""
+        """Measure the speed from here: earlier bytes were downloaded before."""
         self.begin, self.first, self.done = time.perf_counter(), done, done
 
     def close(self) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
         if self.bar:
             self.bar.stop()
             self.bar = None
 
 
 class TrainingProgress:
-    """Shows training as it goes: a bar on a terminal, a plain line an epoch elsewhere."""
+    """Shows the progress of training: a bar on a terminal, one line per epoch elsewhere."""
 
     def __init__(self, console: Console, recipe: Recipe) -> None:
         self.console = console
@@ -137,14 +137,14 @@ class TrainingProgress:
             self.bar.start()
 
     def on_result(self, result: "Splits | EpochMetrics") -> None:
-        """Say which images there are, once they are read, and the metrics of each epoch."""
+        """Print the splits, once they are read, and the metrics of each epoch."""
         if not isinstance(result, EpochMetrics):
             self._show_splits(result)
             return
         line = _epoch_line(result, self.epochs)
         self.console.print(line, highlight=False, soft_wrap=True)
         if result.epoch == 0:
-            self.first = None  # the steps that follow train, and take another time each
+            self.first = None  # training steps follow, which take another time each
             self.estimates = self.fine_tune
 
     def _show_splits(self, splits: "Splits") -> None:
@@ -153,17 +153,17 @@ class TrainingProgress:
         if self.resumes:
             self._start_bar()
         if splits.name in DEFAULT_FOR_DATA:
-            return  # published, and nothing about it is new
+            return  # published: its splits are known
         sizes = ", ".join(f"{name} {len(part):,}" for name, part in splits.parts.items())
         text = f"{splits.name}: {sizes} ({splits.note.text()})"
         self.console.print(rich_escape(text), highlight=False, soft_wrap=True)
         show_findings(self.console, [f for f in splits.findings if _matters_in_training(f)])
 
     def __call__(self, stage: str, done: int, total: int) -> None:
-        """Take note of bytes, of images that are decoded or seen, and of steps."""
+        """Update the bytes, images or steps done."""
         if stage in ("download", "decode"):
             if self.bar:
-                self.bar.stop()  # two bars at a time are none
+                self.bar.stop()  # rich shows one bar at a time
                 self.bar = None
                 self.resumes = True
             if stage == "decode":
@@ -173,7 +173,7 @@ class TrainingProgress:
         if stage == "features":  # in batches, as the steps
             done, total = done // self.batch_size, max(1, total // self.batch_size)
         if self.first is None:
-            self.first, self.begin = done, time.perf_counter()  # reading the data is not training
+            self.first, self.begin = done, time.perf_counter()  # reading the data does not count
         now = time.perf_counter()
         self._estimate(done, total, now)
         if self.bar and now - self.shown > 0.1:
@@ -182,7 +182,7 @@ class TrainingProgress:
             self.bar.update(self.task, completed=done, total=total, speed=f"{speed:,.0f} images/s")
 
     def _estimate(self, step: int, steps: int, now: float) -> None:
-        """Say once, after the first steps, how long fine-tuning takes."""
+        """Print once, after the first steps, how long fine-tuning takes."""
         done = step - (self.first or 0)
         if not self.estimates or not steps or done < ESTIMATE_STEPS or self.first is None:
             return
@@ -194,19 +194,19 @@ class TrainingProgress:
         )
 
     def close(self) -> None:
-        """Take the bars away."""
+        """Remove the bars."""
         self.download.close()
         if self.bar:
             self.bar.stop()
 
 
 def _matters_in_training(finding: "Finding") -> bool:
-    """Whether a finding is said before training; all of them are said by `neocog data`."""
+    """Whether a finding is shown before training; `neocog data` shows all of them."""
     return finding.severity != "note" or finding.kind == "grey_to_rgb"
 
 
 def _about(seconds: float) -> str:
-    """A time that is not known to the second."""
+    """An estimated time."""
     if seconds < 90:
         return f"{max(1, round(seconds))} s"
     if seconds < 90 * 60:
@@ -227,14 +227,14 @@ def _epoch_line(metrics: EpochMetrics, epochs: int) -> str:
             f"accuracy {percent(metrics.validation_accuracy, 2)}"
         )
     if metrics.train_accuracy_after is not None:
-        shown.append(f"train accuracy after it {percent(metrics.train_accuracy_after, 3)}")
+        shown.append(f"train accuracy after the epoch {percent(metrics.train_accuracy_after, 3)}")
     return "  ".join([*shown, f"{metrics.time_seconds:.1f} s"])
 
 
 def _head_line(metrics: EpochMetrics, head: HeadMetrics) -> str:
-    kept = f" ({head.kept:,} kept from before)" if head.kept else ""
+    kept = f" ({head.kept:,} from the cache)" if head.kept else ""
     text = (
-        f"Last layer fitted in {head.head_seconds:.1f} s to the network's features, computed in "
+        f"Fitted the head in {head.head_seconds:.1f} s on features computed in "
         f"{head.features_seconds:.1f} s{kept}: train {percent(metrics.train_accuracy, 2)}"
     )
     if metrics.validation_accuracy is not None:
@@ -243,7 +243,7 @@ def _head_line(metrics: EpochMetrics, head: HeadMetrics) -> str:
 
 
 def _penalty_line(head: HeadMetrics) -> str:
-    """Which penalty the fit has, and why."""
+    """The penalty of the fit, and how it was chosen."""
     text = f"Penalty {head.penalty:.2g}, chosen by {head.chosen_by.text()}"
     if head.least not in (None, head.penalty):
         text += f": the strongest within one standard error of the best, {head.least:.2g}"
@@ -251,7 +251,7 @@ def _penalty_line(head: HeadMetrics) -> str:
 
 
 def _fit_lines(head: HeadMetrics) -> list[str]:
-    """What else must be known of a fit: its images, its classes, and what does not follow."""
+    """Further facts about a fit: refitting, class weights, and why fine-tuning is skipped."""
     lines = []
     if head.refit:
         lines.append(
@@ -261,8 +261,8 @@ def _fit_lines(head: HeadMetrics) -> list[str]:
     if head.class_weights:
         least, most = min(head.class_weights), max(head.class_weights)
         lines.append(
-            f"Images weigh {least:.2g} to {most:.2g} by their class, so that unequal classes count "
-            "the same."
+            f"Images are weighted by {least:.2g} to {most:.2g}, so that classes of different size "
+            "count the same."
         )
     if head.tuning_skipped:
         lines.append(
@@ -278,7 +278,7 @@ def looking(console: Console) -> Iterator[Progress]:
     with console.status("") as status:
 
         def show(stage: str, done: int, total: int) -> None:
-            text = f"Looking at {Path(stage).name}"
+            text = f"Explaining {Path(stage).name}"
             text += f" ({done + 1:,} of {total:,})" if total > 1 else ""
             status.update(rich_escape(text))
 
@@ -286,16 +286,16 @@ def looking(console: Console) -> Iterator[Progress]:
 
 
 class ReproductionProgress:
-    """Says which run begins, and shows its training."""
+    """Shows the training of each run."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
         self.current: TrainingProgress | None = None
 
     def on_start(self, recipe: Recipe, honest: bool) -> None:
-        """Say which run begins."""
+        """Print the recipe of the run that begins."""
         self.close()
-        how = ", honestly: chosen by validation" if honest else ""
+        how = ", epoch selected by validation" if honest else ""
         if not honest and recipe.honest_validation_size:
             how = ", as published"
         self.console.print(
@@ -311,11 +311,11 @@ class ReproductionProgress:
             self.current.on_result(result)
 
     def __call__(self, stage: str, done: int, total: int) -> None:
-        """Show how far the run is."""
+        """Show the progress of the run."""
         if self.current:
             self.current(stage, done, total)
 
     def close(self) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
         if self.current:
             self.current.close()

@@ -1,4 +1,4 @@
-"""A trained network: its accuracy, its mistakes, and what to type next."""
+"""A trained network: its accuracy, its mistakes, and the commands to type next."""
 
 import shlex
 import shutil
@@ -22,8 +22,8 @@ MISTAKES = 5  # that a terminal lists
 
 
 def show_nothing_to_train(console: Console) -> None:
-    """The line about a run that is resumed and was finished."""
-    console.print("The run was finished: nothing is trained, it is judged again.")
+    """The line about a resumed run that is already complete."""
+    console.print("This run is already complete; evaluating it again.")
 
 
 def show_evaluation(console: Console, result: EvaluationRecord) -> None:
@@ -52,21 +52,22 @@ def show_evaluation(console: Console, result: EvaluationRecord) -> None:
     names = [row.name for row in result.per_class]
     worst = worst_confusions(np.array(result.confusion, dtype=np.int64))
     if worst:
-        cells = [f"{names[i]} taken for {names[j]} ({count}x)" for i, j, count in worst]
+        cells = [f"{names[i]} predicted as {names[j]} ({count}x)" for i, j, count in worst]
         console.print("Worst confusions: " + rich_escape(", ".join(cells)), highlight=False)
+    if result.mistakes:
+        where = (
+            " (more in the run's plots and predictions.csv)" if result.epochs is not None else ""
+        )
+        console.print(f"Most confident mistakes{where}:", highlight=False)
     for mistake in result.mistakes[:MISTAKES]:
         top = format_probability(mistake.probability)
-        text = f"  {mistake.path}: {mistake.predicted} {top}, is {mistake.label}"
+        text = f"  {mistake.path}: {mistake.label} predicted as {mistake.predicted} ({top})"
         console.print(rich_escape(text), highlight=False, soft_wrap=True)
-    if result.mistakes:
-        where = "; more in the run's plots and predictions.csv" if result.epochs is not None else ""
-        console.print(f"The most confident mistakes{where}.", highlight=False)
     folds = result.folds
     if folds:
         console.print(
-            f"Over {folds.n} folds of the {folds.images:,} images of train and "
-            f"validation: {percent(folds.mean, 2)} ± {folds.std:.2%} (mean and standard "
-            "deviation)",
+            f"{folds.n}-fold cross-validation on the {folds.images:,} training and validation "
+            f"images: {percent(folds.mean, 2)} ± {folds.std:.2%} (mean and standard deviation)",
             highlight=False,
         )
     for note in result.notes:
@@ -74,39 +75,39 @@ def show_evaluation(console: Console, result: EvaluationRecord) -> None:
 
 
 def _show_rejection(console: Console, rejection: Sequence[Rejection]) -> None:
-    """What would have to be refused for fewer wrong answers, or why that is not known."""
-    shares = [
-        f"{row.error:.1%} wrong answers by refusing the {percent(row.rejected)} least sure"
-        for row in rejection
-        if row.threshold is not None and row.rejected
-    ]
-    if shares:
-        console.print("At most " + ", ".join(shares), highlight=False)
+    """The predictions to reject for fewer errors, or why that is not known."""
     for row in rejection:
+        if row.threshold is not None and row.rejected:
+            console.print(
+                f"Rejecting the {percent(row.rejected)} least confident predictions leaves at most "
+                f"{row.error:.1%} errors.",
+                highlight=False,
+            )
         if row.reason == "too_few_images":
             console.print(
-                f"Too few images to find a threshold for at most {row.error:.1%} wrong answers: "
-                f"at least {row.needed:,} accepted predictions are needed.",
+                f"Too few images to find a threshold for at most {row.error:.1%} errors: at least "
+                f"{row.needed:,} accepted predictions are needed.",
                 highlight=False,
             )
         elif row.reason == "no_threshold":
-            text = f"No threshold gives at most {row.error:.1%} wrong answers."
+            text = f"No threshold leaves at most {row.error:.1%} errors."
             console.print(text, highlight=False)
 
 
 def show_trained(console: Console, run: Run, result: EvaluationRecord) -> None:
-    """Where the run is, what was kept and how long it took, and the commands to type next."""
+    """The selected epoch, the time, the run folder, and the commands to type next."""
     seconds, selected_by = result.time_seconds, result.selection().text()
     kept = f"Kept epoch {result.selected_epoch} of {result.epochs}, selected by "
     kept += f"{selected_by}. {counted(result.parameters, 'parameter')}, trained in "
     if not result.epochs:
-        kept = "Trained the last layer alone in "
+        kept = "Trained only the head in "
     elif not result.selected_epoch:
-        kept = "Training the whole network gained nothing: its last layer's fit was kept. "
-        kept += f"{selected_by} decided; it took "
-    kept += f"{seconds.training:.1f} s ({seconds.total:.1f} s in all)."
+        kept = (
+            f"Fine-tuning did not improve {selected_by}, so the fitted head was kept. Trained in "
+        )
+    kept += f"{seconds.training:.1f} s ({seconds.total:.1f} s in total)."
     console.print(rich_escape(kept), highlight=False)
-    where = f"Run folder: {run.path} (all of it on one page: {run.report_file})"
+    where = f"Run folder: {run.path} (report: {run.report_file})"
     console.print(rich_escape(where), highlight=False, soft_wrap=True)
     path = shlex.quote(str(run.path))
     # In a virtual environment that is not active, `neocog` alone is no command.
@@ -114,22 +115,22 @@ def show_trained(console: Console, run: Run, result: EvaluationRecord) -> None:
     if Path(sys.argv[0]).name == "__main__.py":
         neocog = "python -m neocog"
     commands = [
-        (f"{neocog} predict {path} IMAGE", "what is on your image"),
+        (f"{neocog} predict {path} IMAGE", "classify an image"),
         (f"{neocog} train mnist", "train on the full MNIST"),
-        (f"{neocog} train FOLDER", "train on your own images, one folder a class"),
+        (f"{neocog} train FOLDER", "train on your own images, one folder per class"),
     ]
     if result.data not in DEFAULT_FOR_DATA:
         data = shlex.quote(result.data)
-        commands[0] = (f"{neocog} predict {path} FOLDER --csv out.csv", "what is on your images")
-        commands[1] = (f"{neocog} data {data}", "what is wrong with the data")
-        commands[2] = (f"{neocog} train {data} --fine-tune", "train the whole network, not its end")
+        commands[0] = (f"{neocog} predict {path} FOLDER --csv out.csv", "classify images")
+        commands[1] = (f"{neocog} data {data}", "check the data for problems")
+        commands[2] = (f"{neocog} train {data} --fine-tune", "fine-tune the whole network")
         fine_tuned = result.epochs or (result.head and result.head.tuning_skipped)
         if fine_tuned and result.recipe == "photos":
-            commands[2] = (f"{neocog} train {data} --folds 5", "how much depends on the images")
+            commands[2] = (f"{neocog} train {data} --folds 5", "cross-validate the accuracy")
         if result.recipe != "photos":
             commands[2] = (
                 f"{neocog} train {data} --recipe photos",
-                "fit a network pretrained on photos",
+                "use a network pretrained on photos",
             )
     console.print("\nNext:")
     for command, meaning in commands:
@@ -141,12 +142,12 @@ def show_trained(console: Console, run: Run, result: EvaluationRecord) -> None:
 
 
 def show_nothing_recorded(console: Console) -> None:
-    """The line about a run whose evaluation is not recorded, or is of another model."""
-    console.print("No evaluation of this model is recorded: it is evaluated first.")
+    """The line about a run without a recorded evaluation of its model."""
+    console.print("No evaluation of this model is recorded; evaluating it first.")
 
 
 def show_report(console: Console, written: Path) -> None:
-    """Where the report is, and how large."""
+    """The path and size of the report."""
     size = written.stat().st_size / 1e6
     console.print(
         rich_escape(f"Report: {written} ({size:.1f} MB)"), highlight=False, soft_wrap=True

@@ -1,4 +1,4 @@
-"""Networks, recipes and printed figures, in tables."""
+"""Tables of networks, recipes and published results."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
+from neocog.errors import SpellSettings
 from neocog.escaping import rich_escape
 from neocog.recipes import RECIPES
 from neocog.rendering.numbers import format_count, format_duration
@@ -18,7 +19,7 @@ if TYPE_CHECKING:  # these import torch
 
 
 def show_recipes(console: Console) -> None:
-    """The recipes: what each trains, and the figure its source printed."""
+    """The recipes: the network and data of each, and the accuracy printed in its source."""
     table = Table(title="Recipes: neocog train --recipe NAME")
     for name in ("name", "network", "data", "epochs", "printed", "source"):
         table.add_column(name, justify="right" if name in ("epochs", "printed") else "left")
@@ -43,18 +44,19 @@ def show_models(console: Console, rows: Sequence["NetworkSummary"]) -> None:
         table.add_column(name, justify="left" if left else "right", no_wrap=name != "paper")
     for row in rows:
         parameters, flops = f"{row.parameters:,}", format_count(row.flops)
-        table.add_row(row.name, row.input_text, parameters, flops, str(row.year), row.paper)
+        table.add_row(row.name, row.input_text, parameters, flops, str(row.year or ""), row.paper)
     console.print(table)
     console.print(
-        "With 10 classes, or 1,000 for the networks made for ImageNet (3 x 224 x 224 and larger). "
-        "A multiplication and an addition count as two FLOPs.",
+        "With 10 classes, or 1,000 for ImageNet networks (3 x 224 x 224 and larger). One "
+        "multiplication and one addition count as two FLOPs.",
         highlight=False,
     )
 
 
 def show_layers(console: Console, network: "NetworkSummary") -> None:
-    """The layers of a network, and what full connection would have cost its convolutions."""
-    title = f"{network.name} ({network.year}), input {network.input_text}"
+    """The layers of a network, and the parameters of its convolutions if fully connected."""
+    year = f" ({network.year})" if network.year else ""
+    title = f"{network.name}{year}, input {network.input_text}"
     table = Table(title=rich_escape(title))
     heads = (
         "layer",
@@ -63,7 +65,7 @@ def show_layers(console: Console, network: "NetworkSummary") -> None:
         "output",
         "parameters",
         "FLOPs",
-        "sees",
+        "receptive field",
         "if fully connected",
     )
     for name in heads:
@@ -82,15 +84,15 @@ def show_layers(console: Console, network: "NetworkSummary") -> None:
         )
     console.print(table)
     total = f"{counted(network.parameters, 'parameter')}, {format_count(network.flops)} FLOPs"
-    console.print(f"[bold]{total} an image.[/bold]", highlight=False)
+    console.print(f"[bold]{total} per image.[/bold]", highlight=False)
     _explain_sharing(console, network.layers)
 
 
 def _explain_sharing(console: Console, layers: Sequence["LayerSummary"]) -> None:
-    """The tutorials' arithmetic of shared weights, on the first convolution."""
+    """The parameters that weight sharing saves in the first convolution."""
     console.print(
-        "'sees' is the side of the window of the input that a unit sees; 'if fully connected' the "
-        "parameters that the layer would have if each output saw each input.",
+        "Receptive field: side, in pixels, of the input window that affects a unit. If fully "
+        "connected: the layer's parameters if every output were connected to every input.",
         highlight=False,
     )
     convolutions = [c for c in layers if c.fully_connected_parameters and c.parameters]
@@ -99,15 +101,17 @@ def _explain_sharing(console: Console, layers: Sequence["LayerSummary"]) -> None
     first = convolutions[0]
     full, local = first.fully_connected_parameters or 0, first.locally_connected_parameters
     console.print(
-        f"{first.name}: every output to every input {counted(full, 'parameter')}; only its window "
-        f"{local:,}; the window's weights shared by all places {first.parameters:,}.",
+        f"{first.name}: {counted(full, 'parameter')} if fully connected, {local:,} if locally "
+        f"connected, {first.parameters:,} with shared weights.",
         highlight=False,
     )
 
 
-def show_reproduction(console: Console, rows: Sequence["Reproduction"]) -> None:
-    """Printed figures beside measured ones."""
-    table = Table(title="Printed against measured: accuracy on the official test images")
+def show_reproduction(
+    console: Console, rows: Sequence["Reproduction"], spell: SpellSettings
+) -> None:
+    """Printed and measured accuracies; `spell` writes the settings in hints."""
+    table = Table(title="Printed and measured accuracy on the official test images")
     heads = (
         "recipe",
         "source",
@@ -140,12 +144,12 @@ def show_reproduction(console: Console, rows: Sequence["Reproduction"]) -> None:
     console.print(table)
     for row in rows:
         if row.error:
-            console.print(rich_escape(f"{row.recipe.name} was not run: {row.error}"))
-    notes = "FAIL: the whole interval lies below the printed figure."
+            console.print(rich_escape(f"{row.recipe.name} was not run: {row.error_text(spell)}"))
+    notes = "FAIL: the whole interval is below the printed accuracy."
     if any(row.honest for row in rows):
         notes += (
-            " honest: 5,000 training images held back, and the epoch chosen by them; 'as "
-            "published' is made as its source made it."
+            " honest: the epoch is selected on 5,000 held-out training images; 'as published': "
+            "as in the source."
         )
     console.print(notes, highlight=False)
 

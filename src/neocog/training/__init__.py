@@ -105,8 +105,8 @@ def resume(
         splits = _load_splits(recipe, progress, on_result)
         if environment.data.fingerprints != splits.describe().fingerprints:
             raise DataError(
-                f"The data set {recipe.data} has changed since {run.path} began.",
-                f"Train anew: neocog train {recipe.data} --recipe {recipe.name}",
+                f"The dataset {recipe.data} has changed since {run.path} began.",
+                f"Train again: neocog train {recipe.data} --recipe {recipe.name}",
             )
         classifier = build_classifier(recipe, splits, torch_device)
         return _train(run, recipe, splits, classifier, progress, on_result)

@@ -20,9 +20,11 @@ from neocog.training.loss import check_gives_logits
 def check_weights(recipe: Recipe, progress: Progress = no_progress) -> None:
     """Find the file of the recipe's weights, so that a missing one is known before data are read.
 
-    Raises NeocogError if it is missing.
+    Raises NeocogError if it is missing. timm's own weights are fetched when the network is built.
     """
-    if recipe.weights != "random" and not recipe.model.startswith("timm/"):
+    if recipe.weights == "imagenet" and recipe.model.startswith("timm/"):
+        pretrained.check_timm(recipe.model)
+    elif recipe.weights != "random":
         pretrained.weights_path(recipe.model, recipe.weights, progress)
 
 
@@ -33,21 +35,21 @@ def check_augmentation(recipe: Recipe, splits: Splits) -> None:
         raise UsageError(
             f"augment_grow_pixels ({recipe.augment_grow_pixels}) is smaller than the images "
             f"({height} x {width}).",
-            "Say: {settings}, or 0 not to grow.",
+            "Use {settings}, or 0 for no enlargement.",
             [("augment_grow_pixels", round(1.25 * max(height, width)))],
         )
     if recipe.augment_hand_fraction and splits.train.classes != tuple("0123456789"):
         raise UsageError(
-            "augment_hand_fraction adds strokes to the digits 1, 7 and 9: it wants the classes 0 "
+            "augment_hand_fraction adds strokes to the digits 1, 7 and 9: it needs the classes 0 "
             "to 9.",
-            "Say: {settings}",
+            "Use {settings}.",
             [("augment_hand_fraction", 0)],
         )
     if recipe.augment_edge == "reflect" and recipe.augment_shift_pixels >= min(height, width):
         raise UsageError(
             f"An image of {height} x {width} cannot be moved by {recipe.augment_shift_pixels} "
             "pixels and filled with its own edge.",
-            "Say: {settings}",
+            "Use {settings}.",
             [("augment_shift_pixels", 2)],
         )
 
@@ -77,9 +79,7 @@ def build_classifier(recipe: Recipe, splits: Splits, device: torch.device) -> Cl
         model.fit_to(inputs)
     if not recipe.feature_views or recipe.fine_tune:  # a fitted head is linear
         check_gives_logits(model, inputs[:2])
-    return Classifier.of_network(
-        model, architecture.to_json(), splits.preprocessing, splits.classes
-    )
+    return Classifier.of_network(model, architecture, splits.preprocessing, splits.classes)
 
 
 def has_other_classes(recipe: Recipe, classes: tuple[str, ...]) -> bool:

@@ -122,7 +122,7 @@ def check_folds(recipe: Recipe, splits: Splits) -> None:
         raise UsageError(
             f"{recipe.folds} folds need as many images of every class, near-duplicates and "
             f"groups counting once, and {smallest} has {min(groups_per_class)}.",
-            "Say: {settings}, or add images.",
+            "Use {settings}, or add images.",
             [("folds", max(2, min(10, *groups_per_class)))],
         )
 

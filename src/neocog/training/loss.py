@@ -92,14 +92,14 @@ def check_gives_logits(model: nn.Module, inputs: Tensor) -> None:
     ones = torch.ones(len(outputs), dtype=torch.float64)
     if outputs.min() >= 0 and torch.allclose(outputs.sum(1), ones, atol=1e-4):
         raise UsageError(
-            "The network ends in softmax, and both losses take it themselves: after a second one "
+            "The network ends in softmax, and both losses apply it themselves: after a second one "
             "the gradient is flat and the loss can never reach zero.",
-            "Remove the softmax: a network gives logits, one number a class.",
+            "Remove the softmax: a network must return logits, one number per class.",
         )
     if outputs.max() <= 0 and torch.allclose(outputs.exp().sum(1), ones, atol=1e-4):
         raise UsageError(
-            "The network ends in log-softmax, and both losses take it themselves.",
-            "Remove it: a network gives logits. The pairing of the tutorials, log-softmax and "
-            "negative log likelihood, is the recipe's: {settings}",
+            "The network ends in log-softmax, and both losses apply it themselves.",
+            "Remove it: a network must return logits. For the tutorials' pairing of log-softmax "
+            "and negative log-likelihood, use {settings}.",
             [("loss", "nll")],
         )

@@ -86,7 +86,10 @@ def full_disk_as_error(run: Run) -> Iterator[None]:
         kept = "no epoch was finished"
         hint = f"Make room, then begin it again: neocog train --resume {run.path}"
         if run.checkpoint_file.exists():
-            kept, hint = "its last good checkpoint is kept", hint.replace("begin it again", "go on")
+            kept, hint = (
+                "its last good checkpoint is kept",
+                hint.replace("begin it again", "continue"),
+            )
         elif not run.recipe_file.exists():
             kept, hint = "training has not begun", "Make room, then train again."
             shutil.rmtree(run.path, ignore_errors=True)

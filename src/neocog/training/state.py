@@ -110,8 +110,8 @@ def load(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> Trai
         return TrainingState(**{**content["progress"], "lines": lines})
     except Exception as error:
         raise DamagedFileError(
-            f"The checkpoint {path} is damaged or of another network ({error}).",
-            "Train anew: the run's recipe.json holds the command.",
+            f"The checkpoint {path} is damaged or belongs to another network ({error}).",
+            "Train again with the command in the run's recipe.json.",
         ) from None
 
 
@@ -123,6 +123,6 @@ def recorded_lines(run: Run, epoch: int) -> list[EpochMetrics]:
     try:
         lines = run.read_metrics()
     except NeocogError as error:
-        log.warning("%s The curves of the run begin anew.", error.message)
+        log.warning("%s The curves of the run start again from here.", error.message)
         return []
     return [line for line in lines if line.epoch <= epoch]

@@ -115,7 +115,7 @@ def test_an_empty_folder_is_refused(tmp_path):
 
 
 def test_a_missing_folder_is_a_usage_error():
-    with pytest.raises(UsageError, match="no data set or folder 'no/such'"):
+    with pytest.raises(UsageError, match="no dataset or folder 'no/such'"):
         data.load("no/such")
 
 

@@ -97,7 +97,7 @@ def test_a_table_without_metadata_is_read_by_its_types(tmp_path, parquet):
 
 def test_wrong_tables_are_refused(tmp_path, parquet):
     (tmp_path / "broken.parquet").write_bytes(b"PAR1 nothing")
-    with pytest.raises(NeocogError, match=r"damaged or no Parquet file"):
+    with pytest.raises(NeocogError, match=r"damaged or not a Parquet file"):
         parquet_file.read_parquet(tmp_path / "broken.parquet")
     pq.write_table(pa.table({"x": [1.0]}), tmp_path / "other.parquet")
     with pytest.raises(NeocogError, match=r"no column of images.*its columns are x"):
@@ -130,12 +130,12 @@ HUGE = {
         lambda: raw([0, 2**64 - 1], kind=pa.uint64()),
         "has a label 18,446,744,073,709,551,615",
     ),
-    "names that are a text": (lambda: with_metadata(raw([0, 1]), "ab"), "but by 'ab'"),
+    "names that are a text": (lambda: with_metadata(raw([0, 1]), "ab"), "not by 'ab'"),
     "names that are a dict": (
         lambda: with_metadata(raw([0, 1]), {"a": 0, "b": 1}),
-        "but by {'a': 0, 'b': 1}",
+        "not by {'a': 0, 'b': 1}",
     ),
-    "names twice": (lambda: with_metadata(raw([0, 1]), ["a", "a"]), r"but by ['a', 'a']"),
+    "names twice": (lambda: with_metadata(raw([0, 1]), ["a", "a"]), r"not by ['a', 'a']"),
     "a million names": (
         lambda: with_metadata(raw([0]), [str(k) for k in range(10**6)]),
         "list of 1,000,000",

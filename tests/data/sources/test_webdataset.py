@@ -122,7 +122,7 @@ def test_a_pattern_and_a_folder_name_several_files(tmp_path):
     some = index_of(tmp_path / "x-{00..00}{0..1}.tar")
     assert labels(some) == labels(folder)[:4]
     assert data.exists(str(tmp_path / "x-{000..011}.tar")) and not data.exists("x-{0..1}.zip")
-    with pytest.raises(NeocogError, match=r"x-012\.tar, which is not there"):
+    with pytest.raises(NeocogError, match=r"x-012\.tar, which is missing"):
         index_of(tmp_path / "x-{009..012}.tar")
     with pytest.raises(NeocogError, match="names no files"):
         index_of(tmp_path / "x-{011..000}.tar")

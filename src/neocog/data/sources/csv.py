@@ -65,11 +65,11 @@ def read(path: Path, allow_outside: bool = False) -> DatasetIndex:
         if outside:
             raise NeocogError(
                 f"{path} names only files outside its folder ({outside:,} of {rows:,} rows).",
-                "If you trust the file, add: {settings}",
+                "If you trust the file, add {settings}.",
                 [("allow_outside", True)],
             )
         raise NeocogError(
-            f"{path} names no labelled image that is there ({rows:,} rows).",
+            f"{path} names no existing labelled image ({rows:,} rows).",
             f"Paths are relative to {path.parent.resolve()}.",
         )
     if any(sample.split for sample in samples):  # rows without a split are training rows

@@ -43,7 +43,7 @@ def read(folder: Path, allow_outside: bool = False) -> DatasetIndex:
     if any(kind == "link" for kind, _ in unused) and not files:
         raise NeocogError(
             f"{folder} holds only links to files outside it, which are not followed.",
-            "If you trust where they lead, add: {settings}",
+            "If you trust their targets, add {settings}.",
             [("allow_outside", True)],
         )
     places, misplaced = parse_layout(files, folder)

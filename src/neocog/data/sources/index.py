@@ -156,11 +156,11 @@ def _class_folders(samples: list[PurePosixPath], root: Path) -> tuple[int, bool]
 
 
 def _raise_no_images(root: Path, samples: int, has_folders: bool) -> None:
-    expected = f"Expected one folder a class: {root / 'CLASS' / 'image.jpg'}"
+    expected = f"Expected one folder per class: {root / 'CLASS' / 'image.jpg'}"
     if not samples:
         raise NeocogError(f"{root} holds no images ({', '.join(SUFFIXES)}).", expected)
     where = "not in class folders" if has_folders else "in no class folder"
     raise NeocogError(
-        f"{root} holds {counted(samples, 'image')} {where}: nothing says what they show.",
+        f"{root} holds {counted(samples, 'image')} {where}: their classes are unknown.",
         f"{expected}; or a table: a CSV file with the columns path,label",
     )

@@ -145,7 +145,7 @@ def _download(files: IdxFiles, name: str, progress: Progress) -> Path:
 
 def _read_idx(path: Path, md5: str | None) -> NDArray[np.uint8]:
     """Read an IDX file: two zero bytes, type 8 (uint8), the number of dimensions, sizes, data."""
-    hint = f"Delete it and try again, or copy it there anew: {path}"
+    hint = f"Delete it and try again, or copy it again: {path}"
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)
@@ -160,7 +160,7 @@ def _read_idx(path: Path, md5: str | None) -> NDArray[np.uint8]:
     shape = struct.unpack(f">{dimensions}I", content[4:header])
     if len(content) - header != math.prod(shape):
         raise NeocogError(
-            f"{path} is truncated or damaged: its head promises {math.prod(shape):,} bytes and "
+            f"{path} is truncated or damaged: its header promises {math.prod(shape):,} bytes and "
             f"{len(content) - header:,} follow.",
             hint,
         )

@@ -101,7 +101,7 @@ def read_parquet(path: Path) -> dict[str, Table]:
         raise NeocogError(
             f"{path} has a label {max_label:,} and {rows:,} rows: labels count the classes, "
             "from 0.",
-            "Name the classes in the file's notes, or number them anew.",
+            "Name the classes in the file's metadata, or renumber them.",
         )
     classes = class_lists.pop() if class_lists else tuple(str(k) for k in range(max_label + 1))
     if max_label >= len(classes):
@@ -190,7 +190,7 @@ def _read_file(file: Path) -> Table:
             rows = _rows(opened, sample, label, limit)
     except (OSError, pa.ArrowException, KeyError, UnicodeDecodeError) as error:
         reason = str(error).strip().partition("\n")[0]
-        raise NeocogError(f"{file} is damaged or no Parquet file ({reason}).") from None
+        raise NeocogError(f"{file} is damaged or not a Parquet file ({reason}).") from None
     except OverflowError:
         raise NeocogError(
             f"{file} unpacks to more than {limit:,} bytes, hundreds of times its own size.",
@@ -199,8 +199,8 @@ def _read_file(file: Path) -> Table:
     samples, labels = rows
     if any(content is None for content in samples):
         raise NeocogError(
-            f"{file}: the column {sample!r} names files instead of holding the images.",
-            "Write the table anew with the images' bytes in it.",
+            f"{file}: the column {sample!r} contains file names instead of images.",
+            "Write the table again with the bytes of the images.",
         )
     if any(number is None for number in labels):
         raise NeocogError(f"{file} has rows without a label.")
@@ -279,7 +279,7 @@ def _class_names(feature: _Feature | None, file: Path) -> tuple[str, ...]:
     is_list = isinstance(names, list) and all(isinstance(name, str) for name in names)
     if not is_list or len(set(names)) < len(names) or len(names) > MAX_CLASSES:
         raise NeocogError(
-            f"{file}: its notes do not name the classes by a list of different texts, but by "
+            f"{file}: its metadata must name the classes by a list of different texts, not by "
             f"{short(names)}."
         )
     return tuple(names)
@@ -309,5 +309,5 @@ def _column(schema: "pa.Schema", features: dict[str, _Feature], kind: str, file:
     names = ", ".join(short(name)[1:-1] for name in schema.names[:20])
     raise NeocogError(
         f"{file} has no column of {expected}; its columns are {names}.",
-        "Expected the layout of Hugging Face image data sets.",
+        "Expected the layout of Hugging Face image datasets.",
     )

@@ -1,4 +1,4 @@
-"""Where the files of published datasets are: folders that are searched, and downloads."""
+"""The files of published datasets: the folders that are searched, and downloads."""
 
 import os
 from collections.abc import Sequence
@@ -40,8 +40,8 @@ def fetch_set(
         return fetch(addresses, destination, md5, most_bytes=size, progress=progress)
     except NeocogError as error:
         raise NeocogError(
-            f"The data set {name} is not in {', '.join(map(str, data_folders()))}, and "
+            f"The dataset {name} is not in {', '.join(map(str, data_folders()))}, and "
             + error.message,
-            f"{by_hand} Or train on the 5,000 real digits that came with Neocog: neocog train "
+            f"{by_hand} Or train on the 5,000 real digits installed with Neocog: neocog train "
             "mnist5k",
         ) from None

@@ -167,7 +167,7 @@ def _check_shards(path: Path, shards: list[Path]) -> None:
     missing = next((shard for shard in shards if not shard.is_file()), None)
     if missing or not shards:
         raise NeocogError(
-            f"{path} names {missing or 'no files'}{', which is not there' if missing else ''}.",
+            f"{path} names {missing or 'no files'}{', which is missing' if missing else ''}.",
             "Braces count from the first to the last number: train-{000000..000007}.tar",
         )
 

@@ -56,7 +56,7 @@ def curves(
 
 
 def curves_note(recipe: Recipe, lines: Sequence[EpochMetrics], t: Translate) -> str:
-    """What must be known to read the curves."""
+    """Notes on how to read the curves."""
     changes = ("augment_shift_pixels", "augment_rotate_degrees", "augment_grow_pixels")
     changed = any(getattr(recipe, name) for name in changes) or recipe.augment_flip != "none"
     parts = [t("curves_note")]
@@ -70,7 +70,7 @@ def curves_note(recipe: Recipe, lines: Sequence[EpochMetrics], t: Translate) -> 
 
 
 def penalties(head: HeadMetrics | None, t: Translate) -> Markup:
-    """How well a fitted last layer does on held-out images, by the penalty on its weights."""
+    """The loss of the fitted head on held-out images, by L2 penalty."""
     if head is None or not head.losses:
         return Markup("")
     x = Axis(t("penalty"), plain, logarithmic=True)
@@ -88,7 +88,7 @@ def penalties(head: HeadMetrics | None, t: Translate) -> Markup:
 
 
 def penalties_note(head: HeadMetrics | None, t: Translate) -> str:
-    """How the penalty of a fitted last layer was chosen, and what the fit was made to."""
+    """How the penalty of the fitted head was chosen, and on which images it was fitted."""
     if head is None or not head.losses or not head.criteria:  # an earlier version's
         return t("penalty_note_least")
     parts = [t("penalty_note")]
@@ -98,7 +98,7 @@ def penalties_note(head: HeadMetrics | None, t: Translate) -> str:
 
 
 def head_notes(head: HeadMetrics | None, classes: Sequence[str], t: Translate) -> list[str]:
-    """What else must be known of a fitted last layer, however its penalty was chosen."""
+    """Further notes on a fitted head."""
     if head is None:
         return []
     notes = []

@@ -61,7 +61,7 @@ class CalibrationSection:
 
 
 def share(value: float, n: int) -> str:
-    """A share of `n` images as a percentage: no more digits than it has."""
+    """A fraction of `n` images as a percentage, without superfluous digits."""
     return percent(value, 2 if n > FINE else 1)
 
 

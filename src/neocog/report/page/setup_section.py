@@ -51,7 +51,7 @@ class LayerRow:
 
 @dataclass(frozen=True)
 class TrainedSection:
-    """What was trained, and how: network, recipe and command.
+    """The training setup: network, recipe and command.
 
     `frozen` is set if only the head was fitted; `values` are those of the recipe that differ from
     the defaults.
@@ -79,8 +79,8 @@ class DataSection:
 def network(classifier: Classifier) -> list[LayerSummary]:
     """The layers of the classifier's network, in order."""
     architecture = classifier.architecture
-    height, width = architecture["image_size"]
-    return summarize_layers(classifier.model, (architecture["in_channels"], height, width))
+    size = (architecture.in_channels, *architecture.image_size)
+    return summarize_layers(classifier.model, size)
 
 
 def trained(
@@ -93,7 +93,7 @@ def trained(
     """Diagram, layers, recipe and command."""
     recipe = as_carried_out(run.read_recipe(), run.read_epochs()[0])
     architecture = classifier.architecture
-    size = (architecture["in_channels"], *architecture["image_size"])
+    size = (architecture.in_channels, *architecture.image_size)
     parameters = sum(layer.parameters for layer in layers)
     flops = format_count(sum(layer.flops for layer in layers))
     return TrainedSection(

@@ -10,7 +10,7 @@ REPORT: Phrases = {
     # the verdict
     "title": ("{run}: report", "{run}：报告"),
     "headline": (
-        "{accuracy} of {n:test image|test images} right",
+        "{accuracy} of {n:test image|test images} classified correctly",
         "{n} 张测试图像中，{accuracy} 分类正确",
     ),
     "interval": ("95% interval {low} to {high}", "95% 置信区间：{low} 至 {high}"),
@@ -42,7 +42,7 @@ REPORT: Phrases = {
     "chosen_head": (
         "Only the head was fitted; its L2 penalty was chosen by {by}. The test images were not used "
         "for this choice.",
-        "只拟合了最后一层。L2 惩罚强度的选择依据：{by}。测试集没有参与选择。",
+        "只拟合了输出层。L2 惩罚强度的选择依据：{by}。测试集没有参与选择。",
     ),
     "folds": (
         "{n}-fold cross-validation on {images} images: accuracy {mean} ± {std} ({each}).",
@@ -62,7 +62,7 @@ REPORT: Phrases = {
     ),
     "frozen_note": (
         "Only the head was fitted; the backbone keeps its pretrained weights.",
-        "只拟合了最后一层，前面各层保持预训练权重不变。",
+        "只拟合了输出层，前面各层保持预训练权重不变。",
     ),
     "block_title": (
         "{flops} FLOPs per image; receptive field {seen} × {seen} pixels",
@@ -159,22 +159,22 @@ REPORT: Phrases = {
     "kept": ("selected", "选定"),
     "no_curves": (
         "There are no curves: the head was fitted in one step, without epochs.",
-        "没有训练曲线：最后一层一次拟合完成，没有逐轮训练。",
+        "没有训练曲线：输出层一次拟合完成，没有逐轮训练。",
     ),
     "penalty": ("L2 penalty", "L2 惩罚"),
     "held_out_loss": ("log-loss on held-out images", "留出图像的对数损失"),
     "penalty_note_least": (
         "The head is fitted to convergence for a range of L2 penalties; the one with the lowest loss "
         "on held-out images is used. A smaller penalty overfits, a larger one underfits.",
-        "对一系列 L2 惩罚强度分别把最后一层拟合到收敛，取留出图像上损失最小的一个。惩罚过小会过拟合，过大会欠拟合。",
+        "对一系列 L2 惩罚强度分别把输出层拟合到收敛，取留出图像上损失最小的一个。惩罚过小会过拟合，过大会欠拟合。",
     ),
     "penalty_note": (
-        "The head is fitted to convergence for a range of L2 penalties. Each fit is judged by its "
-        "log-loss on held-out images, with one more image counted as wrong: a few images, all "
-        "right, are no proof of certainty. Of the penalties within one standard error of the best, "
+        "The head is fitted to convergence for a range of L2 penalties. Each fit is evaluated by its "
+        "log-loss on held-out images, with one more image counted as wrong, because a few images "
+        "without a mistake do not prove certainty. Of the penalties within one standard error of the best, "
         "the strongest is used. A smaller penalty overfits, a larger one underfits.",
-        "对一系列 L2 惩罚强度分别把最后一层拟合到收敛，用留出图像上的对数损失评判，并多算一张分类错误的图像："
-        "少量图像全部正确并不能证明确定无疑。在与最优相差不超过一个标准误的惩罚中，取最强的一个。"
+        "对一系列 L2 惩罚强度分别把输出层拟合到收敛，用留出图像上的对数损失评估，并多算一张分类错误的图像："
+        "少量图像全部分类正确，不能说明模型不会出错。在与最优相差不超过一个标准误的惩罚中，取最强的一个。"
         "惩罚过小会过拟合，过大会欠拟合。",
     ),
     "one_more_wrong": ("with one more image wrong", "多算一张错误图像"),
@@ -182,7 +182,7 @@ REPORT: Phrases = {
     "refit": (
         "With this penalty the head was then fitted to all {n:image|images} of train and "
         "validation. Validation figures are from the earlier fit, on the training images only.",
-        "然后以该惩罚强度在训练和验证的全部 {n} 张图像上重新拟合最后一层。验证集上的数字来自此前只用训练图像的拟合。",
+        "然后以该惩罚强度在训练和验证的全部 {n} 张图像上重新拟合输出层。验证集上的数字来自此前只用训练图像的拟合。",
     ),
     "class_weights": (
         "The classes have unequal numbers of images and count the same in the fit: an image weighs "
@@ -216,8 +216,8 @@ REPORT: Phrases = {
         "共 {count} 张，显示 {shown} 张，{order}。",
     ),
     "cell_none": (
-        "{count:image|images}; there was no room here.",
-        "{count} 张图像；此处没有空间显示。",
+        "{count:image|images}; not shown, for lack of space.",
+        "{count} 张图像；因篇幅所限未显示。",
     ),
     "least_first": ("lowest confidence first", "置信度从低到高"),
     "most_first": ("highest confidence first", "置信度从高到低"),
@@ -303,8 +303,8 @@ REPORT: Phrases = {
     "seen": ("Training images after augmentation", "数据增广后的训练图像"),
     "seen_changed": (
         "The first training images as the network receives them, with the random changes of the "
-        "recipe ({changes}). Are they still recognisable?",
-        "第一批训练图像经过配方的随机变换（{changes}）后输入网络的样子。您还能认出它们吗？",
+        "recipe ({changes}). Check that they are still recognisable.",
+        "第一批训练图像经过配方的随机变换（{changes}）后输入网络的样子。请检查是否仍可辨认。",
     ),
     "seen_plain": (
         "The first training images as the network receives them. The recipe has no augmentation.",
@@ -341,7 +341,7 @@ REPORT: Phrases = {
     # findings
     "findings": ("Problems in the dataset", "数据集中的问题"),
     "findings_published": (
-        "This is a published dataset, so it was not checked.",
+        "Published datasets are not checked.",
         "这是公开发布的数据集，没有做检查。",
     ),
     "findings_none": ("The check found no problems.", "检查没有发现问题。"),
@@ -358,7 +358,7 @@ REPORT: Phrases = {
     ),
     "time_data": ("loading the data", "读取数据"),
     "time_features": ("computing features", "提取特征"),
-    "time_head": ("fitting the head", "拟合最后一层"),
+    "time_head": ("fitting the head", "拟合输出层"),
     "time_training": ("training", "训练"),
     "time_evaluation": ("evaluation", "评估"),
     "what_head": ("step", "步骤"),
@@ -366,10 +366,10 @@ REPORT: Phrases = {
     "share": ("share", "占比"),
     "per_epoch": ("{time} per epoch", "每轮 {time}"),
     "features_kept": (
-        "of {n:image|images} kept from before",
-        "其中 {n} 张图像的特征沿用以前的计算",
+        "of {n:image|images} from the cache",
+        "其中 {n} 张图像的特征来自缓存",
     ),
-    "per_second": ("{n:image|images} a second", "每秒 {n} 张图像"),
+    "per_second": ("{n:image|images} per second", "每秒 {n} 张图像"),
     "made_by": (
         "Generated by neocog {version}.",
         "由 neocog {version} 生成。",
@@ -378,15 +378,21 @@ REPORT: Phrases = {
 
 # Random changes to images by field of the recipe; `mirrored` and `views` for a fitted head.
 CHANGES: Phrases = {
-    "augment_shift_pixels": ("moved by up to {n:pixel|pixels}", "平移至多 {n} 像素"),
+    "augment_shift_pixels": ("shifted by up to {n:pixel|pixels}", "平移至多 {n} 像素"),
     "augment_rotate_degrees": ("rotated by up to {n}°", "旋转至多 {n}°"),
     "augment_scale_fraction": ("scaled by up to {n}", "缩放至多 {n}"),
     "augment_shear_fraction": ("sheared by up to {n}", "错切至多 {n}"),
     "augment_stroke_fraction": ("some with thicker or thinner strokes", "部分笔画加粗或变细"),
-    "augment_grow_pixels": ("grown to {n:pixel|pixels} and cropped", "放大到 {n} 像素后随机裁剪"),
-    "augment_elastic_pixels": ("bent by about {n:pixel|pixels}", "弹性形变约 {n} 像素"),
+    "augment_grow_pixels": (
+        "enlarged to {n:pixel|pixels} and cropped",
+        "放大到 {n} 像素后随机裁剪",
+    ),
+    "augment_elastic_pixels": (
+        "elastically deformed by about {n:pixel|pixels}",
+        "弹性形变约 {n} 像素",
+    ),
     "augment_worn_fraction": (
-        "some with gaps, pale or cut off ends",
+        "some with gaps, faded or cut-off ends",
         "部分笔画有断口、变浅或被裁掉",
     ),
     "augment_hand_fraction": (

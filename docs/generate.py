@@ -160,12 +160,36 @@ def published(_: bool) -> str:
     return " ".join(f"`{name}`" for name in PUBLISHED) + "\n"
 
 
+def exporters(zh: bool) -> str:
+    """Both ONNX exporters of torch on every network: seconds, differences, megabytes."""
+    del zh  # of an English page
+    path = ROOT / "benchmarks" / "results" / "export" / "exporters.json"
+    measured = json.loads(path.read_text("utf-8"))
+    heads = ["network"]
+    for exporter in ("TorchScript", "dynamo"):
+        heads += [f"{exporter}, seconds", "difference", "MB"]
+    rows = []
+    for name in MODELS:
+        row = [f"`{name}`"]
+        for exporter in ("torchscript", "dynamo"):
+            figures = measured["networks"][name][exporter]
+            row += [
+                f"{figures['time_seconds']:.2f}",
+                f"{figures['difference']:.1e}",
+                f"{figures['megabytes']:.1f}",
+            ]
+        rows.append(row)
+    versions = f"torch {measured['torch']}, ONNX Runtime {measured['onnxruntime']}"
+    return table(heads, rows) + f"\n{versions}, {measured['machine']}.\n"
+
+
 REGIONS: dict[str, Callable[..., str]] = {
     "figures": figures,
     "networks": networks,
     "papers": papers,
     "recipes": recipes,
     "published": published,
+    "exporters": exporters,
 }
 
 

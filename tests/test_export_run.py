@@ -225,7 +225,23 @@ def test_a_folder_that_cannot_be_written(run, monkeypatch):
     monkeypatch.setattr(os, "access", lambda *_: False)
     with pytest.raises(NeocogError, match=r"model\.onnx cannot be written") as error:
         export_run.export(run)
-    assert error.value.hint == "Choose another place: --output FILE"
+    assert error.value.hint == 'Choose another place: output="FILE"'
+
+
+def test_a_script_of_another_hand_is_not_replaced(neocog_command, run):
+    (run / "predict_onnx.py").write_text("mine")
+    code, _, err = neocog_command("export", run)
+    assert code == 1 and "predict_onnx.py would be replaced, and Neocog did not write it" in err
+    assert (run / "predict_onnx.py").read_text() == "mine"
+    assert neocog_command("export", run, "--to", "torch")[0] == 0
+    (run / "predict_onnx.py").unlink()
+    assert neocog_command("export", run)[0] == neocog_command("export", run)[0] == 0
+
+
+def test_a_failed_check_leaves_an_earlier_file_as_it_was(neocog_command, run, wrong_graph):
+    (run / "model.onnx").write_bytes(b"earlier")
+    assert neocog_command("export", run)[0] == 3
+    assert (run / "model.onnx").read_bytes() == b"earlier"
 
 
 def test_a_damaged_model_file_is_one_error(neocog_command, run):

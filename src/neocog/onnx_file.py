@@ -25,22 +25,30 @@ def find_or_export(path: Path, card: ModelCard) -> OnnxEngine:
     """
     digest = network_digest(path, card)
     run = of_model_file(path)
-    places = [cache.entry("onnx", f"{digest[:32]}.onnx")]
-    if run:
-        places.insert(0, run.onnx_file)
-    for place in places:
-        with suppress(NeocogError):
-            engine = OnnxEngine.read(place)
-            if engine.weights == digest:
-                return engine
+    found = _read(run.onnx_file, digest) if run else None
+    if found:
+        return found
+    in_cache = cache.entry("onnx", f"{digest[:32]}.onnx")
+    found = _read(in_cache, digest)
+    if found:
+        return found
     content = _export(path, card, digest)
-    for place in places:
+    for place in (*([run.onnx_file] if run else []), in_cache):
         with suppress(OSError):
             make_folder(place.parent)
             write_atomic(place, content)
             cache.evict()
             break
     return OnnxEngine(content, path)
+
+
+def _read(place: Path, digest: str) -> OnnxEngine | None:
+    """Open an ONNX file; None if there is none, or it is damaged or of other weights."""
+    with suppress(NeocogError):
+        engine = OnnxEngine.read(place)
+        if engine.weights == digest:
+            return engine
+    return None
 
 
 def _export(path: Path, card: ModelCard, digest: str) -> bytes:

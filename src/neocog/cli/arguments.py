@@ -19,14 +19,17 @@ OPTIONS = {
     "fine_tune": "--fine-tune",
     "folds": "--folds",
     "input": "--input",
+    "int8": "--int8",
     "layer": "--layer",
     "learning_rate": "--lr",
     "model": "--model",
     "name": "--name",
     "out": "--out",
+    "output": "--output",
     "recipe": "--recipe",
     "runs_dir": "--runs",
     "seed": "--seed",
+    "to": "--to",
     "weights": "--weights",
 }
 

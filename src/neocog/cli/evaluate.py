@@ -35,20 +35,23 @@ def evaluate(
     """Evaluate a run on its test split, or on another dataset."""
     from neocog.evaluation.evaluate import evaluate as evaluate_run
     from neocog.terminal import make_console, results
+    from neocog.terminal.predictions import show_engine
 
     evaluation = evaluate_run(
         run, data, runs_dir=runs, device=device, engine=engine, allow_outside=allow_outside
     )
     console = make_console(stderr=as_json)
+    used = evaluation.classifier.engine
+    show_engine(console, used.name, used.precision)
     results.show_evaluation(console, evaluation.result)
     if evaluation.run and evaluation.recorded:
-        draw(evaluation, console, with_page=False)
+        draw(evaluation, console, trained=False)
     if as_json:
         print(to_json(evaluation.with_total_seconds(STOPWATCH.seconds()).result.to_json()))
 
 
-def draw(evaluation: "Evaluation", console: "Console", *, with_page: bool) -> None:
-    """Draw the plots of a run and, if wanted, its report.
+def draw(evaluation: "Evaluation", console: "Console", *, trained: bool) -> None:
+    """Draw the plots of a run and, if it was just trained, its report.
 
     `report` is a leaf: without it the results are the same, and only the plots are missing.
     """
@@ -62,8 +65,8 @@ def draw(evaluation: "Evaluation", console: "Console", *, with_page: bool) -> No
             raise
         console.print("neocog.report is missing: no plots or report are written.")
         return
-    plots.draw(evaluation.run, evaluation)
-    if with_page:
+    plots.draw(evaluation.run, evaluation, trained=trained)
+    if trained:
         from neocog.report import page  # needs torch
 
         page.write(evaluation, language())

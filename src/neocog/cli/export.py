@@ -1,11 +1,13 @@
 """`neocog export`."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from neocog.cli.options import JsonOption, RunsOption
+from neocog.errors import UsageError
 from neocog.escaping import to_json
 
 
@@ -22,10 +24,22 @@ def export(
         Path | None,
         typer.Option(help="The file to write.", show_default="beside the model file"),
     ] = None,
+    check: Annotated[
+        bool,
+        typer.Option("--check", help="Check the ONNX file that is there again; write nothing."),
+    ] = False,
     runs: RunsOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Export a network for other programs; exits with 3 if it predicts differently there."""
+    if check:
+        if to != "onnx" or force or output:
+            raise UsageError(
+                "--check applies to an existing ONNX file and combines only with --int8.",
+                f"For example: neocog export {shlex.quote(run)} --check",
+            )
+        _check(run, int8, runs, as_json)
+        return
     from neocog.export.standalone import SCRIPT
     from neocog.export_run import export as export_run
     from neocog.terminal import make_console
@@ -36,4 +50,18 @@ def export(
     if as_json:
         print(to_json(result.to_json()))
     if not result.files:
+        raise typer.Exit(3)
+
+
+def _check(run: str, int8: bool, runs: Path | None, as_json: bool) -> None:
+    """Check an exported file again, without torch."""
+    from neocog.export_check import check_export
+    from neocog.terminal import make_console
+    from neocog.terminal.exported import show_checked
+
+    result = check_export(run, int8=int8, runs_dir=runs)
+    show_checked(make_console(stderr=as_json), result)
+    if as_json:
+        print(to_json(result.to_json()))
+    if not result.passed:
         raise typer.Exit(3)

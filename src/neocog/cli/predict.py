@@ -40,7 +40,7 @@ def predict(
             "--json and --csv both print to standard output.", "Name a file: --csv predictions.csv"
         )
     outcome = predict_images(arguments, top=top, device=device, engine=engine, runs_dir=runs)
-    shown.show_engine(make_console(stderr=True), outcome.engine)
+    shown.show_engine(make_console(stderr=True), outcome.engine, outcome.precision)
     if csv and csv != "-":
         shown.write_csv(Path(csv), outcome.predictions, top)
         shown.show_written(make_console(stderr=True), Path(csv), outcome.predictions)

@@ -178,7 +178,7 @@ def _finish(trained: "TrainingResult", console: "Console", device: str) -> "Eval
     evaluation = evaluate(run.path, device=device, splits=trained.splits)
     results.show_evaluation(console, evaluation.result)
     if evaluation.recorded:
-        draw(evaluation, console, with_page=True)
+        draw(evaluation, console, trained=True)
     result = evaluation.with_total_seconds(STOPWATCH.seconds()).result
     if evaluation.recorded:
         run.write_evaluation(result)

@@ -40,6 +40,10 @@ class Engine(Protocol):
         """The engine's name in `ENGINES`."""
 
     @property
+    def precision(self) -> str | None:
+        """The precision that the engine chose, float32 or bfloat16; None if the graph says it."""
+
+    @property
     def facts(self) -> NetworkFacts:
         """What is known of the network."""
 

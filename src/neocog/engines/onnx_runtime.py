@@ -33,6 +33,7 @@ class OnnxEngine:
     """
 
     name = "onnx"
+    precision = None
 
     def __init__(self, content: bytes, path: Path) -> None:
         self.content = content

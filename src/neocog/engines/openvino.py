@@ -1,10 +1,15 @@
 """An optional engine: OpenVINO, which can compute in bfloat16 on processors that have it."""
 
+import io
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from neocog.data.images import Images
 from neocog.engines import NetworkFacts
+from neocog.engines.onnx_runtime import CARD_KEY, WEIGHTS_KEY
 from neocog.errors import NeocogError
 from neocog.progress import Progress, no_progress
 
@@ -12,7 +17,7 @@ from neocog.progress import Progress, no_progress
 class OpenVinoEngine:
     """Runs the graph of an ONNX file, given by its `content`, in float32 or bfloat16.
 
-    Raises NeocogError if OpenVINO is not installed.
+    A processor without bfloat16 uses float32. Raises NeocogError if OpenVINO is not installed.
     """
 
     name = "openvino"
@@ -26,6 +31,8 @@ class OpenVinoEngine:
             ) from None
         self.facts = facts
         core = openvino.Core()
+        bfloat16 = bfloat16 and has_bfloat16(core)
+        self.precision = "bfloat16" if bfloat16 else "float32"
         settings = {
             "INFERENCE_PRECISION_HINT": "bf16" if bfloat16 else "f32",
             "PERFORMANCE_HINT": "LATENCY",
@@ -40,3 +47,24 @@ class OpenVinoEngine:
             batches.append(self.network(batch)["logits"].copy())
             progress("predict", begin + len(batch), len(images))
         return np.concatenate(batches) if batches else np.empty((0, 0), np.float32)
+
+
+def has_bfloat16(core: Any) -> bool:
+    """Whether the processor computes in bfloat16; `core` is an `openvino.Core`."""
+    return "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
+def exported_metadata(graph: Path) -> dict[str, str]:
+    """The metadata of an OpenVINO file that `neocog export` wrote; empty for any other file.
+
+    `graph` is its `.xml`; its `.bin` lies beside it.
+    """
+    import openvino
+
+    try:
+        content, weights = graph.read_bytes(), graph.with_suffix(".bin").read_bytes()
+        model = openvino.Core().read_model(io.BytesIO(content), io.BytesIO(weights))
+    except (OSError, RuntimeError):  # there is none, or it is damaged
+        return {}
+    keys = [key for key in (CARD_KEY, WEIGHTS_KEY) if model.has_rt_info([key])]
+    return {key: str(model.get_rt_info([key]).value) for key in keys}

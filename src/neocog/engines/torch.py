@@ -19,6 +19,7 @@ class TorchEngine:
     """Runs a network where it is, with the preprocessing and temperature of its classifier."""
 
     name = "torch"
+    precision = None
 
     def __init__(
         self, network: nn.Module, preprocessing: Preprocessing, temperature: float = 1.0

@@ -99,39 +99,36 @@ def evaluate(
     classifier, original = _with_data_path(classifier, path), classifier
     trained_on = _data_name(classifier)
     start = time.perf_counter()
-    train = None
-    notes: tuple[Message, ...] = ()
-    unknown: tuple[UnknownClass, ...] = ()
     splits = _find_own_splits(classifier, data_name, trained_on, not owner, allow_outside, splits)
     if splits:
-        test, train, split = splits.test, splits.train, "test"
+        tested = _TestData(splits.test, "test", (), ())
     else:
-        other = _other_test(classifier, str(data_name), allow_outside)
-        test, split, notes, unknown = other.test, other.split, other.notes, other.unknown
-    notes = (*notes, *_about_size(test))
+        tested = _other_test(classifier, str(data_name), allow_outside)
+    test, notes = tested.test, (*tested.notes, *_about_size(tested.test))
     loaded = time.perf_counter()
     logits = classifier.logits(test.images)
     probabilities = softmax(logits)
     seconds = time.perf_counter() - loaded
-    recipe = classifier.facts.recipe
     result = EvaluationRecord(
         run=display_name(path),
-        recipe=recipe.name if recipe else None,
-        model=classifier.architecture["name"],
+        recipe=classifier.facts.recipe.name if classifier.facts.recipe else None,
+        model=classifier.architecture.name,
         engine=classifier.engine.name,
+        precision=classifier.engine.precision,
         data=trained_on if splits else str(data_name),
-        split=split,
+        split=tested.split,
         **vars(classification_metrics(test, probabilities)),
         rejection=_rejection(classifier, test, logits, probabilities),
         parameters=classifier.engine.facts.parameters,
         notes=notes,
-        unknown_classes=unknown,
+        unknown_classes=tested.unknown,
         mistakes=_worst_mistakes(test, probabilities),
         time_seconds=Times(loaded - start, 0.0, seconds, loaded - start + seconds),
     )
     own = owner if splits else None
     if own:
         result = _with_training_results(result, own, original)
+    train = splits.train if splits else None
     evaluation = Evaluation(result, test, probabilities, notes, original, own, train)
     return _record(evaluation, own) if own else evaluation
 
@@ -405,8 +402,8 @@ def _read_other(
 
 
 @dataclass(frozen=True)
-class _OtherTest:
-    """Another dataset's images, preprocessed for the classifier, their split, and notes.
+class _TestData:
+    """The images of an evaluation, preprocessed for the classifier, their split, and notes.
 
     `unknown` lists the classes that the classifier does not know.
     """
@@ -417,7 +414,7 @@ class _OtherTest:
     unknown: tuple[UnknownClass, ...]
 
 
-def _other_test(classifier: Classifier, name: str, allow_outside: bool) -> _OtherTest:
+def _other_test(classifier: Classifier, name: str, allow_outside: bool) -> _TestData:
     """Load another dataset's test images of the classes that the classifier knows.
 
     Raises UsageError if it knows none of them.
@@ -446,7 +443,7 @@ def _other_test(classifier: Classifier, name: str, allow_outside: bool) -> _Othe
     labels = index_of[usable.labels]
     test = replace(usable, images=pixels, labels=labels, classes=classifier.classes)
     about = _about_classes(unknown, matches, similar, classifier.classes)
-    return _OtherTest(test, split, (*about, *_about_training(classifier, test), *notes), unknown)
+    return _TestData(test, split, (*about, *_about_training(classifier, test), *notes), unknown)
 
 
 def _match_classes(

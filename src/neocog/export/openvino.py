@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from neocog.engines import openvino as openvino_engine
 from neocog.errors import UsageError
 from neocog.export.parity import Network
 
@@ -47,13 +48,18 @@ def openvino_network(weights: bytes, graph: bytes, precision: str = "f32") -> Ne
     return run
 
 
+def has_bfloat16() -> bool:
+    """Whether this processor computes in bfloat16."""
+    return openvino_engine.has_bfloat16(require().Core())
+
+
 def require() -> Any:
     """Import OpenVINO. Raises UsageError if it is not installed."""
     try:
         import openvino
     except ImportError:
         raise UsageError(
-            "--to openvino needs the package openvino.",
+            "OpenVINO is not installed.",
             "Install it: pip install 'neocog[openvino]'",
         ) from None
     return openvino

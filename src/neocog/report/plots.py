@@ -37,12 +37,14 @@ LETTERS = (15, 13, 11, 10)  # pixels: as large as a line's letters can be
 FEW_CLASSES = 30  # up to here the confusion matrix shows numbers and every name
 
 
-def draw(run: Run, evaluation: Evaluation) -> list[Path]:
+def draw(run: Run, evaluation: Evaluation, *, trained: bool = False) -> list[Path]:
     """Draw all images of a run into its plots folder and return their files.
 
     confusion.png, predictions.png (ten test images); where there are any, mistakes.png (the
     worst, most confident first); curves.png of the epochs, and penalty.png of a fit of the last
-    layer alone. What does not belong to the run any more is deleted.
+    layer alone. What does not belong to the run any more is deleted. batch.png, the first training
+    images, is drawn for a run that was just `trained`: no evaluation changes it, and it takes
+    torch.
     """
     folder = run.plots_folder
     make_folder(folder)
@@ -71,7 +73,7 @@ def draw(run: Run, evaluation: Evaluation) -> list[Path]:
     head = lines[0].head
     if head and head.losses is not None:
         figures["penalty.png"] = penalties(head)
-    if evaluation.train is not None:
+    if trained and evaluation.train is not None:
         figures["batch.png"] = seen_batch(recipe, evaluation.train)
     for name in {"mistakes.png", "curves.png", "penalty.png"} - set(figures):
         (folder / name).unlink(missing_ok=True)
@@ -140,7 +142,7 @@ def seen_batch(recipe: Recipe, train: ImageSet) -> Image.Image:
     """A batch as the network sees it in training: the recipe's random changes, names above."""
     seen, labels = first_training_batch(recipe, train)
     title = "The first images of training, as the network sees them"
-    return _mosaic(seen.numpy(), [(_short(label), INK) for label in labels], title, columns=8)
+    return _mosaic(seen, [(_short(label), INK) for label in labels], title, columns=8)
 
 
 def confusion(result: ClassificationMetrics | EvaluationRecord, classes: Sequence[str]) -> Figure:

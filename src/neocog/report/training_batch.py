@@ -2,10 +2,10 @@
 
 from dataclasses import replace
 
-import torch
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
-from neocog.data import ImageSet, augment, loader
+from neocog.data import ImageSet
 from neocog.recipes import Recipe
 from neocog.records import EpochMetrics
 
@@ -18,8 +18,12 @@ def as_carried_out(recipe: Recipe, line: EpochMetrics) -> Recipe:
     return replace(recipe, fine_tune=False) if skipped else recipe
 
 
-def first_training_batch(recipe: Recipe, train: ImageSet) -> tuple[Tensor, list[str]]:
+def first_training_batch(recipe: Recipe, train: ImageSet) -> tuple[NDArray[np.uint8], list[str]]:
     """The first training images after augmentation, uint8, (N, H, W, C), and their class names."""
+    import torch  # what a report and plots without this batch do without
+
+    from neocog.data import augment, loader
+
     count = min(BATCH_SIZE, len(train))
     order = loader.order(len(train), recipe.seed, 0)[:count]
     batch = torch.from_numpy(train.images[order.numpy()])
@@ -33,4 +37,5 @@ def first_training_batch(recipe: Recipe, train: ImageSet) -> tuple[Tensor, list[
         mirrored = None if flips is None else flips[order]
         targets = torch.from_numpy(train.labels[order.numpy()])
         augmented = augment.augmented(recipe, batch, 0, mirrored, targets).float()
-    return augmented.clamp(0, 255).round().byte(), labels
+    pixels: NDArray[np.uint8] = augmented.clamp(0, 255).round().byte().numpy()
+    return pixels, labels

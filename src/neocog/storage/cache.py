@@ -15,8 +15,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-import platformdirs
-
 from neocog.errors import UsageError
 from neocog.json_fields import short
 from neocog.storage.atomic import unique_name
@@ -33,7 +31,11 @@ def location(kind: str) -> Path:
     offline cannot get them again.
     """
     folder = os.environ.get("NEOCOG_CACHE")
-    return Path(folder or platformdirs.user_cache_dir("neocog", appauthor=False)) / kind
+    if not folder:
+        import platformdirs  # 10 ms, which a prediction from a run does not need
+
+        folder = platformdirs.user_cache_dir("neocog", appauthor=False)
+    return Path(folder) / kind
 
 
 def folder_of(kind: str) -> Path:

@@ -23,9 +23,10 @@ if TYPE_CHECKING:  # it imports torch
 ENGINE_NAMES = {"onnx": "ONNX Runtime", "torch": "PyTorch", "openvino": "OpenVINO"}
 
 
-def show_engine(console: Console, engine: str) -> None:
-    """One line with the engine that was used."""
-    console.print(f"Engine: {ENGINE_NAMES[engine]}.", style="dim", highlight=False)
+def show_engine(console: Console, engine: str, precision: str | None) -> None:
+    """One line with the engine that was used, and the precision if it chose one."""
+    used = f"{ENGINE_NAMES[engine]}, {precision}" if precision else ENGINE_NAMES[engine]
+    console.print(f"Engine: {used}.", style="dim", highlight=False)
 
 
 def show_predictions(console: Console, predictions: Sequence["Prediction"]) -> None:

@@ -20,9 +20,11 @@ from neocog.training.loss import check_gives_logits
 def check_weights(recipe: Recipe, progress: Progress = no_progress) -> None:
     """Find the file of the recipe's weights, so that a missing one is known before data are read.
 
-    Raises NeocogError if it is missing.
+    Raises NeocogError if it is missing. timm's own weights are fetched when the network is built.
     """
-    if recipe.weights != "random" and not recipe.model.startswith("timm/"):
+    if recipe.weights == "imagenet" and recipe.model.startswith("timm/"):
+        pretrained.check_timm(recipe.model)
+    elif recipe.weights != "random":
         pretrained.weights_path(recipe.model, recipe.weights, progress)
 
 
@@ -77,9 +79,7 @@ def build_classifier(recipe: Recipe, splits: Splits, device: torch.device) -> Cl
         model.fit_to(inputs)
     if not recipe.feature_views or recipe.fine_tune:  # a fitted head is linear
         check_gives_logits(model, inputs[:2])
-    return Classifier.of_network(
-        model, architecture.to_json(), splits.preprocessing, splits.classes
-    )
+    return Classifier.of_network(model, architecture, splits.preprocessing, splits.classes)
 
 
 def has_other_classes(recipe: Recipe, classes: tuple[str, ...]) -> bool:

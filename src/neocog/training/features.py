@@ -138,7 +138,7 @@ class _Backbone:
         rule = self.classifier.preprocessing.to_json()
         versions = [_version(name) for name in ("torch", "torchvision", "timm")]
         machine = (FEATURES_VERSION, *versions, self.device.type, self.low_precision)
-        facts = (self.classifier.architecture["name"], rule, machine, str(Path(data).resolve()))
+        facts = (self.classifier.architecture.name, rule, machine, str(Path(data).resolve()))
         digest = hashlib.sha256(repr(facts).encode(errors="replace"))
         for name, tensor in self.classifier.model.state_dict().items():
             if not name.startswith(f"{self.name}."):

@@ -5,6 +5,7 @@ import pytest
 
 from neocog.data import ImageSet
 from neocog.evaluation.evaluate import evaluate
+from neocog.model_card import Architecture
 from neocog.models import build
 from neocog.report.page import model_section
 from neocog.report.page.diagram import blocks
@@ -17,8 +18,8 @@ def test_deep_networks_show_a_few_layers_along_their_depth(quick_run, name):
     size = (3, 32, 32)
     classifier = replace(
         judged.classifier,
-        model=build(name, 10, 3, (32, 32)).eval(),
-        architecture={"name": name, "num_classes": 10, "in_channels": 3, "image_size": [32, 32]},
+        read_model=build(name, 10, 3, (32, 32)).eval,
+        architecture=Architecture(name, 10, 3, (32, 32)),
         preprocessing=replace(
             judged.classifier.preprocessing, channels=3, image_size=(32, 32), fit="square",
             mean=(0.5,) * 3, std=(0.5,) * 3,

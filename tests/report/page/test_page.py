@@ -192,9 +192,9 @@ def test_many_classes(judged, open_page, num_classes, rows):
     names = tuple(f"class {k}" for k in range(num_classes))
     images = np.resize(judged.test.images, (4000, 28, 28, 1))
     found = changed(judged, ImageSet(images, labels, names), shares)
-    facts = {**judged.classifier.architecture, "num_classes": num_classes}
+    facts = replace(judged.classifier.architecture, num_classes=num_classes)
     model = build("lenet5", num_classes, 1, (28, 28)).eval()
-    classifier = replace(judged.classifier, model=model, architecture=facts)
+    classifier = replace(judged.classifier, read_model=lambda: model, architecture=facts)
     found = replace(found, classifier=classifier)
     file = page.write(found, "en")
     assert file.stat().st_size < 8 * MEGA
@@ -236,8 +236,8 @@ def test_photos_have_their_penalties_and_their_findings(tmp_path, open_page):
 def test_a_network_without_maps_says_so(mnist5k, judged, open_page):
     classifier = replace(
         judged.classifier,
-        model=build("threenet", 10, 1, (28, 28)).eval(),
-        architecture={**judged.classifier.architecture, "name": "threenet"},
+        read_model=build("threenet", 10, 1, (28, 28)).eval,
+        architecture=replace(judged.classifier.architecture, name="threenet"),
     )
     opened = open_page(page.write(replace(judged, classifier=classifier), "en"))
     assert REPORT["no_cam"][0] in opened.inner_text("main")

@@ -7,7 +7,6 @@ from pathlib import Path
 from neocog.errors import NeocogError
 from neocog.progress import Progress, no_progress
 from neocog.storage.cache import location
-from neocog.storage.download import fetch
 
 
 def data_folders() -> list[Path]:
@@ -35,6 +34,8 @@ def fetch_set(
     `size` is the size in bytes, which no mirror may exceed. `by_hand` tells the user how to install
     the file manually; it becomes the hint of the NeocogError that is raised if every mirror fails.
     """
+    from neocog.storage.download import fetch  # it imports ssl, which a prediction does not need
+
     try:
         return fetch(addresses, destination, md5, most_bytes=size, progress=progress)
     except NeocogError as error:

@@ -136,7 +136,7 @@ def _seen(recipe: Recipe, train: ImageSet | None, t_change: Translate, t: Transl
     changes = _changes(recipe, t_change)
     joined = t("list_comma").join(changes)
     note = t("seen_changed", changes=joined) if changes else t("seen_plain")
-    return Seen(make_sprite(images.numpy()), labels, note)
+    return Seen(make_sprite(images), labels, note)
 
 
 def _changes(recipe: Recipe, t: Translate) -> list[str]:

@@ -79,8 +79,8 @@ class DataSection:
 def network(classifier: Classifier) -> list[LayerSummary]:
     """The layers of the classifier's network, in order."""
     architecture = classifier.architecture
-    height, width = architecture["image_size"]
-    return summarize_layers(classifier.model, (architecture["in_channels"], height, width))
+    size = (architecture.in_channels, *architecture.image_size)
+    return summarize_layers(classifier.model, size)
 
 
 def trained(
@@ -93,7 +93,7 @@ def trained(
     """Diagram, layers, recipe and command."""
     recipe = as_carried_out(run.read_recipe(), run.read_epochs()[0])
     architecture = classifier.architecture
-    size = (architecture["in_channels"], *architecture["image_size"])
+    size = (architecture.in_channels, *architecture.image_size)
     parameters = sum(layer.parameters for layer in layers)
     flops = format_count(sum(layer.flops for layer in layers))
     return TrainedSection(

@@ -56,7 +56,7 @@ def metadata_of(path):
 def test_a_run_is_exported_beside_its_model_file(neocog_command, run):
     code, out, _ = neocog_command("export", run)
     assert code == 0
-    assert "256 images, arrays written as PNG, validation and test of mnist5k: the same" in out
+    assert "256 images (arrays written as PNG, validation and test of mnist5k): same" in out
     assert f"Wrote {run / 'model.onnx'}" in out
     images = data.load("mnist5k").test.images[:50]
     expected = load(run, device="cpu").probabilities(images)
@@ -168,7 +168,7 @@ def test_without_its_data_other_images_are_compared_and_that_is_said(
     code, out, _ = neocog_command("export", run)
     assert code == 0
     assert "Note: The run's own images were not used. The images are away." in out
-    assert "256 images, digits of mnist5k in place of the run's own images" in out
+    assert "256 images (digits of mnist5k in place of the run's own images)" in out
     with pytest.raises(NeocogError, match="needs the run's own images"):
         export_run.export(run, int8=True)
 

@@ -81,9 +81,9 @@ WRONG = {
     "a text": (changed(classes="abc"), "`classes` must be a list of texts, not 'abc'"),
     "a dict": (changed(classes={"a": 1, "b": 2, "c": 3}), "`classes` must be a list of texts"),
     "numbers": (changed(classes=[0, 1, 2]), "`classes` must be a list of texts"),
-    "twice": (changed(classes=["a", "b", "a"]), "class 'a' is there twice"),
+    "twice": (changed(classes=["a", "b", "a"]), "class 'a' occurs twice"),
     "no classes": (changed(classes=[], architecture__num_classes=0), "1 to 100,000 classes, not 0"),
-    "surrogate": (changed(classes=["a", "b", "\ud800"]), "is no text"),
+    "surrogate": (changed(classes=["a", "b", "\ud800"]), "is not text"),
     "fewer": (changed(classes=["a", "b"]), "has 3 classes, but there are 2 class names"),
     "ten million": (
         changed(architecture__num_classes=10**7),

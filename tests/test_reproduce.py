@@ -118,7 +118,7 @@ def test_short_runs_are_repeated_more_often(published, tmp_path, monkeypatch):
 
 
 def test_a_recipe_for_custom_images_has_no_published_accuracy():
-    with pytest.raises(UsageError, match="folder of yours"):
+    with pytest.raises(UsageError, match="your own images"):
         list(reproduce.reproduce(["photos"]))
 
 

@@ -77,7 +77,7 @@ class ModelCard:
             )
         if len(set(self.classes)) < len(self.classes):
             duplicate, _ = Counter(self.classes).most_common(1)[0]
-            raise NeocogError(f"the class {short(duplicate)} is there twice")
+            raise NeocogError(f"the class {short(duplicate)} occurs twice")
         if network.num_classes != len(self.classes):
             raise NeocogError(
                 f"its network has {network.num_classes} classes, but there are "
@@ -253,7 +253,7 @@ def _read_classes(values: Any) -> tuple[str, ...]:
         try:
             name.encode()
         except UnicodeEncodeError:
-            raise NeocogError(f"the class {short(name)} is no text") from None
+            raise NeocogError(f"the class {short(name)} is not text") from None
     return classes
 
 

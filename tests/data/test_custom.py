@@ -60,7 +60,7 @@ def test_class_split_and_enclosing_folders_are_recognized():
     splits = [("train", "a"), ("train", "b"), ("test", "b"), ("validation", "a")]
     assert places(*names)[0] == splits
     assert places(*(f"set/{name}" for name in names))[0] == splits
-    with pytest.raises(NeocogError, match="test and val, and none to train on"):
+    with pytest.raises(NeocogError, match="test and val, but none for training"):
         places("val/a/1.jpg", "val/b/2.jpg", "test/a/3.jpg", "test/b/4.jpg")
 
 
@@ -79,7 +79,7 @@ def test_a_class_called_train_is_a_class_and_images_without_folders_are_refused(
     assert places("train/1.jpg", "bus/2.jpg")[0] == [(None, "bus"), (None, "train")]
     with pytest.raises(NeocogError, match=r"in no class folder.*path,label"):
         places("1.jpg", "2.jpg")
-    with pytest.raises(NeocogError, match="holds no images"):
+    with pytest.raises(NeocogError, match="contains no images"):
         places("notes.txt")
 
 

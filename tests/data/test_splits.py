@@ -28,7 +28,7 @@ def test_the_split_depends_on_the_seed():
 
 
 def test_nothing_left_to_train_on_is_an_error():
-    with pytest.raises(NeocogError, match="leave any to train on"):
+    with pytest.raises(NeocogError, match="leaves none for training"):
         stratified(LABELS, [1000], seed=0)
 
 

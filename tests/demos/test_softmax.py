@@ -49,7 +49,7 @@ def test_nll_of_logits_falls_without_end(found):
     wrong = pairing(found, "nll_loss(logits)")
     assert (wrong.loss, wrong.lowest) == (-2, -200)
     assert wrong.gradient == [-1, 0, 0]
-    assert "without end" in wrong.consequence
+    assert "without bound" in wrong.consequence
 
 
 def test_the_logarithm_of_softmax_overflows_and_log_softmax_does_not(found):
@@ -70,7 +70,7 @@ def test_any_logits_have_their_consequences(logits):
     for label in (0, len(logits) - 1):
         texts = {p.name: p.consequence for p in compare_losses(logits, label).pairings}
         assert [t.split(":")[0].split(" ")[0] for t in texts.values()] == [
-            "right", "right", "the", "the", "no", "right", "harmless",
+            "correct", "correct", "the", "the", "not", "correct", "harmless",
         ]  # fmt: skip
 
 

@@ -123,7 +123,7 @@ def test_a_similar_class_name_is_noted(photos_like_run, tmp_path):
     result = evaluate(run.path, str(folder)).result
     assert result.n == 12 and result.unknown_classes == ()
     note = '"ZERO" is evaluated as "zero": the names differ only in case or spaces'
-    assert note in sentences(result) and "“ZERO”按“zero”评判" in sentences(result, "zh")[0]
+    assert note in sentences(result) and "“ZERO”按“zero”评估" in sentences(result, "zh")[0]
     (folder / "zero").mkdir()
     for file in list((folder / "ZERO").iterdir())[:3]:
         file.rename(folder / "zero" / file.name)

@@ -123,7 +123,7 @@ def test_it_is_evaluated_again_when_asked(run, evaluated, monkeypatch):
 def test_a_model_file_alone_has_no_record(run, evaluated, tmp_path):
     alone = tmp_path / "model.safetensors"
     shutil.copy(run.model_file, alone)
-    with pytest.raises(UsageError, match="model file on its own"):
+    with pytest.raises(UsageError, match="is a model file, and a report needs a run folder"):
         evaluation_of_run(str(alone))
 
 

@@ -362,7 +362,7 @@ def test_only_the_named_part_is_trained(photos, tmp_path):
 def test_what_makes_no_sense_is_refused(photos, tmp_path):
     with pytest.raises(UsageError, match="no layers whose names begin with 'nonsense'"):
         train(replace(PHOTOS, data=str(photos), trained_part="nonsense"), runs_dir=tmp_path)
-    with pytest.raises(UsageError, match="40 folds need as many images"):
+    with pytest.raises(UsageError, match="40-fold cross-validation needs 40 distinct images"):
         train(replace(PHOTOS, data=str(photos), folds=40), runs_dir=tmp_path / "folds")
     assert not (tmp_path / "folds").exists()
     for wrong in ({"folds": 1}, {"fine_tune": True, "feature_views": 0}, {"weights": "random"},

@@ -244,7 +244,7 @@ def _split_indices(
     split_of = np.array([index.samples[n].split or "" for n in report.indices], dtype=object)
     if splits and "train" not in splits:
         raise DataError(
-            f"{index.root} has images for {' and '.join(splits)}, and none to train on.",
+            f"{index.root} has images for {' and '.join(splits)}, but none for training.",
             f"Expected {index.root / 'train' / 'CLASS' / 'image.jpg'}",
         )
     if len(splits) == 3:
@@ -262,9 +262,9 @@ def _split_indices(
             shares[1] = validation_size / max(1, len(everything))
     if sum(shares) >= 1:
         raise DataError(
-            f"{counted(validation_size or 0, 'image')} cannot be set apart from {len(rest):,} "
-            "and leave any to train on.",
-            "Set fewer apart: {settings}",
+            f"Holding out {counted(validation_size or 0, 'image')} of {len(rest):,} leaves none "
+            "for training.",
+            "Hold out fewer: {settings}",
             [("validation_size", ...)],
         )
     parts = by_content(
@@ -288,19 +288,19 @@ def _check_enough(path: Path, splits: Splits, validation_size: int | None) -> No
     """Raise NeocogError if there is too little data to train and evaluate a network."""
     if len(splits.classes) < 2:
         raise DataError(
-            f"{path} holds one class, {splits.classes[0]}, so there is nothing to classify.",
+            f"{path} has only one class, {splits.classes[0]}: there is nothing to classify.",
             f"Expected at least two class folders: {path / 'CLASS' / 'image.png'}",
         )
     missing = [c for k, c in enumerate(splits.classes) if not (splits.train.labels == k).any()]
     if missing:
         raise DataError(
-            f"No image of {', '.join(missing[:5])} is left to train on in {path}.",
-            "Add images of it, or remove its folder.",
+            f"No image of {', '.join(missing[:5])} is left for training in {path}.",
+            "Add images of this class, or remove its folder.",
         )
     empty = [name for name, part in splits.parts.items() if not len(part)]
     if empty and not (empty == ["validation"] and validation_size == 0):
         raise DataError(
             f"{path} has too few images: none is left for {' and '.join(empty)}.",
-            "Add images: ten a class is the least that makes sense, near-duplicates and groups "
-            "counting once.",
+            "Add images: at least ten per class, not counting near-duplicates and further images "
+            "of a group.",
         )

@@ -21,9 +21,9 @@ def stratified(labels: NDArray[np.int64], sizes: list[int], seed: int) -> list[N
     """
     if sum(sizes) >= len(labels):
         raise DataError(
-            f"{counted(sum(sizes), 'image')} cannot be set apart from {len(labels):,} and leave "
-            "any to train on.",
-            "Set fewer apart: {settings}",
+            f"Holding out {counted(sum(sizes), 'image')} of {len(labels):,} leaves none for "
+            "training.",
+            "Hold out fewer: {settings}",
             [("validation_size", ...)],
         )
     # NumPy guarantees the streams of RandomState for ever, but not those of Generator.

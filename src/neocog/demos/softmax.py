@@ -140,11 +140,11 @@ def _loss_and_gradient(loss: Loss, z: Tensor, y: Tensor) -> tuple[float, Tensor]
 def _consequence(pairing: LossMeasurement, reference: LossMeasurement) -> str:
     """What is wrong with a pairing, in its own numbers."""
     if pairing.right:
-        return "right: the usual loss for training; both pairings give the same number"
+        return "correct: the usual loss for training; both pairings give the same number"
     if not math.isfinite(pairing.highest):
         return (
-            f"right in theory, but where another logit leads by {FAR_LEAD:g}, softmax rounds to 0 "
-            f"and the loss is {pairing.highest} (cross_entropy: {reference.highest:g})"
+            f"correct in theory, but where another logit leads by {FAR_LEAD:g}, softmax rounds to "
+            f"0 and the loss is {pairing.highest} (cross_entropy: {reference.highest:g})"
         )
     values = (pairing.loss, pairing.lowest, pairing.highest)
     expected = (reference.loss, reference.lowest, reference.highest)
@@ -155,8 +155,8 @@ def _consequence(pairing: LossMeasurement, reference: LossMeasurement) -> str:
         return "harmless: log-softmax of log-softmax changes nothing, so one of them is superfluous"
     if pairing.lowest < -1.5:
         return (
-            f"no valid loss: it is minus the logit of the label, {pairing.lowest:g} where that "
-            f"leads by {FAR_LEAD:g}, and falls without end; no gradient reaches the other classes"
+            f"not a valid loss: it is minus the logit of the label, {pairing.lowest:g} where that "
+            f"leads by {FAR_LEAD:g}, and falls without bound; no gradient reaches the other classes"
         )
     floor = f"the loss cannot fall below {pairing.lowest:.4f}, however confident the network is"
     if pairing.lowest < 0:

@@ -318,8 +318,8 @@ def show_softmax(console: Console, comparison: "SoftmaxComparison") -> None:
     )
     console.print(_pairings(comparison.pairings, merged=console.width < WIDE))
     console.print(
-        "Let the network return logits and train with cross_entropy; use softmax afterwards, for "
-        "people.",
+        "Let the network return logits and train with cross_entropy; apply softmax afterwards to "
+        "show probabilities.",
         highlight=False,
     )
 

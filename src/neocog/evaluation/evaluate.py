@@ -343,7 +343,7 @@ def own_splits(classifier: Classifier, name: str, allow_outside: bool = False) -
     recorded = classifier.facts.recipe
     if not name or recorded is None:
         raise NeocogError(
-            "The model file does not say what it was trained on.",
+            "The model file does not record its training data.",
             "Give the data: neocog evaluate MODEL DATA",
         )
     try:
@@ -352,9 +352,8 @@ def own_splits(classifier: Classifier, name: str, allow_outside: bool = False) -
         raise NeocogError(f"The recipe in the model file cannot be used. {error.message}") from None
     if name not in data.DATASETS and not data.exists(name):
         raise NotFoundError(
-            f"The classifier was trained on {name}, which is missing; its own test images are "
-            "needed.",
-            "Put it back, or say where it is, or name other images: neocog evaluate RUN DATA",
+            f"The classifier was trained on {name}, which is missing; its test images are needed.",
+            "Restore it, or evaluate on other data: neocog evaluate RUN DATA",
         )
     splits = data.load_for(
         replace(recipe, data=name, allow_outside=recipe.allow_outside or allow_outside)
@@ -392,7 +391,7 @@ def _read_other(
         splits = [index.samples[n].split for n in report.indices]
         test = test.subset(np.nonzero(np.array(splits, dtype=object) == split)[0])
     if not len(test):
-        raise DataError(f"{name} holds no images that can be used.")
+        raise DataError(f"{name} contains no usable images.")
     notes = [Message("evaluated_split", {"split": split})] if split != "all" else []
     notes += [
         finding.message

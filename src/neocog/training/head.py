@@ -120,8 +120,8 @@ def check_folds(recipe: Recipe, splits: Splits) -> None:
     smallest = splits.classes[int(np.argmin(groups_per_class))]
     if recipe.folds > min(groups_per_class):
         raise UsageError(
-            f"{recipe.folds} folds need as many images of every class, near-duplicates and "
-            f"groups counting once, and {smallest} has {min(groups_per_class)}.",
+            f"{recipe.folds}-fold cross-validation needs {recipe.folds} distinct images per class, "
+            f"but {smallest} has {min(groups_per_class)} (near-duplicates and groups count once).",
             "Use {settings}, or add images.",
             [("folds", max(2, min(10, *groups_per_class)))],
         )

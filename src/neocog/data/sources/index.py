@@ -145,7 +145,7 @@ def _class_folders(samples: list[PurePosixPath], root: Path) -> tuple[int, bool]
             return depth, True
         if tops and all(top.lower() in SPLIT_OF for top in tops) and with_folders == tops:
             raise NeocogError(
-                f"{root} has folders {' and '.join(sorted(tops))}, and none to train on.",
+                f"{root} has folders {' and '.join(sorted(tops))}, but none for training.",
                 f"Expected {root / 'train' / 'CLASS' / 'image.jpg'}",
             )
         inside = {parts[depth + 1] for parts in deep if len(parts) > depth + 2}
@@ -158,9 +158,9 @@ def _class_folders(samples: list[PurePosixPath], root: Path) -> tuple[int, bool]
 def _raise_no_images(root: Path, samples: int, has_folders: bool) -> None:
     expected = f"Expected one folder per class: {root / 'CLASS' / 'image.jpg'}"
     if not samples:
-        raise NeocogError(f"{root} holds no images ({', '.join(SUFFIXES)}).", expected)
+        raise NeocogError(f"{root} contains no images ({', '.join(SUFFIXES)}).", expected)
     where = "not in class folders" if has_folders else "in no class folder"
     raise NeocogError(
-        f"{root} holds {counted(samples, 'image')} {where}: their classes are unknown.",
+        f"{root} contains {counted(samples, 'image')} {where}: their classes are unknown.",
         f"{expected}; or a table: a CSV file with the columns path,label",
     )

@@ -22,7 +22,7 @@ from neocog.training import train as train_function
 
 from ..data.test_custom import save
 
-loop = sys.modules["neocog.training.train"]
+loop = sys.modules["neocog.training.loop"]
 
 
 def outcome(run: Run):
@@ -167,7 +167,7 @@ from neocog import recipes, runs
 from neocog.recipes import Recipe
 import json
 import neocog.training
-loop = sys.modules["neocog.training.train"]
+loop = sys.modules["neocog.training.loop"]
 loop.CHECKPOINT_SECONDS = float(sys.argv[4])
 at = int(sys.argv[3])
 def progress(stage, done, total):

@@ -22,8 +22,8 @@ from neocog.storage.atomic import sweep
 from neocog.training.build import build_classifier, check_augmentation, check_weights
 from neocog.training.environment import describe_environment, model_facts
 from neocog.training.head import check_folds, fine_tunes, fit_head
+from neocog.training.loop import run_epochs
 from neocog.training.session import Interrupted, OnResult, full_disk_as_error, same_threads
-from neocog.training.train import run_epochs
 
 __all__ = ["Interrupted", "TrainingResult", "is_finished", "resume", "train"]
 

@@ -36,7 +36,7 @@ class OnnxEngine:
 
     def __init__(self, content: bytes, path: Path) -> None:
         self.content = content
-        self.session = _open(content, path)
+        self.session = open_session(content, path)
         self.metadata: dict[str, str] = self.session.get_modelmeta().custom_metadata_map
         self.facts = _read_facts(path, self.metadata)
         inputs = [(i.name, i.type, len(i.shape)) for i in self.session.get_inputs()]
@@ -82,20 +82,21 @@ def network_metadata(facts: NetworkFacts, weights: str) -> dict[str, str]:
     return {NETWORK_KEY: json.dumps(asdict(facts)), WEIGHTS_KEY: weights}
 
 
-def _open(content: bytes, path: Path) -> "InferenceSession":
+def open_session(content: bytes, path: Path) -> "InferenceSession":
+    """Open a graph for the CPU; `path` is for error messages. Raises NeocogError if damaged."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # errors come as exceptions
-    options.intra_op_num_threads = _threads()
+    options.intra_op_num_threads = thread_count()
     try:
         return onnxruntime.InferenceSession(content, options, ["CPUExecutionProvider"])
     except Exception as error:  # its exceptions share no base class
         raise _damaged(path, str(error).strip().partition("\n")[0][:200]) from None
 
 
-def _threads() -> int:
-    """The number of threads: OMP_NUM_THREADS, or 0 for all cores."""
+def thread_count() -> int:
+    """The number of threads that `OMP_NUM_THREADS` asks for; 0: one for each core."""
     number = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
     return int(number) if number.isdecimal() else 0
 

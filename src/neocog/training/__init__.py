@@ -2,6 +2,7 @@
 
 import re
 import time
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -16,6 +17,7 @@ from neocog.recipes.resolve import resolve
 from neocog.records import RunInfo
 from neocog.runs import Run
 from neocog.storage.atomic import sweep
+from neocog.training import transfer
 from neocog.training.checks import check_augmentation, check_folds, check_weights
 from neocog.training.session import Interrupted, OnResult, full_disk_as_error, is_finished
 
@@ -33,6 +35,16 @@ class TrainingResult:
     run: Run
     splits: Splits
     classifier: Classifier
+
+
+class Way(Protocol):
+    """A module that trains recipes: `network` by PyTorch, `transfer` without it."""
+
+    def prepare(self, recipe: Recipe, splits: Splits, device: str) -> "Training":
+        """Build what the recipe trains. Raises UsageError if it cannot be built or trained."""
+
+    def same_environment(self, info: RunInfo) -> AbstractContextManager[None]:
+        """Give a run that goes on what its result depends on, and warn of what is different."""
 
 
 class Training(Protocol):
@@ -63,20 +75,17 @@ def train(
     NeocogError if the data are missing, the loss is not finite or the disk is full, and Interrupted
     on Ctrl-C or SIGTERM; once training has begun, the run folder is kept in all these cases.
     """
-    from neocog.engines.torch import pick_device
-    from neocog.training import network
-
-    pick_device(device)
     if name:
         runs.check_name(name)
     recipe = resolve(recipe_context, recipe)
+    way = _way(recipe, device)
     check_weights(recipe, progress)
     begin = time.perf_counter()
     splits = _load_splits(recipe, progress, on_result)
     read_seconds = time.perf_counter() - begin
     check_augmentation(recipe, splits)
     check_folds(recipe, splits)
-    training = network.prepare(recipe, splits, device)
+    training = way.prepare(recipe, splits, device)
     folder = runs.runs_folder(runs_dir)
     runs.sweep_leftovers(folder)
     base = f"{recipe.name}-{re.split('[-_]*[.{]', Path(recipe.data).name)[0]}"
@@ -105,12 +114,9 @@ def resume(
     have changed or another process is training the run.
     """
     recipe, environment = run.read_recipe(), run.read_environment()
-    from neocog.engines.torch import pick_device
-    from neocog.training import network
-
     device = environment.device if device == "auto" else device
-    pick_device(device)
-    with run.locked(), network.same_environment(environment):
+    way = _way(recipe, device, environment)
+    with run.locked(), way.same_environment(environment):
         sweep(run.path)
         splits = _load_splits(recipe, progress, on_result)
         if environment.data.fingerprints != splits.describe().fingerprints:
@@ -118,8 +124,22 @@ def resume(
                 f"The data set {recipe.data} has changed since {run.path} began.",
                 f"Train anew: neocog train {recipe.data} --recipe {recipe.name}",
             )
-        training = network.prepare(recipe, splits, device)
+        training = way.prepare(recipe, splits, device)
         return TrainingResult(run, splits, training.train(run, progress, on_result))
+
+
+def _way(recipe: Recipe, device: str, begun: RunInfo | None = None) -> Way:
+    """How to train a recipe; a run that was `begun` goes on as it began.
+
+    Raises UsageError if there is no such device.
+    """
+    if transfer.is_for(recipe, device) and (begun is None or begun.onnxruntime):
+        return transfer
+    from neocog.engines.torch import pick_device  # imports torch, which takes seconds
+    from neocog.training import network
+
+    pick_device(device)
+    return network
 
 
 def _load_splits(recipe: Recipe, progress: Progress, on_result: OnResult | None) -> Splits:

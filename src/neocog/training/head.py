@@ -216,6 +216,7 @@ def _threads_for(features: Floats) -> Iterator[None]:
     if features.size >= SINGLE_THREAD_BELOW:
         yield
         return
+    import scipy.optimize  # noqa: F401 - it has its own BLAS, which is limited only if loaded
     from threadpoolctl import threadpool_limits
 
     with threadpool_limits(1, user_api="blas"):

@@ -133,13 +133,14 @@ def _way(recipe: Recipe, device: str, begun: RunInfo | None = None) -> Way:
 
     Raises UsageError if there is no such device.
     """
-    if transfer.is_for(recipe, device) and (begun is None or begun.onnxruntime):
+    as_begun = begun is None or bool(begun.onnxruntime)
+    if as_begun and transfer.is_for(recipe, device):
         return transfer
     from neocog.engines.torch import pick_device  # imports torch, which takes seconds
     from neocog.training import network
 
-    pick_device(device)
-    return network
+    found = pick_device(device).type
+    return transfer if as_begun and transfer.is_for(recipe, found) else network
 
 
 def _load_splits(recipe: Recipe, progress: Progress, on_result: OnResult | None) -> Splits:

@@ -10,7 +10,7 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -145,9 +145,9 @@ class HeadTraining:
         whole = replace(facts, parameters=facts.parameters + head.weight.size + head.bias.size)
         digest = network_digest(run.model_file, card)
         metadata = {CARD_KEY: card.to_json(), **network_metadata(whole, digest)}
-        write_atomic(
-            run.onnx_file, with_head(self.backbone.graph, head.weight, head.bias, metadata)
-        )
+        content = with_head(self.backbone.graph, head.weight, head.bias, metadata)
+        with suppress(OSError):  # it is then exported when it is needed
+            write_atomic(run.onnx_file, content)
 
 
 def _threads() -> int:

@@ -403,9 +403,15 @@ def test_hymenoptera_is_told_apart(tmp_path):
     if not found:
         pytest.skip("needs hymenoptera in a folder named by NEOCOG_DATA")
     recipe = recipes.get("photos", {"data": str(found[0]), "feature_views": 1})
-    run = train(recipe, runs_dir=tmp_path, device="cpu").run
+    trained = train(recipe, runs_dir=tmp_path, device="cpu")
+    run, images = trained.run, trained.splits.test.images
     accuracy = evaluate(run.path).result.accuracy
     assert 0.92 <= accuracy < 1
+    by_engine, by_torch = (
+        classifier.load(run.path, engine=engine).logits(images).argmax(1)
+        for engine in ("onnx", "torch")
+    )
+    assert len(by_engine) == 153 and (by_engine == by_torch).all()
 
 
 def test_random_weights_and_their_own_numbers(photos, tmp_path):

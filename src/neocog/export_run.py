@@ -22,6 +22,7 @@ from neocog.export import onnx as onnx_file
 from neocog.export import openvino as openvino_files
 from neocog.export import parity, standalone
 from neocog.export import torch as torch_file
+from neocog.export.graph import with_metadata
 from neocog.export.images import as_files, stand_ins
 from neocog.export.parity import Network, Parity
 from neocog.export.torch import module_network
@@ -258,7 +259,7 @@ def _convert(module: InferenceModule, to: str, calibration: ImageSet | None) -> 
         model = onnx_file.quantized(model, np.asarray(calibration.images))
     if to == "onnx":
         return _Exported(
-            lambda metadata: {".onnx": onnx_file.with_metadata(model, metadata)},
+            lambda metadata: {".onnx": with_metadata(model, metadata)},
             parity.onnx_network(model),
             onnx_file.OPSET,
         )

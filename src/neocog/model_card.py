@@ -13,7 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
 
 from neocog.data.preprocess import Preprocessing
 from neocog.errors import DamagedFileError, NeocogError, NotFoundError
@@ -185,6 +187,11 @@ def read_card_of(path: Path) -> ModelCard:
     return card_in(path, metadata)
 
 
+def write_model(path: Path, card: ModelCard, weights: Mapping[str, NDArray[Any]]) -> None:
+    """Write a model file, whole or not at all, of weights as arrays by their names."""
+    write_atomic(path, save(dict(weights), metadata={"neocog": card.to_json()}))
+
+
 def replace_card(path: Path, card: ModelCard) -> None:
     """Write another card into a model file, whole or not at all; its weights stay as they are."""
     header, weights = _split(path)
@@ -296,4 +303,5 @@ __all__ = [
     "read_card_of",
     "replace_card",
     "undescribed",
+    "write_model",
 ]

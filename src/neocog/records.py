@@ -73,13 +73,16 @@ class DataInfo(JsonRecord):
 class RunInfo(JsonRecord):
     """environment.json: versions, machine, seed, start and data of a run.
 
-    `processor` is torch's name of the instructions in use, `machine` the model of the processor.
+    `torch` or `onnxruntime` is the version of what computed: ONNX Runtime, if a head was fitted
+    without PyTorch. `processor` is torch's name of the instructions in use, `machine` the model of
+    the processor.
     `git_commit` is None for an installed package, `device_name` for a CPU. `started` is an ISO 8601
     time, and `read_seconds` is how long reading the data took. What is None was not recorded.
     """
 
     neocog: str | None = None
     torch: str | None = None
+    onnxruntime: str | None = field(default=None, metadata=json_key(optional=True))
     python: str | None = None
     system: str | None = None
     processor: str | None = None

@@ -5,19 +5,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.special
 import scipy.stats
 import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.utils.class_weight import compute_class_weight
 
-from neocog import classifier, data, models, recipes, training
+from neocog import classifier, data, models, recipes
 from neocog.errors import NeocogError, UsageError
 from neocog.evaluation.evaluate import evaluate
 from neocog.models import pretrained
 from neocog.records import EpochMetrics
 from neocog.report import page
-from neocog.training import head, resume, train
+from neocog.training import head, network, resume, train, transfer
 from neocog.training.features import compute_features
+from neocog.training.network_features import NetworkBackbone
 
 from ..data.test_custom import save
 
@@ -50,13 +52,13 @@ def test_the_fit_is_scikit_learns_logistic_regression(rows, columns, classes):
     labels = np.arange(rows) % classes
     features = random.normal(3, 2, (rows, columns)) + 2 * np.eye(classes, columns)[labels]
     penalty = 0.03
-    seen = torch.tensor(features, dtype=torch.float32)[None]
+    seen = features.astype(np.float32)[None]
     weight, bias = head.LogisticRegression(seen, known(labels, classes)).solve(penalty)
     centred = features - features.mean(0)
     scale = np.sqrt((centred**2).mean())
     theirs = LogisticRegression(C=1 / (penalty * rows), tol=1e-8, max_iter=5000)
     theirs.fit(centred / scale, labels)
-    shares = torch.softmax(seen[0] @ weight.T + bias, 1).numpy()
+    shares = scipy.special.softmax(seen[0] @ weight.T + bias, 1)
     expected = theirs.predict_proba(centred / scale)
     if classes == 2:  # scikit-learn has one weight for two classes: half the penalty of a pair
         theirs.set_params(C=2 / (penalty * rows)).fit(centred / scale, labels)
@@ -79,25 +81,24 @@ def separable(n, columns=60, seed=0):
     signs = np.where(labels[:, None] == 1, 1.0, -1.0)
     features = random.normal(0, 1, (n, columns)) + 3 * signs * (np.arange(columns) < 8)
     strangers = random.normal(0, 1, (500, columns)) * 2
-    rows = [torch.tensor(part, dtype=torch.float32) for part in (features, strangers)]
-    return rows[0], labels, rows[1]
+    return features.astype(np.float32), labels, strangers.astype(np.float32)
 
 
 def test_where_all_are_right_the_penalty_is_not_the_weakest():
     """What made a fit to 60 photos sure of anything: log-loss falls as long as weights grow."""
     features, labels, strangers = separable(60)
-    found = head.fit(features[None], known(labels, 2), torch.zeros(0), np.zeros(0, np.int64))
+    found = head.fit(features[None], known(labels, 2), features[:0], np.zeros(0, np.int64))
     losses = found.choice.losses
     assert losses == sorted(losses, reverse=True)  # the weakest that was tried has the least
     assert found.choice.penalty > 10 * head.PENALTIES[len(losses) - 1]
     assert found.choice.penalty >= found.choice.least
     weakest = head.LogisticRegression(features[None], known(labels, 2)).solve(head.PENALTIES[-1])
     sure = [
-        (torch.softmax(strangers @ w.T + b, 1).max(1).values > 0.99).float().mean().item()
+        (scipy.special.softmax(strangers @ w.T + b, 1).max(1) > 0.99).mean()
         for w, b in ((found.weight, found.bias), weakest)
     ]
     assert sure[0] < 0.5 * sure[1]
-    assert (found.logits(features).argmax(1).numpy() == labels).all()
+    assert (found.logits(features).argmax(1) == labels).all()
 
 
 def test_a_choice_is_the_strongest_within_one_standard_error():
@@ -105,7 +106,7 @@ def test_a_choice_is_the_strongest_within_one_standard_error():
     random = np.random.default_rng(3)
     features = random.normal(0, 1, (600, 12))
     labels = (features[:, 0] + random.normal(0, 1, 600) > 0).astype(np.int64)
-    seen, held = (torch.tensor(part, dtype=torch.float32) for part in np.split(features, [520]))
+    seen, held = np.split(features.astype(np.float32), [520])
     choice = head.fit(seen[None], known(labels[:520], 2), held, labels[520:]).choice
     centred = features - features[:520].mean(0)
     scale = np.sqrt((centred[:520] ** 2).mean())
@@ -130,7 +131,7 @@ def test_a_refit_is_the_fit_to_all_with_the_same_penalty(rows):
     features, labels, _ = separable(rows)
     first = int(rows * 0.8)
     found = head.fit(
-        features[None, :first], known(labels[:first], 2), torch.zeros(0), np.zeros(0, np.int64)
+        features[None, :first], known(labels[:first], 2), features[:0], np.zeros(0, np.int64)
     )
     again = head.refit(found, features[None], known(labels, 2))
     weight, bias = head.LogisticRegression(features[None], known(labels, 2)).solve(
@@ -138,11 +139,11 @@ def test_a_refit_is_the_fit_to_all_with_the_same_penalty(rows):
     )
     assert again.choice is found.choice
     shares = [
-        torch.softmax(features @ w.T + b, 1)
+        scipy.special.softmax(features @ w.T + b, 1)
         for w, b in ((again.weight, again.bias), (weight, bias))
     ]
-    assert (shares[0] - shares[1]).abs().max() < 5e-3
-    assert not torch.allclose(found.weight, again.weight, rtol=1e-3)
+    assert np.abs(shares[0] - shares[1]).max() < 5e-3
+    assert not np.allclose(found.weight, again.weight, rtol=1e-3)
 
 
 def test_the_run_is_a_run_like_others(photos, tmp_path):
@@ -252,26 +253,27 @@ def test_validation_figures_are_of_the_fit_before_the_refit(photos, tmp_path):
     (line,) = run.read_metrics()
     splits = data.load_for(run.read_recipe())
     made = classifier.load(run.path)
-    (seen, held), _ = compute_features(
-        run.read_recipe(), made, ((splits.train, 1), (splits.validation, 1))
-    )
+    recipe = replace(run.read_recipe(), precision="float32")  # as ONNX Runtime computes
+    parts = ((splits.train, 1), (splits.validation, 1))
+    (seen, held), _ = compute_features(NetworkBackbone(recipe, made), recipe.data, parts)
     alone = head.LogisticRegression(seen, head.HeadData.of(splits.train))
     both = head.LogisticRegression(
-        torch.cat([seen, held], 1), head.HeadData.of(splits.train, splits.validation)
+        np.concatenate([seen, held], 1), head.HeadData.of(splits.train, splits.validation)
     )
     weight, bias = alone.solve(line.head.penalty)
     logits = held[0] @ weight.T + bias
-    loss = torch.nn.functional.cross_entropy(logits, torch.tensor(splits.validation.labels))
+    labels = torch.tensor(splits.validation.labels)
+    loss = torch.nn.functional.cross_entropy(torch.from_numpy(logits), labels)
     assert line.validation_loss == pytest.approx(loss.item(), rel=0.02)
     for kept, solved in zip(last_layer_of(run), both.solve(line.head.penalty), strict=True):
-        assert torch.allclose(kept, solved, atol=0.02 * solved.abs().max().item())
-    assert not torch.allclose(last_layer_of(run)[0], weight, rtol=0.02)
+        assert np.allclose(kept, solved, atol=0.02 * np.abs(solved).max())
+    assert not np.allclose(last_layer_of(run)[0], weight, rtol=0.02)
 
 
 def test_fine_tuning_begins_at_a_fit_that_has_not_seen_validation(photos, tmp_path, monkeypatch):
     monkeypatch.setattr(head, "_could_improve", lambda *_: True)
     begun = []
-    monkeypatch.setattr(training, "run_epochs", lambda run, *_: begun.append(last_layer_of(run)))
+    monkeypatch.setattr(network, "run_epochs", lambda run, *_: begun.append(last_layer_of(run)))
     monkeypatch.setattr(head, "refit", lambda *_: pytest.fail("validation must stay unseen"))
     run = train(
         replace(PHOTOS, data=str(photos), fine_tune=True), runs_dir=tmp_path, device="cpu"
@@ -281,9 +283,10 @@ def test_fine_tuning_begins_at_a_fit_that_has_not_seen_validation(photos, tmp_pa
 
 
 def test_fine_tuning_does_not_start_where_validation_is_perfect(photos, tmp_path, monkeypatch):
+    monkeypatch.setattr(transfer, "is_for", lambda *_: False)  # features of both by PyTorch
     plain = train(replace(PHOTOS, data=str(photos)), runs_dir=tmp_path, device="cpu").run
     assert plain.read_metrics()[0].validation_accuracy == 1, "the test needs a perfect fit"
-    monkeypatch.setattr(training, "run_epochs", lambda *_: pytest.fail("it must not start"))
+    monkeypatch.setattr(network, "run_epochs", lambda *_: pytest.fail("it must not start"))
     recipe = replace(PHOTOS, data=str(photos), fine_tune=True)
     run = train(recipe, runs_dir=tmp_path, device="cpu").run
     (line,) = run.read_metrics()
@@ -400,9 +403,15 @@ def test_hymenoptera_is_told_apart(tmp_path):
     if not found:
         pytest.skip("needs hymenoptera in a folder named by NEOCOG_DATA")
     recipe = recipes.get("photos", {"data": str(found[0]), "feature_views": 1})
-    run = train(recipe, runs_dir=tmp_path, device="cpu").run
+    trained = train(recipe, runs_dir=tmp_path, device="cpu")
+    run, images = trained.run, trained.splits.test.images
     accuracy = evaluate(run.path).result.accuracy
     assert 0.92 <= accuracy < 1
+    by_engine, by_torch = (
+        classifier.load(run.path, engine=engine).logits(images).argmax(1)
+        for engine in ("onnx", "torch")
+    )
+    assert len(by_engine) == 153 and (by_engine == by_torch).all()
 
 
 def test_random_weights_and_their_own_numbers(photos, tmp_path):

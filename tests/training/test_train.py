@@ -17,12 +17,10 @@ from neocog.errors import DivergedError, NeocogError, UsageError
 from neocog.evaluation.evaluate import evaluate
 from neocog.models import MODELS, Network
 from neocog.runs import Run
-from neocog.training import Interrupted, epoch_metrics, resume, train
+from neocog.training import Interrupted, epoch_metrics, loop, resume, train
 from neocog.training import train as train_function
 
 from ..data.test_custom import save
-
-loop = sys.modules["neocog.training.train"]
 
 
 def outcome(run: Run):
@@ -167,7 +165,7 @@ from neocog import recipes, runs
 from neocog.recipes import Recipe
 import json
 import neocog.training
-loop = sys.modules["neocog.training.train"]
+from neocog.training import loop
 loop.CHECKPOINT_SECONDS = float(sys.argv[4])
 at = int(sys.argv[3])
 def progress(stage, done, total):

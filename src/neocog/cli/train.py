@@ -123,7 +123,7 @@ def train(
 def _train(
     recipe: "Recipe", console: "Console", device: str, runs: Path | None, name: str | None
 ) -> "TrainingResult":
-    from neocog import training  # torch is loaded only when what was typed makes sense
+    from neocog import training  # imported only when what was typed makes sense
     from neocog.terminal.progress import TrainingProgress
 
     progress = TrainingProgress(console, recipe)

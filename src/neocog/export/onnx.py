@@ -20,11 +20,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from neocog.export.graph import FEATURE_MAPS, FEATURES, LOGITS, PROBABILITIES, with_metadata
 from neocog.inspection.hooks import record_layers
 from neocog.models.inference import InferenceModule
 
 OPSET = 17  # the first with LayerNormalization; read by ONNX Runtime 1.12 (2022) and later
-FEATURE_MAPS = "feature_maps"
 
 
 class ExportGraph(nn.Module):
@@ -41,15 +41,28 @@ class ExportGraph(nn.Module):
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """Return logits, probabilities and, if asked for, feature maps."""
-        maps: list[Tensor] = []
+        logits, *maps = self.with_maps(images)
+        return logits, torch.softmax(logits, dim=1), *maps
+
+    def with_maps(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Return what the module computes and, if asked for, feature maps."""
         if self.pooling is None:
-            logits = self.module(images)
-        else:
-            layer = self.module.network.get_submodule(self.pooling)
-            handle = layer.register_forward_pre_hook(lambda _, inputs: maps.append(inputs[0]))
-            logits = self.module(images)
-            handle.remove()
-        return logits, torch.softmax(logits, dim=1), *maps[:1]
+            return (self.module(images),)
+        maps: list[Tensor] = []
+        layer = self.module.network.get_submodule(self.pooling)
+        handle = layer.register_forward_pre_hook(lambda _, inputs: maps.append(inputs[0]))
+        outputs = self.module(images)
+        handle.remove()
+        return outputs, *maps[:1]
+
+
+class BackboneGraph(ExportGraph):
+    """What the file of a network without its head computes: features `(N, D)` and feature maps."""
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Return features and, if asked for, feature maps."""
+        features, *maps = self.with_maps(images)
+        return features.flatten(1), *maps
 
 
 def example_images(module: InferenceModule) -> Tensor:
@@ -69,38 +82,38 @@ def to_onnx(
     the last global average pooling receives, if the network has one. `metadata` goes into the
     file's `metadata_props`. The file is not checked: see `parity.check`.
     """
-    example = example_images(module)
-    graph = ExportGraph(module, _last_pooling(module, example) if feature_maps else None).eval()
-    outputs = ["logits", "probabilities", *([FEATURE_MAPS] if graph.pooling else [])]
+    pooling = _last_pooling(module) if feature_maps else None
+    content = _write(ExportGraph(module, pooling), (LOGITS, PROBABILITIES))
+    return with_metadata(content, metadata)
+
+
+def backbone_to_onnx(module: InferenceModule) -> bytes:
+    """Write a network whose head is an identity as one ONNX file.
+
+    The graph maps `images`, uint8 `(N, H, W, C)` with any N, to `features`, float32 `(N, D)`, and
+    to the `feature_maps` of `to_onnx`, if the network has any. The file is not checked.
+    """
+    return _write(BackboneGraph(module, _last_pooling(module)), (FEATURES,))
+
+
+def _write(graph: ExportGraph, outputs: tuple[str, ...]) -> bytes:
+    names = [*outputs, *([FEATURE_MAPS] if graph.pooling else [])]
+    example = example_images(graph.module)
     buffer = io.BytesIO()
-    with warnings.catch_warnings(), _pooled_by_matrices(module, example):
+    with warnings.catch_warnings(), _pooled_by_matrices(graph.module, example):
         # Networks check the sizes of images, which a graph has fixed, and the exporter is old.
         warnings.simplefilter("ignore")
         torch.onnx.export(
-            graph,
+            graph.eval(),
             (example,),
             buffer,  # type: ignore[arg-type]  # the annotation is the newer exporter's
             dynamo=False,
             opset_version=OPSET,
             input_names=["images"],
-            output_names=outputs,
-            dynamic_axes={name: {0: "N"} for name in ("images", *outputs)},
+            output_names=names,
+            dynamic_axes={name: {0: "N"} for name in ("images", *names)},
         )
-    return with_metadata(buffer.getvalue(), metadata)
-
-
-def with_metadata(model: bytes, metadata: Mapping[str, str]) -> bytes:
-    """Replace the `metadata_props` of an ONNX file, and name Neocog as its producer."""
-    import onnx
-
-    import neocog
-
-    proto = onnx.load_from_string(model)
-    del proto.metadata_props[:]
-    onnx.helper.set_model_props(proto, dict(metadata))
-    proto.producer_name, proto.producer_version = "neocog", neocog.__version__
-    content: bytes = proto.SerializeToString()
-    return content
+    return buffer.getvalue()
 
 
 def quantized(model: bytes, images: NDArray[np.uint8]) -> bytes:
@@ -144,7 +157,7 @@ def quantized(model: bytes, images: NDArray[np.uint8]) -> bytes:
 CALIBRATION_BATCH = 16
 
 
-def _last_pooling(module: InferenceModule, example: Tensor) -> str | None:
+def _last_pooling(module: InferenceModule) -> str | None:
     """The name of the layer that averages the last feature maps; None if there is none."""
     names: list[str] = []
 
@@ -155,7 +168,7 @@ def _last_pooling(module: InferenceModule, example: Tensor) -> str | None:
 
     modules = dict(module.network.named_modules())
     with torch.no_grad(), record_layers(module.network, record):
-        module.eval()(example)
+        module.eval()(example_images(module))
     return names[-1] if names else None
 
 

@@ -6,10 +6,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import torch
-from torch import Tensor, nn
+from typing import TYPE_CHECKING, Any
 
 from neocog.errors import (
     DamagedFileError,
@@ -19,11 +16,14 @@ from neocog.errors import (
     UsageError,
     WeightsError,
 )
-from neocog.models import MODELS, PRETRAINED, efficientnet_lite, has_weights
+from neocog.models import MODELS, PRETRAINED, has_weights
 from neocog.progress import Progress, no_progress
 from neocog.storage.atomic import write_atomic
 from neocog.storage.cache import location
 from neocog.storage.download import MOST_BYTES, digest_of, fetch, offline
+
+if TYPE_CHECKING:  # finding the weights' file needs no torch
+    from torch import Tensor, nn
 
 HASH_DIGITS = 8  # of the SHA-256 in torchvision's file names
 # Full digests of the files in pip packages, and where two or more independent projects publish the
@@ -118,7 +118,7 @@ def weights_spec(name: str) -> WeightsSpec:
 
 
 def load_pretrained(
-    model: nn.Module, name: str, weights: str, exclude: str = "", with_head: bool = True
+    model: "nn.Module", name: str, weights: str, exclude: str = "", with_head: bool = True
 ) -> None:
     """Load ImageNet weights, or those of a file, into the network called `name`.
 
@@ -128,12 +128,16 @@ def load_pretrained(
     NeocogError if the file is missing and cannot be downloaded, is damaged, or does not fit the
     network; the error names the first layer that differs.
     """
+    import torch
+
     if weights == "imagenet" and name.startswith("timm/"):
         state = _timm_state(name)
     else:
         state = read_state(weights_path(name, weights))
     if name in PACKAGED:
-        state = efficientnet_lite.from_published(state)
+        from neocog.models.efficientnet_lite import from_published
+
+        state = from_published(state)
     current = model.state_dict()
     head = last_layer(model)
     for key in current:
@@ -191,18 +195,22 @@ def weights_path(name: str, weights: str, progress: Progress = no_progress) -> P
     return _find(name, weights_spec(name), progress)
 
 
-def last_layer(model: nn.Module) -> str:
+def last_layer(model: "nn.Module") -> str:
     """Return the name of the layer that computes the logits."""
+    from torch import nn
+
     names = [n for n, m in model.named_modules() if isinstance(m, nn.Linear | nn.Conv2d)]
     return names[-1]
 
 
-def read_state(path: Path) -> dict[str, Tensor]:
+def read_state(path: Path) -> "dict[str, Tensor]":
     """Read the state dict of a .safetensors or .pth file without running code from it.
 
     The wrappers that training scripts add (`state_dict`, `model`, `module.`) are removed. Raises
     NeocogError if the file is damaged or contains anything else.
     """
+    import torch
+
     try:
         if path.suffix == ".safetensors":
             from safetensors.torch import load_file
@@ -218,7 +226,9 @@ def read_state(path: Path) -> dict[str, Tensor]:
     for key in ("state_dict", "model_state_dict", "model"):
         if isinstance(state, Mapping) and isinstance(state.get(key), Mapping):
             state = state[key]
-    if not isinstance(state, Mapping) or not all(isinstance(t, Tensor) for t in state.values()):
+    if not isinstance(state, Mapping) or not all(
+        isinstance(t, torch.Tensor) for t in state.values()
+    ):
         raise NeocogError(
             f"{path} contains no state dict (weights by layer name).",
             "Save them again: torch.save(model.state_dict(), FILE)",
@@ -230,6 +240,8 @@ def _find(name: str, spec: WeightsSpec, progress: Progress) -> Path:
     """Return the verified file of a network's weights: from pip, a cache or a download."""
     if name in PACKAGED:
         return _find_packaged(name, spec)
+    import torch
+
     in_hub = Path(torch.hub.get_dir()) / "checkpoints" / spec.file
     in_cache = location("weights") / spec.file
     expected = _expected_hash(spec.file)
@@ -333,7 +345,7 @@ def check_timm(name: str) -> None:
         )
 
 
-def _timm_state(name: str) -> dict[str, Tensor]:
+def _timm_state(name: str) -> "dict[str, Tensor]":
     timm = _timm()
     check_timm(name)
     try:

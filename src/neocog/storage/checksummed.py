@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 def save_arrays(file: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
     """Save arrays as safetensors with a checksum. Does nothing if the disk is full or read-only."""
-    plain = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    plain = {name: np.asarray(array, order="C") for name, array in arrays.items()}
     content = save(plain, metadata={"crc32": _checksum(plain)})
     with suppress(OSError):
         make_folder(file.parent)

@@ -1,29 +1,25 @@
 """From a recipe to a trained run: `train` and `resume`."""
 
 import re
-import signal
 import time
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
-from neocog import classifier as classifiers
 from neocog import data, recipe_context, runs
-from neocog.allocator import keep_freed_memory
 from neocog.classifier import Classifier
 from neocog.data import Splits
-from neocog.engines.torch import pick_device
-from neocog.errors import DataError, NeocogError
+from neocog.errors import DataError
 from neocog.progress import Progress, no_progress
 from neocog.recipes import Recipe
 from neocog.recipes.resolve import resolve
-from neocog.records import EpochMetrics
+from neocog.records import RunInfo
 from neocog.runs import Run
 from neocog.storage.atomic import sweep
-from neocog.training.build import build_classifier, check_augmentation, check_weights
-from neocog.training.environment import describe_environment, model_facts
-from neocog.training.head import check_folds, fine_tunes, fit_head
-from neocog.training.session import Interrupted, OnResult, full_disk_as_error, same_threads
-from neocog.training.train import run_epochs
+from neocog.training import transfer
+from neocog.training.checks import check_augmentation, check_folds, check_weights
+from neocog.training.session import Interrupted, OnResult, full_disk_as_error, is_finished
 
 __all__ = ["Interrupted", "TrainingResult", "is_finished", "resume", "train"]
 
@@ -39,6 +35,26 @@ class TrainingResult:
     run: Run
     splits: Splits
     classifier: Classifier
+
+
+class Way(Protocol):
+    """A module that trains recipes: `network` by PyTorch, `transfer` without it."""
+
+    def prepare(self, recipe: Recipe, splits: Splits, device: str) -> "Training":
+        """Build what the recipe trains. Raises UsageError if it cannot be built or trained."""
+
+    def same_environment(self, info: RunInfo) -> AbstractContextManager[None]:
+        """Give a run that goes on what its result depends on, and warn of what is different."""
+
+
+class Training(Protocol):
+    """A recipe that is ready to be trained on its splits."""
+
+    def environment(self, read_seconds: float) -> RunInfo:
+        """What is recorded of the machine; `read_seconds` is how long reading the data took."""
+
+    def train(self, run: Run, progress: Progress, on_result: OnResult | None) -> Classifier:
+        """Train to the recipe's end, from the run's checkpoint if there is one."""
 
 
 def train(
@@ -59,29 +75,28 @@ def train(
     NeocogError if the data are missing, the loss is not finite or the disk is full, and Interrupted
     on Ctrl-C or SIGTERM; once training has begun, the run folder is kept in all these cases.
     """
-    torch_device = pick_device(device)
     if name:
         runs.check_name(name)
     recipe = resolve(recipe_context, recipe)
+    way = _way(recipe, device)
     check_weights(recipe, progress)
     begin = time.perf_counter()
     splits = _load_splits(recipe, progress, on_result)
     read_seconds = time.perf_counter() - begin
     check_augmentation(recipe, splits)
     check_folds(recipe, splits)
-    classifier = build_classifier(recipe, splits, torch_device)
+    training = way.prepare(recipe, splits, device)
     folder = runs.runs_folder(runs_dir)
     runs.sweep_leftovers(folder)
     base = f"{recipe.name}-{re.split('[-_]*[.{]', Path(recipe.data).name)[0]}"
     run = runs.create_named(name, folder) if name else runs.create(base, folder)
     with run.locked():
         with full_disk_as_error(run):
-            environment = describe_environment(recipe, torch_device, splits, read_seconds)
-            run.write_environment(environment)
+            run.write_environment(training.environment(read_seconds))
             if splits.train.paths:
                 run.write_split({name: part.paths for name, part in splits.parts.items()})
             run.write_recipe(recipe, command)  # last: a folder with a recipe is a run
-        return _train(run, recipe, splits, classifier, progress, on_result)
+        return TrainingResult(run, splits, training.train(run, progress, on_result))
 
 
 def resume(
@@ -99,8 +114,9 @@ def resume(
     have changed or another process is training the run.
     """
     recipe, environment = run.read_recipe(), run.read_environment()
-    torch_device = pick_device(environment.device if device == "auto" else device)
-    with run.locked(), same_threads(environment):
+    device = environment.device if device == "auto" else device
+    way = _way(recipe, device, environment)
+    with run.locked(), way.same_environment(environment):
         sweep(run.path)
         splits = _load_splits(recipe, progress, on_result)
         if environment.data.fingerprints != splits.describe().fingerprints:
@@ -108,21 +124,23 @@ def resume(
                 f"The dataset {recipe.data} has changed since {run.path} began.",
                 f"Train again: neocog train {recipe.data} --recipe {recipe.name}",
             )
-        classifier = build_classifier(recipe, splits, torch_device)
-        return _train(run, recipe, splits, classifier, progress, on_result)
+        training = way.prepare(recipe, splits, device)
+        return TrainingResult(run, splits, training.train(run, progress, on_result))
 
 
-def is_finished(run: Run, recipe: Recipe) -> bool:
-    """Whether a run has reached the end of its recipe, so that nothing is left to train."""
-    try:
-        lines = run.read_metrics()
-    except NeocogError:
-        return False  # damaged metrics: the checkpoint decides
-    if not lines or not run.model_file.exists():
-        return False
-    if recipe.feature_views and not fine_tunes(recipe, lines[0]):
-        return True
-    return lines[-1].epoch >= recipe.epochs
+def _way(recipe: Recipe, device: str, begun: RunInfo | None = None) -> Way:
+    """How to train a recipe; a run that was `begun` goes on as it began.
+
+    Raises UsageError if there is no such device.
+    """
+    as_begun = begun is None or bool(begun.onnxruntime)
+    if as_begun and transfer.is_for(recipe, device):
+        return transfer
+    from neocog.engines.torch import pick_device  # imports torch, which takes seconds
+    from neocog.training import network
+
+    found = pick_device(device).type
+    return transfer if as_begun and transfer.is_for(recipe, found) else network
 
 
 def _load_splits(recipe: Recipe, progress: Progress, on_result: OnResult | None) -> Splits:
@@ -130,47 +148,3 @@ def _load_splits(recipe: Recipe, progress: Progress, on_result: OnResult | None)
     if on_result:
         on_result(splits)
     return splits
-
-
-def _train(
-    run: Run,
-    recipe: Recipe,
-    splits: Splits,
-    classifier: Classifier,
-    progress: Progress,
-    on_result: OnResult | None,
-) -> TrainingResult:
-    """Fit the head if the recipe does so, then run the epochs that follow, if any."""
-    keep_freed_memory()
-    has_checkpoint = run.checkpoint_file.exists()
-    if not has_checkpoint and is_finished(run, recipe):
-        device = next(classifier.model.parameters()).device
-        classifier = classifiers.load(run.model_file, device=device.type, engine="torch")
-        return TrainingResult(run, splits, classifier)
-    head_metrics = None
-    if recipe.feature_views and not has_checkpoint:
-        head_metrics = _fit_head(run, recipe, splits, classifier, progress)
-        if on_result:
-            on_result(head_metrics)
-    # A head-fitting recipe has a checkpoint only if fine-tuning had begun.
-    if not recipe.feature_views or fine_tunes(recipe, head_metrics):
-        run_epochs(run, recipe, splits, classifier, progress, on_result, head_metrics)
-    classifier.model.eval()
-    return TrainingResult(run, splits, classifier)
-
-
-def _fit_head(
-    run: Run, recipe: Recipe, splits: Splits, classifier: Classifier, progress: Progress
-) -> EpochMetrics:
-    """Fit the head and record it as epoch 0; returns its metrics."""
-    with full_disk_as_error(run):
-        try:
-            metrics = fit_head(recipe, splits, classifier, progress)
-        except KeyboardInterrupt:
-            raise Interrupted(run, signal.SIGINT) from None
-        except SystemExit:  # the command line turns SIGTERM into it
-            raise Interrupted(run, signal.SIGTERM) from None
-        classifier.facts = model_facts(recipe, splits, 0, metrics)
-        run.write_metrics([metrics])
-        classifier.save(run.model_file)
-    return metrics

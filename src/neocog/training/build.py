@@ -1,4 +1,4 @@
-"""From a recipe to its network: checks before training, weights, frozen layers."""
+"""From a recipe to its network: weights, frozen layers."""
 
 from pathlib import Path
 
@@ -12,46 +12,8 @@ from neocog.errors import UsageError
 from neocog.model_card import Architecture, find_card
 from neocog.models import pretrained
 from neocog.models.protocols import FitsToImages
-from neocog.progress import Progress, no_progress
 from neocog.recipes import Recipe
 from neocog.training.loss import check_gives_logits
-
-
-def check_weights(recipe: Recipe, progress: Progress = no_progress) -> None:
-    """Find the file of the recipe's weights, so that a missing one is known before data are read.
-
-    Raises NeocogError if it is missing. timm's own weights are fetched when the network is built.
-    """
-    if recipe.weights == "imagenet" and recipe.model.startswith("timm/"):
-        pretrained.check_timm(recipe.model)
-    elif recipe.weights != "random":
-        pretrained.weights_path(recipe.model, recipe.weights, progress)
-
-
-def check_augmentation(recipe: Recipe, splits: Splits) -> None:
-    """Raise UsageError if the recipe's augmentation does not fit the images or their classes."""
-    height, width = splits.train.images.shape[1:3]
-    if recipe.augment_grow_pixels and recipe.augment_grow_pixels < max(height, width):
-        raise UsageError(
-            f"augment_grow_pixels ({recipe.augment_grow_pixels}) is smaller than the images "
-            f"({height} x {width}).",
-            "Use {settings}, or 0 for no enlargement.",
-            [("augment_grow_pixels", round(1.25 * max(height, width)))],
-        )
-    if recipe.augment_hand_fraction and splits.train.classes != tuple("0123456789"):
-        raise UsageError(
-            "augment_hand_fraction adds strokes to the digits 1, 7 and 9: it needs the classes 0 "
-            "to 9.",
-            "Use {settings}.",
-            [("augment_hand_fraction", 0)],
-        )
-    if recipe.augment_edge == "reflect" and recipe.augment_shift_pixels >= min(height, width):
-        raise UsageError(
-            f"An image of {height} x {width} cannot be moved by {recipe.augment_shift_pixels} "
-            "pixels and filled with its own edge.",
-            "Use {settings}.",
-            [("augment_shift_pixels", 2)],
-        )
 
 
 def build_classifier(recipe: Recipe, splits: Splits, device: torch.device) -> Classifier:

@@ -7,8 +7,6 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-import torch
-
 import neocog
 from neocog import data
 from neocog.data import Splits
@@ -18,22 +16,16 @@ from neocog.records import EpochMetrics, ModelFacts, RecipeFacts, RunInfo, Selec
 from neocog.training.head import fine_tunes
 
 
-def describe_environment(
-    recipe: Recipe, device: torch.device, splits: Splits, read_seconds: float
-) -> RunInfo:
-    """The machine, versions and data of a run that begins now.
+def describe_environment(recipe: Recipe, splits: Splits, read_seconds: float) -> RunInfo:
+    """The machine, versions and data of a run that begins now, on the CPU.
 
-    `read_seconds` is how long reading the data took.
+    `read_seconds` is how long reading the data took. Who computes adds its version and threads.
     """
     return RunInfo(
         neocog=neocog.__version__,
-        torch=torch.__version__,
         python=platform.python_version(),
         system=platform.platform(),
-        processor=torch.backends.cpu.get_cpu_capability(),
-        device=device.type,
-        device_name=torch.cuda.get_device_name(device) if device.type == "cuda" else None,
-        threads=torch.get_num_threads(),
+        device="cpu",
         cpus=os.cpu_count(),
         machine=_processor_name(),
         git_commit=_git_commit(),

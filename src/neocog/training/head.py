@@ -8,20 +8,15 @@ unseen.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
-from torch import Tensor, nn
 
-from neocog.classifier import Classifier
 from neocog.data import ImageSet, Splits
 from neocog.data.splits import folds
-from neocog.errors import UsageError
 from neocog.messages import Message
 from neocog.metrics.selection import (
     log_losses,
@@ -29,12 +24,9 @@ from neocog.metrics.selection import (
     paired_differences,
     smoothing_for,
 )
-from neocog.models.pretrained import last_layer
-from neocog.progress import Progress, no_progress
 from neocog.recipes import Recipe
 from neocog.records import EpochMetrics, HeadMetrics
-from neocog.training.features import compute_features
-from neocog.training.loss import SplitMetrics, loss_and_accuracy
+from neocog.training.split_metrics import Floats, Labels, SplitMetrics
 
 PENALTIES = tuple(10.0 ** (power / 2) for power in range(0, -10, -1))  # 1 to 3e-5: largest first
 CROSS_VALIDATE_BELOW = 500  # training images
@@ -42,6 +34,8 @@ FOLDS = 5
 SINGLE_THREAD_BELOW = 5_000_000  # values in the feature matrix
 MAX_CLASS_RATIO = 2.0  # of the largest class to the smallest, from which on classes are weighted
 MAX_ROWS = 10_000  # augmented views help if there are few images
+
+Measure = Callable[[Floats, Labels], SplitMetrics]  # of logits (N, K) and labels (N,)
 
 
 @dataclass(frozen=True)
@@ -100,89 +94,76 @@ class PenaltyChoice:
 class HeadFit:
     """A fitted head: `weight`, `(K, D)`, and `bias`, `(K,)`, for unscaled features."""
 
-    weight: Tensor
-    bias: Tensor
+    weight: Floats
+    bias: Floats
     choice: PenaltyChoice
 
-    def logits(self, features: Tensor) -> Tensor:
+    def logits(self, features: Floats) -> Floats:
         """Logits, `(N, K)`, of features, `(N, D)`."""
         return features @ self.weight.T + self.bias
 
 
-def check_folds(recipe: Recipe, splits: Splits) -> None:
-    """Raise UsageError if a class has too few images for the recipe's folds."""
-    if not recipe.folds:
-        return
-    images = HeadData.of(splits.train, splits.validation)
-    groups_per_class = [
-        len(np.unique(images.groups[images.labels == k])) for k in range(images.num_classes)
-    ]
-    smallest = splits.classes[int(np.argmin(groups_per_class))]
-    if recipe.folds > min(groups_per_class):
-        raise UsageError(
-            f"{recipe.folds}-fold cross-validation needs {recipe.folds} distinct images per class, "
-            f"but {smallest} has {min(groups_per_class)} (near-duplicates and groups count once).",
-            "Use {settings}, or add images.",
-            [("folds", max(2, min(10, *groups_per_class)))],
-        )
+def views_of(recipe: Recipe, images: int) -> int:
+    """The number of rows in the fit for each of so many training images."""
+    return max(1, min(recipe.feature_views, MAX_ROWS // max(1, images)))
 
 
-def fit_head(
-    recipe: Recipe, splits: Splits, classifier: Classifier, progress: Progress = no_progress
-) -> EpochMetrics:
-    """Fit the head of the classifier's network in place; returns the metrics of epoch 0.
+def fit_to_features(
+    recipe: Recipe, splits: Splits, features: Sequence[Floats], measure: Measure
+) -> tuple[HeadFit, EpochMetrics]:
+    """Fit a head; returns it with the metrics of epoch 0.
 
-    The fit has `recipe.feature_views` rows for each training image. The metrics of train and
-    validation are those of the fit to train alone; `refit` is the number of images, validation
-    included, that the head was then refitted to, if it was. With `recipe.folds`, `folds` are the
-    accuracies of a cross-validation. The stage of `progress` is `features`.
+    `features` are those of train, `(V, N, D)`, and of validation, `(1, M, D)`. The metrics of train
+    and validation, which `measure` computes, are those of the fit to train alone; `refit` is the
+    number of images, validation included, that the head was then refitted to, if it was. With
+    `recipe.folds`, `folds` are the accuracies of a cross-validation.
     """
     begin = time.perf_counter()
     train, validation = splits.train, splits.validation
-    views = max(1, min(recipe.feature_views, MAX_ROWS // max(1, len(train))))
-    (features, validation_views), cached = compute_features(
-        recipe, classifier, ((train, views), (validation, 1)), progress
-    )
-    features_end = time.perf_counter()
-    validation_features = validation_views[0] if len(validation) else torch.zeros(0)
-    with _threads_for(features):
-        head = fit(features, HeadData.of(train), validation_features, validation.labels)
+    seen, held_out = features
+    views = len(seen)
+    with _threads_for(seen):
+        head = fit(seen, HeadData.of(train), held_out[0], validation.labels)
     metrics = _metrics(
         recipe,
-        _split_metrics(recipe, head, features[0], train.labels),
-        _split_metrics(recipe, head, validation_features, validation.labels)
-        if len(validation)
-        else None,
+        measure(head.logits(seen[0]), train.labels),
+        measure(head.logits(held_out[0]), validation.labels) if len(validation) else None,
     )
     tuning_skipped = recipe.fine_tune and not _could_improve(recipe, metrics)
     tunes = recipe.fine_tune and not tuning_skipped
-    images, all_features = HeadData.of(train), features
+    images = HeadData.of(train)
+    folds = refitted = None
     if len(validation) and (recipe.folds or not tunes):
         images = HeadData.of(train, validation)
-        all_features = torch.cat([features, validation_views.expand(views, -1, -1)], 1)
-    folds = refitted = None
-    with _threads_for(all_features):
+        seen = np.concatenate([seen, np.repeat(held_out, views, axis=0)], 1)
+    with _threads_for(seen):
         if recipe.folds:
-            folds = tuple(_fold_accuracies(all_features, images, recipe.folds))
+            folds = tuple(_fold_accuracies(seen, images, recipe.folds))
         if len(validation) and not tunes:
-            head = refit(head, all_features, images)
+            head = refit(head, seen, images)
             refitted = len(images.labels)
         else:
             images = HeadData.of(train)
-    _copy_to_network(head, classifier.model)
-    end = time.perf_counter()
     fitted = replace(
         _choice_metrics(head.choice),
         views=views,
-        kept=cached,
         tuning_skipped=tuning_skipped,
         folds=folds,
         refit=refitted,
         class_weights=_recorded_weights(images),
-        features_seconds=features_end - begin,
-        head_seconds=end - features_end,
+        head_seconds=time.perf_counter() - begin,
     )
-    return replace(metrics, time_seconds=end - begin, head=fitted)
+    return head, replace(metrics, head=fitted)
+
+
+def with_features(metrics: EpochMetrics, cached: int, seconds: float) -> EpochMetrics:
+    """Add to the metrics of a fit how its features came: how many were kept, and how long it took.
+
+    `seconds` are from the beginning until they were there.
+    """
+    assert metrics.head is not None
+    head = replace(metrics.head, kept=cached, features_seconds=seconds)
+    return replace(metrics, head=head, time_seconds=seconds + head.head_seconds)
 
 
 def _metrics(recipe: Recipe, train: SplitMetrics, validation: SplitMetrics | None) -> EpochMetrics:
@@ -216,16 +197,6 @@ def _could_improve(recipe: Recipe, metrics: EpochMetrics) -> bool:
     return recipe.select != "validation/accuracy" or accuracy is None or accuracy < 1
 
 
-@torch.no_grad()
-def _copy_to_network(head: HeadFit, model: nn.Module) -> None:
-    """Copy the weights of a fit to the head of a network."""
-    layer = model.get_submodule(last_layer(model))
-    assert isinstance(layer, nn.Linear | nn.Conv2d)
-    layer.weight.copy_(head.weight.reshape(layer.weight.shape))
-    assert layer.bias is not None
-    layer.bias.copy_(head.bias)
-
-
 def _choice_metrics(choice: PenaltyChoice) -> HeadMetrics:
     """How the penalty was chosen, as metrics of epoch 0."""
     return HeadMetrics(
@@ -240,34 +211,22 @@ def _choice_metrics(choice: PenaltyChoice) -> HeadMetrics:
 
 
 @contextmanager
-def _threads_for(features: Tensor) -> Iterator[None]:
+def _threads_for(features: Floats) -> Iterator[None]:
     """One thread for small matrices: two took five times as long, waiting for each other."""
-    before = torch.get_num_threads()
-    if features.numel() < SINGLE_THREAD_BELOW:
-        torch.set_num_threads(1)
-    try:
+    if features.size >= SINGLE_THREAD_BELOW:
         yield
-    finally:
-        torch.set_num_threads(before)
+        return
+    import scipy.optimize  # noqa: F401 - it has its own BLAS, which is limited only if loaded
+    from threadpoolctl import threadpool_limits
 
-
-def _split_metrics(
-    recipe: Recipe, head: HeadFit, features: Tensor, labels: NDArray[np.int64]
-) -> SplitMetrics:
-    """Loss and accuracy of a split.
-
-    The loss is the recipe's if epochs follow, to be comparable with theirs; else the cross-entropy
-    that the head minimises.
-    """
-    if not recipe.fine_tune:
-        recipe = replace(recipe, loss="cross_entropy", output="auto", label_smoothing=0.0)
-    return loss_and_accuracy(recipe, head.logits(features), torch.tensor(labels))
+    with threadpool_limits(1, user_api="blas"):
+        yield
 
 
 def fit(
-    features: Tensor,
+    features: Floats,
     images: HeadData,
-    validation_features: Tensor,
+    validation_features: Floats,
     validation_labels: NDArray[np.int64],
 ) -> HeadFit:
     """Fit a head to `features`, `(V, N, D)`: V views of N images.
@@ -294,7 +253,7 @@ def fit(
     return HeadFit(*regression.solve(choice.penalty), choice)
 
 
-def refit(head: HeadFit, features: Tensor, images: HeadData) -> HeadFit:
+def refit(head: HeadFit, features: Floats, images: HeadData) -> HeadFit:
     """Fit a head with the same penalty to more images: features `(V, N, D)`."""
     regression = LogisticRegression(features, images)
     regression.start_from(head.weight, head.bias)
@@ -302,7 +261,7 @@ def refit(head: HeadFit, features: Tensor, images: HeadData) -> HeadFit:
 
 
 def _choose_penalty(
-    parts: list[tuple["LogisticRegression", Tensor, NDArray[np.int64]]], by: Message
+    parts: list[tuple["LogisticRegression", Floats, NDArray[np.int64]]], by: Message
 ) -> PenaltyChoice:
     """The strongest penalty within one standard error of the best on held-out images.
 
@@ -322,7 +281,7 @@ def _choose_penalty(
         for regression, features, _ in parts:
             weight, bias = regression.solve(penalty)
             outputs.append(features @ weight.T + bias)
-        logits = torch.cat(outputs).numpy()
+        logits = np.concatenate(outputs)
         losses.append(float(log_losses(logits, labels).mean()))
         smoothed = np.vstack([smoothed, log_losses(logits, labels, smoothing)])
         means = smoothed.mean(1)
@@ -343,57 +302,64 @@ class LogisticRegression:
     solution starts from the one before it.
     """
 
-    def __init__(self, features: Tensor, images: HeadData) -> None:
-        rows, self.num_classes = features.flatten(0, 1), images.num_classes
-        self.targets = torch.tensor(images.labels).repeat(len(features))
-        self.mean = rows.mean(0)
+    def __init__(self, features: Floats, images: HeadData) -> None:
+        rows, self.num_classes = features.reshape(-1, features.shape[-1]), images.num_classes
+        self.targets = np.tile(images.labels, len(features))
+        self.mean = rows.mean(0, dtype=np.float64).astype(np.float32)
         centred = rows - self.mean
-        self.scale = centred.square().mean().sqrt().clamp_min(1e-6)
+        mean_square = np.square(centred).mean(dtype=np.float64)
+        self.scale = np.float32(max(np.sqrt(mean_square), 1e-6))
         centred /= self.scale
-        self.basis: Tensor | None = None
+        self.basis: Floats | None = None
         if len(rows) < rows.shape[1]:
-            values, vectors = torch.linalg.eigh((centred @ centred.T).double())
-            positive = values > values[-1].clamp_min(0) * 1e-9
-            roots, vectors = values[positive].sqrt().float(), vectors[:, positive].float()
+            values, vectors = np.linalg.eigh((centred @ centred.T).astype(np.float64))
+            positive = values > max(values[-1], 0) * 1e-9
+            roots = np.sqrt(values[positive]).astype(np.float32)
+            vectors = vectors[:, positive].astype(np.float32)
             self.basis = centred.T @ vectors / roots
             centred = vectors * roots
-        self.rows = centred
-        self.row_weights = torch.tensor(_class_weights(images), dtype=torch.float32)[self.targets]
+        self.rows: Floats = centred
+        self.row_weights = _class_weights(images).astype(np.float32)[self.targets]
         self.solution = np.zeros(self.num_classes * (centred.shape[1] + 1))
 
-    def start_from(self, weight: Tensor, bias: Tensor) -> None:
+    def start_from(self, weight: Floats, bias: Floats) -> None:
         """Start the next solution from a fit to similar images: it takes fewer steps."""
         scaled = weight * self.scale
         if self.basis is not None:
             scaled = scaled @ self.basis
-        joined = torch.cat([scaled, (bias + weight @ self.mean)[:, None]], 1)
-        self.solution = joined.double().flatten().numpy()
+        joined = np.column_stack([scaled, bias + weight @ self.mean])
+        self.solution = joined.astype(np.float64).ravel()
 
-    def solve(self, penalty: float) -> tuple[Tensor, Tensor]:
+    def solve(self, penalty: float) -> tuple[Floats, Floats]:
         """The fit's weight, `(K, D)`, and bias, `(K,)`, for unscaled features."""
         from scipy.optimize import minimize  # slow to import, and needed here alone
 
         options = {"maxiter": 300, "gtol": 1e-5, "ftol": 1e-9}
         arguments = (self._cost, self.solution, (penalty,), "L-BFGS-B")
         self.solution = minimize(*arguments, jac=True, options=options).x
-        joined = torch.from_numpy(self.solution).float().reshape(self.num_classes, -1)
-        weight = joined[:, :-1] if self.basis is None else joined[:, :-1] @ self.basis.T
+        joined = self.solution.astype(np.float32).reshape(self.num_classes, -1)
+        weight: Floats = joined[:, :-1] if self.basis is None else joined[:, :-1] @ self.basis.T
         weight = weight / self.scale
-        return weight, joined[:, -1] - weight @ self.mean
+        bias: Floats = joined[:, -1] - weight @ self.mean
+        return weight, bias
 
     def _cost(self, flat: NDArray[np.float64], penalty: float) -> tuple[float, NDArray[np.float64]]:
-        """The objective and its gradient."""
-        joined = torch.from_numpy(flat).float().reshape(self.num_classes, -1)
+        """The objective and its gradient; matrix products are of float32."""
+        joined = flat.astype(np.float32).reshape(self.num_classes, -1)
         weight, bias = joined[:, :-1], joined[:, -1]
-        log_probabilities = F.log_softmax(self.rows @ weight.T + bias, 1)
-        of_label = log_probabilities.gather(1, self.targets[:, None])[:, 0]
-        nll = -(of_label * self.row_weights).double().mean()
-        loss = nll + penalty / 2 * weight.square().sum()
-        error = log_probabilities.exp()
-        error[torch.arange(len(error)), self.targets] -= 1
+        logits = self.rows @ weight.T + bias
+        logits -= logits.max(1, keepdims=True)
+        error = np.exp(logits)  # becomes the gradient by the logits
+        sums = error.sum(1, keepdims=True)
+        every = np.arange(len(logits))
+        of_label = logits[every, self.targets] - np.log(sums[:, 0])
+        nll = -(of_label * self.row_weights).mean(dtype=np.float64)
+        loss = float(nll + penalty / 2 * np.square(weight).sum())
+        error /= sums
+        error[every, self.targets] -= 1
         error *= (self.row_weights / len(error))[:, None]
-        gradient = torch.cat([error.T @ self.rows + penalty * weight, error.sum(0)[:, None]], 1)
-        return loss.item(), gradient.double().flatten().numpy()
+        gradient = np.column_stack([error.T @ self.rows + penalty * weight, error.sum(0)])
+        return loss, gradient.astype(np.float64).ravel()
 
 
 def _class_weights(images: HeadData) -> NDArray[np.float64]:
@@ -410,7 +376,7 @@ def _recorded_weights(images: HeadData) -> tuple[float, ...] | None:
     return tuple(weights.tolist()) if weights.min() < weights.max() else None
 
 
-def _fold_accuracies(features: Tensor, images: HeadData, count: int) -> list[float]:
+def _fold_accuracies(features: Floats, images: HeadData, count: int) -> list[float]:
     """The accuracy on each of `count` folds of a head fitted to the other folds.
 
     Each fit chooses its own penalty, by its own images.
@@ -419,7 +385,7 @@ def _fold_accuracies(features: Tensor, images: HeadData, count: int) -> list[flo
     for fold in images.folds(count):
         rest = np.setdiff1d(np.arange(len(images.labels)), fold)
         no_labels = np.zeros(0, dtype=np.int64)
-        head = fit(features[:, rest], images.subset(rest), torch.zeros(0), no_labels)
-        predicted = head.logits(features[0, fold]).argmax(1).numpy()
+        head = fit(features[:, rest], images.subset(rest), features[0, :0], no_labels)
+        predicted = head.logits(features[0, fold]).argmax(1)
         accuracies.append(float((predicted == images.labels[fold]).mean()))
     return accuracies

@@ -1,7 +1,6 @@
 """The losses, and a check that a network outputs logits."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -9,6 +8,7 @@ from torch import Tensor, nn
 
 from neocog.errors import UsageError
 from neocog.recipes import Recipe
+from neocog.training.split_metrics import SplitMetrics
 
 
 def make_loss(recipe: Recipe) -> Callable[[Tensor, Tensor], Tensor]:
@@ -26,19 +26,6 @@ def make_loss(recipe: Recipe) -> Callable[[Tensor, Tensor], Tensor]:
         return lambda logits, labels: F.nll_loss(F.log_softmax(logits, dim=1), labels)
     smoothing = recipe.label_smoothing
     return lambda logits, labels: F.cross_entropy(logits, labels, label_smoothing=smoothing)
-
-
-@dataclass(frozen=True)
-class SplitMetrics:
-    """The metrics of a split.
-
-    `loss` is the loss that training minimises, label smoothing included. If that is not the plain
-    cross-entropy, `cross_entropy` is there, too, which is comparable across recipes.
-    """
-
-    loss: float
-    accuracy: float
-    cross_entropy: float | None = None
 
 
 @torch.no_grad()

@@ -1,22 +1,20 @@
-"""What surrounds the loop: signals, a full disk, the number of threads, results on the way."""
+"""What surrounds the loop: signals, a full disk, results on the way."""
 
 import logging
 import shutil
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
-import torch
-
 from neocog.data import Splits
-from neocog.errors import WriteError
-from neocog.records import EpochMetrics, RunInfo
+from neocog.errors import NeocogError, WriteError
+from neocog.recipes import Recipe
+from neocog.records import EpochMetrics
 from neocog.runs import Run
+from neocog.training.head import fine_tunes
 
 log = logging.getLogger(__name__)
-
-MAX_THREADS = 1024  # a larger number in environment.json was not written by a training
 
 # Called with the splits when they have been read, then with the metrics of each epoch.
 OnResult = Callable[[Splits | EpochMetrics], None]
@@ -73,6 +71,17 @@ def catch_signals(run: Run) -> Iterator[StopRequest]:
 
 
 @contextmanager
+def interruptible(run: Run) -> Iterator[None]:
+    """Turn Ctrl-C and SIGTERM into Interrupted, where no step has to be finished first."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise Interrupted(run, signal.SIGINT) from None
+    except SystemExit:  # the command line turns SIGTERM into it
+        raise Interrupted(run, signal.SIGTERM) from None
+
+
+@contextmanager
 def full_disk_as_error(run: Run) -> Iterator[None]:
     """Turn an OSError while writing the run folder into a WriteError that says what is kept.
 
@@ -97,20 +106,21 @@ def full_disk_as_error(run: Run) -> Iterator[None]:
         raise WriteError(message, hint) from None
 
 
-@contextmanager
-def same_threads(environment: RunInfo) -> Iterator[None]:
-    """Use the number of threads in a run's `environment`: another changes the last bits of sums.
+def is_finished(run: Run, recipe: Recipe) -> bool:
+    """Whether a run has reached the end of its recipe, so that nothing is left to train."""
+    try:
+        lines = run.read_metrics()
+    except NeocogError:
+        return False  # damaged metrics: the checkpoint decides
+    if not lines or not run.model_file.exists():
+        return False
+    if recipe.feature_views and not fine_tunes(recipe, lines[0]):
+        return True
+    return lines[-1].epoch >= recipe.epochs
 
-    Logs a warning for differences that remain, such as another version of torch.
-    """
-    before, recorded = torch.get_num_threads(), environment.threads
-    if isinstance(recorded, int) and 1 <= recorded <= MAX_THREADS:
-        torch.set_num_threads(recorded)
-    compared = (
-        ("threads", recorded, torch.get_num_threads()),
-        ("torch", environment.torch, torch.__version__),
-        ("processor", environment.processor, torch.backends.cpu.get_cpu_capability()),
-    )
+
+def warn_of_differences(compared: Iterable[tuple[str, object, object]]) -> None:
+    """Log a warning if a run goes on in another environment: (name, value then, value now)."""
     differences = [f"{key} was {was}, is {now}" for key, was, now in compared if was != now]
     if differences:
         log.warning(
@@ -118,7 +128,3 @@ def same_threads(environment: RunInfo) -> Iterator[None]:
             "from one that was never stopped.",
             "; ".join(differences),
         )
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

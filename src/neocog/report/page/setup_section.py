@@ -137,7 +137,8 @@ def data(run: Run, t: Translate, lang: str) -> DataSection:
 def environment(run: Run, t: Translate) -> list[tuple[str, str]]:
     """Versions, machine and seed of the run as (name, value) pairs."""
     info = run.read_environment()
-    versions = (("neocog", info.neocog), ("torch", info.torch), ("python", info.python))
+    names = ("neocog", "torch", "onnxruntime", "python")
+    versions = [(name, getattr(info, name)) for name in names]
     threads, cpus = ("?" if n is None else n for n in (info.threads, info.cpus))
     rows = [
         ("env_versions", ", ".join(f"{name} {version}" for name, version in versions if version)),

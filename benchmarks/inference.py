@@ -51,17 +51,13 @@ def prepare(name: str, folder: Path) -> None:
 
     from neocog import models
     from neocog.classifier import Classifier, load
+    from neocog.model_card import Architecture
 
     torch.manual_seed(0)
     rule = DIGITS if name == "lenet5" else PHOTOS
-    architecture = {
-        "name": name,
-        "num_classes": 10,
-        "in_channels": rule.channels,
-        "image_size": rule.image_size,
-    }
+    architecture = Architecture(name, 10, rule.channels, rule.image_size)
     classes = tuple("0123456789")
-    network = models.build(**architecture).eval()
+    network = models.build(**vars(architecture)).eval()
     Classifier.of_network(network, architecture, rule, classes).save(folder / MODEL)
     (folder / EXPORTED).write_bytes(load(folder / MODEL, engine="onnx").engine.content)
 

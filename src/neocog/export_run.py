@@ -14,8 +14,9 @@ from neocog import data
 from neocog.classifier import Classifier, load, model_path
 from neocog.data.images import ImageSet, Splits
 from neocog.data.preprocess import Preprocessing
+from neocog.engines.onnx_layers import LAYERS_KEY
 from neocog.engines.onnx_runtime import network_metadata
-from neocog.engines.torch import network_facts
+from neocog.engines.torch import layer_table, network_facts
 from neocog.errors import NeocogError, UsageError, unknown
 from neocog.evaluation.evaluate import splits_of
 from neocog.export import onnx as onnx_file
@@ -145,6 +146,7 @@ def export(
     metadata = _metadata(card, done, exported)
     weights = "" if int8 else network_digest(path, card)
     metadata |= network_metadata(network_facts(module), weights)
+    metadata[LAYERS_KEY] = layer_table(module)
     contents = exported.write(metadata)
     script = standalone.script_for(card.preprocessing, target.name) if to == "onnx" else None
     return replace(done, files=_write(target, contents, script))

@@ -3,6 +3,7 @@
 from contextlib import suppress
 from pathlib import Path
 
+from neocog.engines.onnx_layers import LAYERS_KEY
 from neocog.engines.onnx_runtime import CARD_KEY, OnnxEngine, network_metadata
 from neocog.errors import NeocogError
 from neocog.model_card import ModelCard, network_digest
@@ -53,7 +54,7 @@ def _read(place: Path, digest: str) -> OnnxEngine | None:
 
 def _export(path: Path, card: ModelCard, digest: str) -> bytes:
     """Export the network of a model file. Raises ExportError if the result is not the same."""
-    from neocog.engines.torch import network_facts
+    from neocog.engines.torch import layer_table, network_facts
     from neocog.export import parity
     from neocog.export.images import stand_ins
     from neocog.export.onnx import to_onnx
@@ -63,6 +64,7 @@ def _export(path: Path, card: ModelCard, digest: str) -> bytes:
 
     module = InferenceModule(read_network(path), card.preprocessing, card.temperature)
     metadata = {CARD_KEY: card.to_json(), **network_metadata(network_facts(module), digest)}
+    metadata[LAYERS_KEY] = layer_table(module)
     try:
         content = to_onnx(module, metadata)
         files, described = stand_ins(card.preprocessing, CHECK_IMAGES)

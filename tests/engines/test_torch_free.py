@@ -5,12 +5,14 @@ import shutil
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from PIL import Image
 
-from neocog import classifier, export_run
+from neocog import classifier, export_run, recipes
 from neocog.evaluation import evaluate
 from neocog.runs import Run
+from neocog.training import train
 
 # Not needed by a prediction, and each slower to import than to predict a digit.
 SLOW = ("matplotlib", "pyarrow", "jinja2", "scipy", "sklearn", "ssl", "http.client")
@@ -88,3 +90,20 @@ def test_export_check(exported_run, kind):
     assert found["passed"] and found["selftest"]["n"] == 8
     assert found["accuracy"]["n"] == 1000
     assert found["accuracy"]["accuracy"] == pytest.approx(found["accuracy"]["recorded"])
+
+
+def test_the_report_of_a_fit_on_photos(tmp_path):
+    random = np.random.default_rng(0)
+    for n in range(60):
+        image = random.integers(0, 256, (70, 80, 3), dtype=np.uint8)
+        image[:, :, n % 2] //= 2
+        path = tmp_path / "photos" / "ab"[n % 2] / f"{n}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(path)
+    values = {"image_size_pixels": 64, "feature_views": 1, "data": str(tmp_path / "photos")}
+    run = train(recipes.get("photos", values), runs_dir=tmp_path, device="cpu").run
+    evaluate(run.path)
+    without_torch("report", run.path)
+    page = run.report_file.read_text("utf-8")
+    for section in ("seen", "filters", "maps", "unsure"):
+        assert f'id="{section}"' in page

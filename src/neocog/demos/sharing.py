@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from neocog.demos.convolution import unknown_convolution
 from neocog.errors import NeocogError
 from neocog.inspection.hooks import evaluation_mode, record_layers
-from neocog.inspection.summary import ImageShape
+from neocog.inspection.layers import ImageShape
 from neocog.models import build, describe
 from neocog.models.summary import parse_input
 

@@ -12,6 +12,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from neocog.engines.onnx_layers import layer_name
 from neocog.engines.onnx_runtime import open_session
 
 BATCH = 32  # images: maps take memory
@@ -53,7 +54,7 @@ class PooledMaps:
         maps = pooling.input[0]
         del model.graph.output[:]
         model.graph.output.append(onnx.ValueInfoProto(name=maps))
-        return cls(model.SerializeToString(), _layer_name(made_by[maps].name), maps, weights)
+        return cls(model.SerializeToString(), layer_name(made_by[maps].name), maps, weights)
 
     def heat(self, images: NDArray[np.uint8], targets: NDArray[np.int64]) -> NDArray[np.float32]:
         """Grad-CAM `(N, h, w)` >= 0 of uint8 images `(N, H, W, C)` for N class indices."""
@@ -72,11 +73,3 @@ def _skip(made_by: dict[str, Any], name: str, kinds: tuple[str, ...]) -> Any:
     while node is not None and node.op_type in kinds:
         node = made_by.get(node.input[0])
     return node
-
-
-def _layer_name(node: str) -> str:
-    """A layer's name: "a.2.relu" of the node "/module/network/a/a.2/relu/Relu"."""
-    name = ""
-    for part in node.removeprefix("/module/network/").split("/")[:-1]:
-        name = part if not name or part.startswith(f"{name}.") else f"{name}.{part}"
-    return name

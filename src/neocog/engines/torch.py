@@ -10,6 +10,8 @@ from neocog.data.images import Images
 from neocog.data.preprocess import Preprocessing
 from neocog.engines import NetworkFacts
 from neocog.errors import UnknownNameError, UsageError
+from neocog.inspection.layers import layers_to_json
+from neocog.inspection.summary import summarize_layers
 from neocog.models.inference import InferenceModule, batch_size_for, predict_logits
 from neocog.models.protocols import RejectsByOutput
 from neocog.progress import Progress, no_progress
@@ -47,6 +49,12 @@ def network_facts(module: InferenceModule) -> NetworkFacts:
         rejects_by_output=isinstance(network, RejectsByOutput),
         temperature=module.temperature,
     )
+
+
+def layer_table(module: InferenceModule) -> str:
+    """The layers of the network in `module`, as an exported file records them."""
+    rule = module.preprocessing
+    return layers_to_json(summarize_layers(module.network, (rule.channels, *rule.image_size)))
 
 
 def pick_device(name: str) -> torch.device:

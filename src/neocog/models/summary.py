@@ -7,7 +7,8 @@ from typing import Any
 import torch
 
 from neocog.errors import UsageError
-from neocog.inspection.summary import ImageShape, LayerSummary, summarize_layers
+from neocog.inspection.layers import ImageShape, LayerSummary
+from neocog.inspection.summary import summarize_layers
 from neocog.models import MODELS, build, describe
 
 

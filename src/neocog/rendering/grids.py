@@ -3,7 +3,7 @@
 import base64
 import io
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Union
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ if TYPE_CHECKING:  # what an engine computes is drawn without torch
     from torch import Tensor
 
 Floats = NDArray[np.float64]
+Values = Union[Floats, NDArray[np.float32], "Tensor"]
 
 # Colour maps as (R, G, B), from the lowest value to the highest. They are the colours of the pages'
 # style sheets: blue is negative and orange positive there, too, and matplotlib has no such map.
@@ -45,7 +46,7 @@ def enlarge(image: Image.Image, min_side: int = MIN_SIDE) -> Image.Image:
     return image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)
 
 
-def overlay(image: NDArray[np.uint8], heat: "Floats | NDArray[np.float32] | Tensor") -> Image.Image:
+def overlay(image: NDArray[np.uint8], heat: Values) -> Image.Image:
     """An image (H, W, C) in grey under a heat map (h, w) with values >= 0.
 
     The largest value has the last colour of HEAT; at 0 the image shows through. Small images are
@@ -60,7 +61,7 @@ def overlay(image: NDArray[np.uint8], heat: "Floats | NDArray[np.float32] | Tens
     return Image.fromarray(mixed.round().astype(np.uint8))
 
 
-def signed_overlay(image: NDArray[np.uint8], values: "Floats | Tensor") -> Image.Image:
+def signed_overlay(image: NDArray[np.uint8], values: Values) -> Image.Image:
     """A faint grey image (H, W, C) under signed attributions (h, w): orange > 0, blue < 0.
 
     The scale ends at the 99.5th percentile of the magnitudes, so that single pixels do not hide
@@ -75,7 +76,7 @@ def signed_overlay(image: NDArray[np.uint8], values: "Floats | Tensor") -> Image
     return Image.fromarray(np.clip(mixed, 0, 255).round().astype(np.uint8))
 
 
-def map_grid(maps: "Floats | Tensor", columns: int | None = None, min_side: int = 0) -> Image.Image:
+def map_grid(maps: Values, columns: int | None = None, min_side: int = 0) -> Image.Image:
     """Feature maps (M, h, w) side by side on one scale, with transparent gaps.
 
     Dark to light, or blue to orange around 0 if any value is negative. Each map is enlarged to at
@@ -89,9 +90,7 @@ def map_grid(maps: "Floats | Tensor", columns: int | None = None, min_side: int 
     return tile(tiles, columns, min_side)
 
 
-def filter_grid(
-    filters: "Floats | Tensor", columns: int | None = None, min_side: int = 0
-) -> Image.Image:
+def filter_grid(filters: Values, columns: int | None = None, min_side: int = 0) -> Image.Image:
     """Filters (F, C, h, w) side by side: in colour for C = 3, else their first channel.
 
     In colour, grey is 0; otherwise blue is negative and orange positive.
@@ -141,7 +140,7 @@ def encode_data_uri(content: bytes, image_format: str) -> str:
     return f"data:image/{image_format};base64,{base64.b64encode(content).decode()}"
 
 
-def _to_array(values: "Floats | Tensor") -> Floats:
+def _to_array(values: Values) -> Floats:
     """A tensor on any device, or an array, in float64."""
     on_cpu = values if isinstance(values, np.ndarray) else values.detach().cpu()
     return np.asarray(on_cpu, np.float64)

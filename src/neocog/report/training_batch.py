@@ -20,6 +20,8 @@ def as_carried_out(recipe: Recipe, line: EpochMetrics) -> Recipe:
 
 def first_training_batch(recipe: Recipe, train: ImageSet) -> tuple[NDArray[np.uint8], list[str]]:
     """The first training images after augmentation, uint8, (N, H, W, C), and their class names."""
+    if recipe.feature_views in (1, 2) and not recipe.fine_tune:
+        return _features_batch(recipe, train)
     import torch  # what a report and plots without this batch do without
 
     from neocog.data import augment, loader
@@ -39,3 +41,15 @@ def first_training_batch(recipe: Recipe, train: ImageSet) -> tuple[NDArray[np.ui
         augmented = augment.augmented(recipe, batch, 0, mirrored, targets).float()
     pixels: NDArray[np.uint8] = augmented.clamp(0, 255).round().byte().numpy()
     return pixels, labels
+
+
+def _features_batch(recipe: Recipe, train: ImageSet) -> tuple[NDArray[np.uint8], list[str]]:
+    """Some training images of a fit on features, which has no order: every second one mirrored.
+
+    That is with two views; with one view, none is changed.
+    """
+    order = np.random.default_rng(recipe.seed).permutation(len(train))[:BATCH_SIZE]
+    images = np.array(train.images[order])
+    if recipe.feature_views == 2:
+        images[1::2] = images[1::2, :, ::-1]
+    return images, [train.classes[train.labels[n]] for n in order]

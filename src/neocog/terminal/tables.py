@@ -13,7 +13,7 @@ from neocog.rendering.numbers import format_count, format_duration
 from neocog.wording import counted, percent
 
 if TYPE_CHECKING:  # these import torch
-    from neocog.inspection.summary import LayerSummary
+    from neocog.inspection.layers import LayerSummary
     from neocog.models.summary import NetworkSummary
     from neocog.reproduce import Measurement, Reproduction
 

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from neocog import models
-from neocog.inspection.summary import LayerSummary, summarize_layers
+from neocog.inspection.layers import LayerSummary
+from neocog.inspection.summary import summarize_layers
 from neocog.rendering.i18n import translator
 from neocog.report.page import diagram
 from neocog.report.phrases.report import REPORT

@@ -125,7 +125,7 @@ def _inside(evaluation: Evaluation, blocks: list[diagram.DiagramBlock]) -> Insid
     traces, layers = (
         model_section.layer_traces(evaluation, indices, blocks) if len(indices) else ([], 0)
     )
-    filters = model_section.filters_image(evaluation.classifier, evaluation.test.images[:1])
+    filters = model_section.filters_image(evaluation)
     return Inside(filters, traces, layers)
 
 

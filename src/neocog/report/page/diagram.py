@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from markupsafe import Markup, escape
 
-from neocog.inspection.summary import ImageShape, LayerSummary
+from neocog.inspection.layers import ImageShape, LayerSummary
 from neocog.rendering.numbers import format_count
 from neocog.report.phrases.report import Translate
 

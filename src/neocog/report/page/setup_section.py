@@ -8,7 +8,8 @@ from typing import Any
 from markupsafe import Markup
 
 from neocog.classifier import Classifier
-from neocog.inspection.summary import LayerSummary, summarize_layers
+from neocog.engines.onnx_layers import recorded_table
+from neocog.inspection.layers import LayerSummary
 from neocog.recipes import Recipe
 from neocog.rendering.numbers import format_count
 from neocog.report.page import diagram
@@ -77,7 +78,12 @@ class DataSection:
 
 
 def network(classifier: Classifier) -> list[LayerSummary]:
-    """The layers of the classifier's network, in order."""
+    """The layers of the classifier's network, in order: recorded at its export, if it was."""
+    recorded = recorded_table(classifier.engine)
+    if recorded:
+        return recorded
+    from neocog.inspection.summary import summarize_layers  # it imports torch
+
     architecture = classifier.architecture
     size = (architecture.in_channels, *architecture.image_size)
     return summarize_layers(classifier.model, size)

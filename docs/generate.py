@@ -169,7 +169,7 @@ def exporters(zh: bool) -> str:
     for exporter in ("TorchScript", "dynamo"):
         heads += [f"{exporter}, seconds", "difference", "MB"]
     rows = []
-    for name in MODELS:
+    for name in filter(measured["networks"].__contains__, MODELS):
         row = [f"`{name}`"]
         for exporter in ("torchscript", "dynamo"):
             figures = measured["networks"][name][exporter]

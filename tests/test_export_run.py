@@ -231,7 +231,7 @@ def test_a_folder_that_cannot_be_written(run, monkeypatch):
 def test_a_script_of_another_hand_is_not_replaced(neocog_command, run):
     (run / "predict_onnx.py").write_text("mine")
     code, _, err = neocog_command("export", run)
-    assert code == 1 and "predict_onnx.py would be replaced, and Neocog did not write it" in err
+    assert code == 1 and "predict_onnx.py would be overwritten, but Neocog did not write it" in err
     assert (run / "predict_onnx.py").read_text() == "mine"
     assert neocog_command("export", run, "--to", "torch")[0] == 0
     (run / "predict_onnx.py").unlink()

@@ -63,16 +63,16 @@ def check_export(
     """Check the ONNX file of a run or of `latest`, or an ONNX file.
 
     The images of its self-test must give the probabilities beside them. If the run's test images
-    are there, as many must be right as on record, and each label must be the recorded one; not for
-    int8, whose record is its own loss. Raises NeocogError if the file is missing, damaged or made
-    of other weights, or if nothing of this can be checked.
+    are there, the accuracy and every label must be as recorded; int8 is not compared with the
+    record, which is of the network before. Raises NeocogError if the file is missing, damaged or
+    made of other weights, or if nothing of this can be checked.
     """
     path = model_path(str(run), runs_folder(runs_dir))
     file = path
     if path.suffix != ".onnx":
         file = path.with_suffix(".int8.onnx" if int8 else ".onnx")
     elif int8:
-        raise UsageError(f"{path} names the file to check.", "Leave {int8} out.", [("int8", None)])
+        raise UsageError(f"{path} is the file to check.", "Remove {int8}.", [("int8", None)])
     classifier = load(file, engine="onnx")
     engine = classifier.engine
     assert isinstance(engine, OnnxEngine), "it was asked for"
@@ -80,10 +80,10 @@ def check_export(
         _check_weights(engine, file, path)
     selftest, labels, accuracy, notes = _selftest(classifier, engine, file), None, None, []
     if selftest is None:
-        notes.append("The file holds no self-test: `neocog export` adds one.")
+        notes.append("The file has no self-test: `neocog export` adds one.")
     facts = classifier.facts.export
     if facts and facts.int8:
-        notes.append("The accuracy on record is that of the network before int8.")
+        notes.append("The recorded accuracy is that of the network before int8.")
     else:
         try:
             labels, accuracy = _compare_with_record(classifier, path)
@@ -98,7 +98,9 @@ def _check_weights(engine: OnnxEngine, file: Path, model_file: Path) -> None:
     """Raise NeocogError if an ONNX file was made of other weights than those of the run."""
     made_of = engine.weights  # int8 does not say
     if made_of and made_of != network_digest(model_file, read_card_of(model_file)):
-        raise NeocogError(f"{file} was exported from other weights than {model_file} has.", HINT)
+        raise NeocogError(
+            f"{file} was exported from other weights than those in {model_file}.", HINT
+        )
 
 
 def _selftest(classifier: Classifier, engine: OnnxEngine, file: Path) -> Parity | None:
@@ -120,12 +122,12 @@ def _selftest(classifier: Classifier, engine: OnnxEngine, file: Path) -> Parity 
 def _compare_with_record(classifier: Classifier, path: Path) -> tuple[Parity | None, AccuracyCheck]:
     """Compare labels, if they are recorded, and accuracy with the record of a model file.
 
-    Raises NeocogError if there is no record, or the test images are not there.
+    Raises NeocogError if there is no record, or the test images are missing.
     """
     run = of_model_file(path)
     measured = (read_card_of(path) if run else classifier).facts.measured
     if measured is None or measured.split != "test":
-        raise NeocogError("No accuracy on them is on record.")
+        raise NeocogError("No accuracy on test images is recorded.")
     splits = splits_of(classifier, path)
     test, labels = splits.test, None
     probabilities = classifier.probabilities(test.images)

@@ -1,4 +1,4 @@
-"""Export a run: write its network for other programs, if the answers stay the same."""
+"""Export a run: write its network for other programs, if the predictions stay the same."""
 
 import importlib.metadata
 import os
@@ -184,8 +184,8 @@ def _target(path: Path, to: str, int8: bool, output: Path | None) -> Path:
         raise unknown("format", to, FORMATS)
     if int8 and to == "torch":
         raise UsageError(
-            "int8 quantizes an ONNX graph, and a .pt2 file has none.",
-            "Say: {settings}",
+            "int8 needs an ONNX graph, which a .pt2 file does not contain.",
+            "Use {settings}.",
             [("to", "onnx"), ("int8", True)],
         )
     if to == "openvino":
@@ -207,7 +207,7 @@ def _target(path: Path, to: str, int8: bool, output: Path | None) -> Path:
     script = target.with_name(standalone.SCRIPT)
     if to == "onnx" and script.exists() and not standalone.is_own(script):
         raise NeocogError(
-            f"{script} would be replaced, and Neocog did not write it.",
+            f"{script} would be overwritten, but Neocog did not write it.",
             "Rename it, or choose another place: {settings}",
             [("output", "FILE")],
         )

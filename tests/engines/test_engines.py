@@ -71,7 +71,7 @@ def test_an_exported_file_stands_alone(digits_run, images, tmp_path):
     assert (alone.probabilities(images) == run.probabilities(images)).all()
     with pytest.raises(NeocogError, match="no layers to inspect"):
         alone.model  # noqa: B018
-    with pytest.raises(UsageError, match="cannot be run by torch"):
+    with pytest.raises(UsageError, match="cannot be run by the torch engine"):
         classifier.load(file, engine="torch")
 
 

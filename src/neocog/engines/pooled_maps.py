@@ -16,8 +16,7 @@ from neocog.engines.onnx_layers import layer_name
 from neocog.engines.onnx_runtime import open_session
 
 BATCH = 32  # images: maps take memory
-_AFTER_HEAD = ("Cast", "Div")  # by the temperature, which scales all heat maps alike
-_AFTER_POOLING = ("Flatten",)
+_SCALING = ("Cast", "Div", "Flatten")  # the temperature scales all heat maps alike
 
 
 class PooledMaps:
@@ -42,12 +41,12 @@ class PooledMaps:
         model = onnx.load_from_string(content)
         made_by = {name: node for node in model.graph.node for name in node.output}
         constants = {tensor.name: tensor for tensor in model.graph.initializer}
-        head = _skip(made_by, "logits", _AFTER_HEAD)
+        head = _skip(made_by, "logits", _SCALING)
         if head is None or head.op_type != "Gemm" or head.input[1] not in constants:
             return None
         if {a.name: a.i for a in head.attribute}.get("transB") != 1:
             return None
-        pooling = _skip(made_by, head.input[0], _AFTER_POOLING)
+        pooling = _skip(made_by, head.input[0], _SCALING)
         if pooling is None or pooling.op_type != "GlobalAveragePool":
             return None
         weights = onnx.numpy_helper.to_array(constants[head.input[1]])

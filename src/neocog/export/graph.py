@@ -28,11 +28,13 @@ def with_head(
     weight: NDArray[np.float32],
     bias: NDArray[np.float32],
     metadata: Mapping[str, str],
+    name: str = "head",
 ) -> bytes:
     """Append a linear head to the file of a backbone, as the last node before the softmax.
 
-    `weight` is `(K, D)` and `bias` `(K,)`. The graph then has the outputs of `export.onnx.to_onnx`:
-    logits, probabilities and, if the backbone has them, feature maps.
+    `name` is that of the layer, `weight` is `(K, D)` and `bias` `(K,)`. The graph then has the
+    outputs of `export.onnx.to_onnx`: logits, probabilities and, if the backbone has them, feature
+    maps.
     """
     import onnx
     from onnx import TensorProto, helper, numpy_helper
@@ -44,7 +46,8 @@ def with_head(
         numpy_helper.from_array(np.ascontiguousarray(array), name)
         for array, name in zip((weight, bias), names, strict=True)
     )
-    graph.node.append(helper.make_node("Gemm", [FEATURES, *names], [LOGITS], transB=1))
+    node = f"/module/network/{name}/Gemm"  # as the exporter names it
+    graph.node.append(helper.make_node("Gemm", [FEATURES, *names], [LOGITS], node, transB=1))
     graph.node.append(helper.make_node("Softmax", [LOGITS], [PROBABILITIES], axis=1))
     maps = [output for output in graph.output if output.name == FEATURE_MAPS]
     shape = ("N", len(bias))

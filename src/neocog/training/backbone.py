@@ -2,8 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ from neocog.data.images import Images
 from neocog.engines import NetworkFacts
 from neocog.engines.onnx_runtime import open_session
 from neocog.export.graph import FEATURES, IMAGES
+from neocog.inspection.layers import LayerSummary, layers_from_json
 from neocog.models import pretrained
 from neocog.recipes import Recipe
 from neocog.storage import cache
@@ -22,7 +23,7 @@ from neocog.storage.download import digest_of
 from neocog.training.features import version_of
 from neocog.training.split_metrics import Floats
 
-BACKBONE_VERSION = 1  # increment when the same weights give another file
+BACKBONE_VERSION = 2  # increment when the same weights give another file
 GRAPH, FACTS = "graph", "facts"  # the arrays of a file that are no weights
 WEIGHT = "weights/"  # before the name of a weight
 
@@ -33,8 +34,9 @@ class ExportedBackbone:
 
     `graph` maps `images`, uint8 `(N, H, W, C)`, to `features`, `(N, D)`. `weights` is the network's
     state dict without its `head`, the name of the layer that is fitted; `head_shape` is the shape
-    of that layer's weight after (K, D). `facts` do not count the head's parameters. `key` stands
-    for weights, preprocessing and exporter.
+    of that layer's weight after (K, D). `facts` do not count the head's parameters. `layers` are
+    those of the network with its published head. `key` stands for weights, preprocessing and
+    exporter.
     """
 
     key: str
@@ -43,6 +45,7 @@ class ExportedBackbone:
     head: str
     head_shape: tuple[int, ...]
     facts: NetworkFacts
+    layers: Sequence[LayerSummary]
 
     def views(self, images: Images, views: int, on_done: Callable[[int], None]) -> Floats:
         """Features, `(1, N, D)`, of the images, `(N, H, W, C)`, as `features.Backbone.views`."""
@@ -66,6 +69,14 @@ class ExportedBackbone:
             f"{self.head}.bias": bias,
         }
         return {**self.weights, **fitted}
+
+    def layers_with_head(self, weight: Floats, bias: Floats) -> list[LayerSummary] | None:
+        """The network's layers with a fitted head; None if the head is not its last layer."""
+        *before, head = self.layers
+        if head.name != self.head or head.kind != "Linear":
+            return None
+        size, flops = weight.size + bias.size, 2 * weight.size
+        return [*before, replace(head, output=(len(bias),), parameters=size, flops=flops)]
 
 
 def find_backbone(recipe: Recipe, rule: Preprocessing) -> ExportedBackbone:
@@ -98,4 +109,5 @@ def find_backbone(recipe: Recipe, rule: Preprocessing) -> ExportedBackbone:
         head=about["head"],
         head_shape=tuple(about["head_shape"]),
         facts=NetworkFacts(**about["network"]),
+        layers=layers_from_json(about["layers"]),
     )

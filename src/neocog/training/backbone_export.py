@@ -13,7 +13,7 @@ from neocog import models
 from neocog.data import Preprocessing
 from neocog.engines import softmax
 from neocog.engines.onnx_runtime import open_session
-from neocog.engines.torch import network_facts
+from neocog.engines.torch import layer_table, network_facts
 from neocog.export import parity
 from neocog.export.graph import FEATURES, IMAGES
 from neocog.export.images import stand_ins
@@ -56,6 +56,7 @@ def export_backbone(recipe: Recipe, rule: Preprocessing) -> dict[str, NDArray[np
         "head": name,
         "head_shape": head.weight.shape[2:],
         "network": asdict(replace(facts, parameters=facts.parameters - own)),
+        "layers": layer_table(InferenceModule(network, rule)),
     }
     return {
         GRAPH: np.frombuffer(content, np.uint8),

@@ -20,9 +20,11 @@ import numpy as np
 from neocog import classifier as classifiers
 from neocog.classifier import Classifier
 from neocog.data import Splits
+from neocog.engines.onnx_layers import LAYERS_KEY
 from neocog.engines.onnx_runtime import CARD_KEY, network_metadata, thread_count
 from neocog.errors import NeocogError
 from neocog.export.graph import with_head
+from neocog.inspection.layers import layers_to_json
 from neocog.model_card import Architecture, ModelCard, network_digest, write_model
 from neocog.onnx_file import ExportError
 from neocog.progress import Progress
@@ -145,7 +147,11 @@ class HeadTraining:
         whole = replace(facts, parameters=facts.parameters + head.weight.size + head.bias.size)
         digest = network_digest(run.model_file, card)
         metadata = {CARD_KEY: card.to_json(), **network_metadata(whole, digest)}
-        content = with_head(self.backbone.graph, head.weight, head.bias, metadata)
+        layers = self.backbone.layers_with_head(head.weight, head.bias)
+        if layers:
+            metadata[LAYERS_KEY] = layers_to_json(layers)
+        name = self.backbone.head
+        content = with_head(self.backbone.graph, head.weight, head.bias, metadata, name)
         with suppress(OSError):  # it is then exported when it is needed
             write_atomic(run.onnx_file, content)
 

@@ -70,12 +70,12 @@ def test_the_file_holds_the_model_card_and_how_it_was_checked(run):
     card = read_card(metadata["neocog"])
     classifier = load(run, device="cpu")
     assert (card.classes, card.preprocessing) == (classifier.classes, classifier.preprocessing)
-    assert card.facts.get("measured") == classifier.facts.get("measured")
-    about = card.facts["export"]
-    assert (about["opset"], about["precision"]) == (onnx_file.OPSET, "float32")
-    assert torch.__version__.startswith(about["versions"]["torch"])
-    assert about["parity"]["n"] == 256 and about["parity"]["labels_differ"] == 0
-    assert about["parity"]["largest_difference"] == result.parity.largest_difference <= 1e-5
+    assert card.facts.measured == classifier.facts.measured
+    about = card.facts.export
+    assert (about.opset, about.precision) == (onnx_file.OPSET, "float32")
+    assert torch.__version__.startswith(about.versions["torch"])
+    assert about.parity.n == 256 and about.parity.labels_differ == 0
+    assert about.parity.largest_difference == result.parity.largest_difference <= 1e-5
     assert len(json.loads(metadata["neocog_selftest"])["images"]) == 8
 
 
@@ -126,8 +126,8 @@ def test_int8_is_measured_on_the_validation_split(neocog_command, run):
     assert change["accuracy_after"] == np.mean(labels == splits.validation.labels)
     assert (change["n"], change["split"]) == (len(splits.validation), "validation")
     card = read_card(metadata_of(run / "model.int8.onnx")["neocog"])
-    assert card.facts["export"]["int8"] == change
-    assert "measured" not in card.facts  # that is the accuracy of another network
+    assert card.facts.export.int8.to_json() == change
+    assert card.facts.measured is None  # that is the accuracy of another network
 
 
 def test_int8_that_loses_accuracy_is_refused(neocog_command, run, monkeypatch):
@@ -177,10 +177,9 @@ def test_without_its_data_other_images_are_compared_and_that_is_said(
 def photo_run(tmp_path, monkeypatch):
     """A run on image files of two classes, in colour."""
     from neocog import recipes
-    from neocog.data import cache
     from neocog.training import train
 
-    monkeypatch.setattr(cache, "cache_folder", lambda: tmp_path / "cache")
+    monkeypatch.setenv("NEOCOG_CACHE", str(tmp_path / "cache"))
     generator = np.random.default_rng(0)
     for label, colour in (("rot", (200, 60, 60)), ("blau", (60, 60, 200))):
         (tmp_path / "photos" / label).mkdir(parents=True)

@@ -92,10 +92,10 @@ def test_a_name_that_is_not_interpreted_as_a_run_is_rejected(tmp_path, name):
 
 
 def test_an_invalid_folder_name_is_rejected(tmp_path):
-    with pytest.raises(UsageError, match=r"No folder can be named 'n+\.\.\.n+'") as caught:
+    with pytest.raises(UsageError, match=r"No folder can be named 'n+\.\.\.") as caught:
         runs.create_named("n" * 256, tmp_path)
     assert len(caught.value.message) < 150 and "shorter name" in caught.value.hint
-    with pytest.raises(UsageError, match=r"no run 'n+\.\.\.n+'"):
+    with pytest.raises(UsageError, match=r"no run 'n+\.\.\."):
         runs.find("n" * 256, tmp_path)
 
 

@@ -14,7 +14,7 @@ from neocog.errors import NeocogError, UsageError
 from neocog.models import MODELS, pretrained
 from neocog.models.efficientnet_lite import EfficientNetLite, from_published
 from neocog.recipes.resolve import resolve
-from neocog.training.build import check_weights
+from neocog.training.checks import check_weights
 
 LITE, LITE2 = "efficientnet-lite0", "efficientnet-lite2"
 

@@ -282,7 +282,7 @@ def test_a_model_file_alone_has_no_report(neocog_command, quick_run, tmp_path):
     alone = tmp_path / "alone.safetensors"
     alone.write_bytes(quick_run.model_file.read_bytes())
     code, _, err = neocog_command("report", alone)
-    assert code == 2 and "is a model file on its own" in err
+    assert code == 2 and "is a model file, and a report needs a run folder" in err
     code, _, err = neocog_command("report", quick_run.path, "--lang", "fr")
     assert code == 2 and "Known: en, zh" in err
 

@@ -198,8 +198,8 @@ def photo_run(tmp_path, monkeypatch):
 def test_images_of_a_folder_are_compared_as_the_files_they_are(photo_run):
     result = export_run.export(photo_run.path)
     assert result.passed and result.parity.images == "files, validation and test of photos"
-    sizes = photo_run.read_environment()["data"]["sizes"]
-    assert result.parity.n == sizes["validation"] + sizes["test"]
+    sizes = photo_run.read_environment().data.sizes
+    assert result.parity.n == sizes.validation + sizes.test
     assert result.script.largest_difference == 0
 
 

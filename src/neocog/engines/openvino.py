@@ -1,5 +1,6 @@
 """An optional engine: OpenVINO, which can compute in bfloat16 on processors that have it."""
 
+import functools
 import io
 from pathlib import Path
 from typing import Any
@@ -23,14 +24,8 @@ class OpenVinoEngine:
     name = "openvino"
 
     def __init__(self, content: bytes, facts: NetworkFacts, bfloat16: bool = False) -> None:
-        try:
-            import openvino
-        except ImportError:
-            raise NeocogError(
-                "OpenVINO is not installed.", "Install it: pip install 'neocog[openvino]'"
-            ) from None
         self.facts = facts
-        core = openvino.Core()
+        core = shared_core()
         bfloat16 = bfloat16 and has_bfloat16(core)
         self.precision = "bfloat16" if bfloat16 else "float32"
         settings = {
@@ -49,6 +44,23 @@ class OpenVinoEngine:
         return np.concatenate(batches) if batches else np.empty((0, 0), np.float32)
 
 
+@functools.cache
+def shared_core() -> Any:
+    """The `openvino.Core` of this process, which is never deleted.
+
+    Its CPU plugin gives the main thread a stack for signal handlers. A plugin that is deleted in
+    another thread frees that stack, and the next signal would end the process. Raises NeocogError
+    if OpenVINO is not installed.
+    """
+    try:
+        import openvino
+    except ImportError:
+        raise NeocogError(
+            "OpenVINO is not installed.", "Install it: pip install 'neocog[openvino]'"
+        ) from None
+    return openvino.Core()
+
+
 def has_bfloat16(core: Any) -> bool:
     """Whether the processor computes in bfloat16; `core` is an `openvino.Core`."""
     return "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
@@ -59,11 +71,10 @@ def exported_metadata(graph: Path) -> dict[str, str]:
 
     `graph` is its `.xml`; its `.bin` lies beside it.
     """
-    import openvino
 
     try:
         content, weights = graph.read_bytes(), graph.with_suffix(".bin").read_bytes()
-        model = openvino.Core().read_model(io.BytesIO(content), io.BytesIO(weights))
+        model = shared_core().read_model(io.BytesIO(content), io.BytesIO(weights))
     except (OSError, RuntimeError):  # there is none, or it is damaged
         return {}
     keys = [key for key in (CARD_KEY, WEIGHTS_KEY) if model.has_rt_info([key])]

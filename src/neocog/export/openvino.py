@@ -22,7 +22,7 @@ def to_openvino(model: bytes, metadata: Mapping[str, str]) -> dict[str, bytes]:
     UsageError if OpenVINO is not installed.
     """
     openvino = require()
-    converted = openvino.Core().read_model(io.BytesIO(model))
+    converted = openvino_engine.shared_core().read_model(io.BytesIO(model))
     for key, value in metadata.items():
         converted.set_rt_info(value, [key])
     with tempfile.TemporaryDirectory(prefix="neocog-") as folder:
@@ -36,7 +36,8 @@ def openvino_network(weights: bytes, graph: bytes, precision: str = "f32") -> Ne
 
     `precision` is "f32" or "bf16".
     """
-    core = require().Core()
+    require()
+    core = openvino_engine.shared_core()
     compiled = core.compile_model(
         core.read_model(graph, weights), "CPU", {"INFERENCE_PRECISION_HINT": precision}
     )
@@ -50,7 +51,8 @@ def openvino_network(weights: bytes, graph: bytes, precision: str = "f32") -> Ne
 
 def has_bfloat16() -> bool:
     """Whether this processor computes in bfloat16."""
-    return openvino_engine.has_bfloat16(require().Core())
+    require()
+    return openvino_engine.has_bfloat16(openvino_engine.shared_core())
 
 
 def require() -> Any:

@@ -170,7 +170,7 @@ def test_placed_digits_are_taken_as_they_are(mnist5k, image_size, box):
             assert np.array_equal(found, expected)
 
 
-def picture(width, height, seed=0):
+def noise_image(width, height, seed=0):
     generator = np.random.default_rng(seed)
     small = generator.integers(0, 256, (5, 7, 3), dtype=np.uint8)
     return Image.fromarray(small).resize((width, height), Image.Resampling.BICUBIC)
@@ -190,7 +190,7 @@ def picture(width, height, seed=0):
 @pytest.mark.parametrize("size", [(500, 375), (31, 90), (28, 28), (32, 32), (2400, 1500)])
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "transparent", "rotated", "grey", "palette"])
 def test_photos_are_preprocessed_bit_for_bit(rule, size, kind):
-    image, buffer = picture(*size), io.BytesIO()
+    image, buffer = noise_image(*size), io.BytesIO()
     if kind == "rotated":
         exif = Image.Exif()
         exif[0x0112] = 6

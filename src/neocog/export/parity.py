@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from neocog.data.decode import read_bytes, read_images
 from neocog.data.preprocess import Preprocessing
+from neocog.engines.onnx_runtime import open_session
 from neocog.errors import NeocogError
 from neocog.wording import counted
 
@@ -102,14 +103,10 @@ def onnx_network(model: bytes) -> Network:
 
     Raises NeocogError if ONNX Runtime refuses the file.
     """
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4  # errors come as exceptions
     try:
-        session = onnxruntime.InferenceSession(model, options, ["CPUExecutionProvider"])
-    except Exception as error:  # its exceptions share no base class
-        reason = str(error).strip().partition("\n")[0]
+        session = open_session(model, Path("the file"))
+    except NeocogError as error:
+        reason = error.message.rstrip(".")
         raise NeocogError(f"ONNX Runtime cannot read the exported graph ({reason}).") from None
 
     def run(images: NDArray[np.uint8]) -> NDArray[np.float32]:
